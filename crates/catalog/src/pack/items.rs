@@ -1,0 +1,256 @@
+//! The items of a pack, field by field.
+
+use tally_domain::calendar::HolidayNotice;
+use tally_domain::policy::{
+    Department, FieldRule, ItemKind, ItemRef, LegalBasis, ListType, Measure, Memorandum,
+    MemorandumMeasure, Pack, PackMeta, RecordType,
+};
+
+use super::fields::Fields;
+
+/// One item as read from a file.
+pub(super) enum Item {
+    Department(Department),
+    LegalBasis(LegalBasis),
+    RecordType(RecordType),
+    ListType(ListType),
+    Measure(Measure),
+    Memorandum(Memorandum),
+    HolidayNotice(HolidayNotice),
+}
+
+impl Item {
+    pub(super) fn read(kind: ItemKind, f: &mut Fields<'_>) -> Option<Self> {
+        match kind {
+            ItemKind::Pack => None,
+            ItemKind::Department => department(f).map(Self::Department),
+            ItemKind::LegalBasis => legal_basis(f).map(Self::LegalBasis),
+            ItemKind::RecordType => record_type(f).map(Self::RecordType),
+            ItemKind::ListType => list_type(f).map(Self::ListType),
+            ItemKind::Measure => measure(f).map(Self::Measure),
+            ItemKind::Memorandum => memorandum(f).map(Self::Memorandum),
+            ItemKind::HolidayNotice => notice(f).map(Self::HolidayNotice),
+        }
+    }
+
+    pub(super) fn reference(&self) -> ItemRef {
+        match self {
+            Self::Department(it) => {
+                ItemRef::new(ItemKind::Department, it.id.to_string(), it.version)
+            }
+            Self::LegalBasis(it) => ItemRef::new(ItemKind::LegalBasis, &it.id, it.version),
+            Self::RecordType(it) => ItemRef::new(ItemKind::RecordType, &it.id, it.version),
+            Self::ListType(it) => ItemRef::new(ItemKind::ListType, &it.id, it.version),
+            Self::Measure(it) => ItemRef::new(ItemKind::Measure, &it.id, it.version),
+            Self::Memorandum(it) => ItemRef::new(ItemKind::Memorandum, &it.id, it.version),
+            Self::HolidayNotice(it) => {
+                ItemRef::new(ItemKind::HolidayNotice, it.year.to_string(), 1)
+            }
+        }
+    }
+
+    /// Puts the item into the pack, unless its place is taken: then says so.
+    pub(super) fn insert(self, pack: &mut Pack) -> Option<String> {
+        use std::collections::btree_map::{BTreeMap, Entry};
+        fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
+            match map.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                    true
+                }
+                Entry::Occupied(_) => false,
+            }
+        }
+        let reference = self.reference();
+        let placed = match self {
+            Self::Department(it) => put(&mut pack.departments, it.id.clone(), it),
+            Self::LegalBasis(it) => put(&mut pack.legal_bases, it.reference(), it),
+            Self::RecordType(it) => put(&mut pack.record_types, it.id.clone(), it),
+            Self::ListType(it) => put(&mut pack.list_types, it.id.clone(), it),
+            Self::Measure(it) => put(&mut pack.measures, it.id.clone(), it),
+            Self::Memorandum(it) => put(&mut pack.memoranda, it.id.clone(), it),
+            Self::HolidayNotice(it) => put(&mut pack.holidays, it.year, it),
+        };
+        (!placed).then(|| format!("{reference}: this id comes twice"))
+    }
+}
+
+pub(super) fn meta(f: &mut Fields<'_>) -> Option<PackMeta> {
+    let (id, version) = (f.required("id"), f.required("version"));
+    let (time_zone, title) = (f.required("time_zone"), f.required("title"));
+    let name_zh = f.optional("name_zh");
+    Some(PackMeta {
+        id: id?,
+        version: version?,
+        time_zone: time_zone?,
+        title: title?,
+        name_zh,
+    })
+}
+
+fn department(f: &mut Fields<'_>) -> Option<Department> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let (level, division) = (f.required("level"), f.required("division"));
+    let powers = f.optional_list("powers");
+    Some(Department {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        level: level?,
+        division: division?,
+        powers,
+    })
+}
+
+fn legal_basis(f: &mut Fields<'_>) -> Option<LegalBasis> {
+    let (id, version) = (f.required("id"), f.required("version"));
+    let (title, name_zh) = (f.required("title"), f.optional("name_zh"));
+    let (article, in_force) = (f.required("article"), f.in_force());
+    let departments = f.required("departments");
+    let subject_types = f.list("subject_types");
+    Some(LegalBasis {
+        id: id?,
+        version: version?,
+        title: title?,
+        name_zh,
+        article: article?,
+        in_force: in_force?,
+        departments: departments?,
+        subject_types,
+    })
+}
+
+fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let reporters = f.list("reporters");
+    let legal_basis = f.basis("legal_basis");
+    let subject_types = f.list("subject_types");
+    let natural_person_basis = f.optional_basis("natural_person_basis");
+    let report_within_working_days = f.required("report_within_working_days");
+    let serious = f.optional("serious").unwrap_or(false);
+    let fields = f.tables("fields", field_rule);
+    Some(RecordType {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        reporters,
+        legal_basis: legal_basis?,
+        subject_types,
+        natural_person_basis,
+        report_within_working_days: report_within_working_days?,
+        serious,
+        fields,
+    })
+}
+
+fn field_rule(f: &mut Fields<'_>) -> Option<FieldRule> {
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let kind = f.required("kind");
+    let required = f.optional("required").unwrap_or(false);
+    let max_chars = f.optional("max_chars");
+    Some(FieldRule {
+        name: name?,
+        name_zh,
+        kind: kind?,
+        required,
+        max_chars,
+    })
+}
+
+fn list_type(f: &mut Fields<'_>) -> Option<ListType> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let polarity = f.required("polarity");
+    let (initiators, grounds) = (f.list("initiators"), f.list("grounds"));
+    let legal_basis = f.basis("legal_basis");
+    let subject_types = f.list("subject_types");
+    let natural_person_basis = f.optional_basis("natural_person_basis");
+    let term = f.optional("term");
+    let representation_working_days = f.required("representation_working_days");
+    let in_force = f.in_force();
+    Some(ListType {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        polarity: polarity?,
+        initiators,
+        grounds,
+        legal_basis: legal_basis?,
+        subject_types,
+        natural_person_basis,
+        term,
+        representation_working_days: representation_working_days?,
+        in_force: in_force?,
+    })
+}
+
+fn measure(f: &mut Fields<'_>) -> Option<Measure> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let (kind, polarity) = (f.required("kind"), f.required("polarity"));
+    let legal_basis = f.basis("legal_basis");
+    let strength = f.required("strength");
+    let when_undetermined = f.required("when_undetermined");
+    let purposes = f.optional_list("purposes");
+    Some(Measure {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        kind: kind?,
+        polarity: polarity?,
+        legal_basis: legal_basis?,
+        strength: strength?,
+        when_undetermined: when_undetermined?,
+        purposes,
+    })
+}
+
+fn memorandum(f: &mut Fields<'_>) -> Option<Memorandum> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let list_type = f.required("list_type");
+    let acknowledge_within_working_days = f.required("acknowledge_within_working_days");
+    let report_within_working_days = f.required("report_within_working_days");
+    let in_force = f.in_force();
+    let measures = f.tables("measures", memorandum_measure);
+    Some(Memorandum {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        list_type: list_type?,
+        acknowledge_within_working_days: acknowledge_within_working_days?,
+        report_within_working_days: report_within_working_days?,
+        in_force: in_force?,
+        measures,
+    })
+}
+
+fn memorandum_measure(f: &mut Fields<'_>) -> Option<MemorandumMeasure> {
+    let measure = f.required("measure");
+    let departments = f.list("departments");
+    let strength = f.required("strength");
+    let legal_basis = f.basis("legal_basis");
+    Some(MemorandumMeasure {
+        measure: measure?,
+        departments,
+        strength: strength?,
+        legal_basis: legal_basis?,
+    })
+}
+
+fn notice(f: &mut Fields<'_>) -> Option<HolidayNotice> {
+    let year = f.required("year");
+    let (off, makeup) = (f.dates("off"), f.dates("makeup"));
+    Some(HolidayNotice {
+        year: year?,
+        off,
+        makeup,
+    })
+}

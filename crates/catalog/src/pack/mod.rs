@@ -1,0 +1,146 @@
+//! Reading a policy pack from a directory of TOML files.
+//!
+//! A pack is refused with every fault, each with its file and line, so that whoever maintains it
+//! corrects one list instead of running the loader once per mistake. Every item stands in its own
+//! table with lists one entry a line, so that a changed rule is a changed line.
+
+mod fields;
+mod items;
+mod loader;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use tally_domain::policy::{ItemKind, Pack};
+
+/// The file of a pack's own data.
+const META_FILE: &str = "pack.toml";
+
+/// The other files of a pack: name, name of the tables in it, what they are.
+const FILES: [(&str, &str, ItemKind); 7] = [
+    ("departments.toml", "department", ItemKind::Department),
+    ("legal_bases.toml", "legal_basis", ItemKind::LegalBasis),
+    ("record_types.toml", "record_type", ItemKind::RecordType),
+    ("list_types.toml", "list_type", ItemKind::ListType),
+    ("measures.toml", "measure", ItemKind::Measure),
+    ("memoranda.toml", "memorandum", ItemKind::Memorandum),
+    ("calendar.toml", "notice", ItemKind::HolidayNotice),
+];
+
+/// One fault of a pack and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocatedFault {
+    /// Name of the file inside the pack's directory; the directory itself if that cannot be read.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl LocatedFault {
+    fn whole_file(file: &str, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for LocatedFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, line, column) = (&self.file, self.line, self.column);
+        write!(formatter, "{file}:{line}:{column}: {}", self.message)
+    }
+}
+
+impl std::error::Error for LocatedFault {}
+
+/// Loads the pack in the directory `path`.
+///
+/// # Errors
+///
+/// Every fault, by file and line: correct them all and load again. See [`from_files`].
+pub fn load_dir(path: &Path) -> Result<Pack, Vec<LocatedFault>> {
+    let unreadable = |name: &str, error: &std::io::Error| {
+        LocatedFault::whole_file(name, format!("cannot be read: {error}"))
+    };
+    let directory = path.display().to_string();
+    let entries = std::fs::read_dir(path).map_err(|error| vec![unreadable(&directory, &error)])?;
+    let mut files = BTreeMap::new();
+    let mut faults = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| vec![unreadable(&directory, &error)])?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.ends_with(".toml") && !name.ends_with(".json") {
+            continue;
+        }
+        match std::fs::read_to_string(entry.path()) {
+            Ok(text) => {
+                files.insert(name, text);
+            }
+            Err(error) => faults.push(unreadable(&name, &error)),
+        }
+    }
+    if faults.is_empty() {
+        return from_files(&files);
+    }
+    // The unreadable files would be reported as missing a second time.
+    let readable = |fault: &LocatedFault| faults.iter().all(|known| known.file != fault.file);
+    let more: Vec<_> = from_files(&files).err().unwrap_or_default();
+    let mut all: Vec<_> = more.into_iter().filter(readable).collect();
+    all.append(&mut faults);
+    all.sort();
+    Err(all)
+}
+
+/// Loads a pack from its files by name.
+///
+/// A name ending in `.json` is one year's holiday notice in the community's `holiday-cn` format,
+/// beside those in `calendar.toml`.
+///
+/// # Errors
+///
+/// Every fault, by file and line. A file that is not TOML is reported with its syntax errors
+/// alone; the other files are checked in full, except for references into it.
+pub fn from_files(files: &BTreeMap<String, String>) -> Result<Pack, Vec<LocatedFault>> {
+    loader::load(files)
+}
+
+/// The small fictional pack that is built in: for trying the mesh, and for tests.
+///
+/// # Errors
+///
+/// None as long as this crate's tests pass; the type is that of the other loaders so that callers treat all packs alike.
+pub fn embedded() -> Result<Pack, Vec<LocatedFault>> {
+    from_files(&embedded_files())
+}
+
+/// The files of the built-in pack by name, for writing out as a starting point.
+pub fn embedded_files() -> BTreeMap<String, String> {
+    macro_rules! small {
+        ($($name:literal),* $(,)?) => {
+            [$(($name, include_str!(concat!("../../../../policy/small/", $name)))),*]
+        };
+    }
+    let files = small![
+        "pack.toml",
+        "departments.toml",
+        "legal_bases.toml",
+        "record_types.toml",
+        "list_types.toml",
+        "measures.toml",
+        "memoranda.toml",
+        "calendar.toml",
+    ];
+    let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+    files.into_iter().map(own).collect()
+}

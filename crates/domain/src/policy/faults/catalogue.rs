@@ -1,0 +1,113 @@
+//! Faults of departments, legal bases and record types.
+
+use std::collections::BTreeSet;
+
+use super::Check;
+use crate::policy::{DepartmentScope, ItemKind, Level, RecordType};
+use crate::subject::SubjectType;
+
+/// Words that mark a field as a score, rank or grade, which no natural person may be given.
+const SCORE_WORDS: [&str; 7] = [
+    "score", "rank", "ranking", "grade", "rating", "points", "tier",
+];
+
+impl Check<'_> {
+    pub(super) fn departments(&mut self) {
+        for it in self.pack.departments.values() {
+            self.begin(ItemKind::Department, it.id.to_string(), it.version);
+            self.text("name", &it.name);
+            match Level::of_division(&it.division) {
+                None => self.fault("division", "must be a six-digit GB/T 2260 code"),
+                Some(level) if level != it.level => {
+                    let message = "the division is one of another level of government";
+                    self.fault("division", message);
+                }
+                Some(_) => {}
+            }
+            let mut seen = BTreeSet::new();
+            for (index, power) in it.powers.iter().enumerate() {
+                let field = format!("powers[{index}]");
+                if !seen.insert(power) {
+                    self.fault(field, format!("measure `{power}` is named twice"));
+                    continue;
+                }
+                let Some(measure) = self.pack.measure(power) else {
+                    self.dangling(field, ItemKind::Measure, power.clone());
+                    continue;
+                };
+                let basis = &measure.legal_basis;
+                // A basis that is not in the pack is reported once, at the measure.
+                if self.pack.legal_basis(basis).is_some() {
+                    self.covered(&field, basis, std::slice::from_ref(&it.id), &[], None);
+                }
+            }
+        }
+    }
+
+    pub(super) fn legal_bases(&mut self) {
+        for it in self.pack.legal_bases.values() {
+            self.begin(ItemKind::LegalBasis, &it.id, it.version);
+            self.id(&it.id);
+            self.text("title", &it.title);
+            self.text("article", &it.article);
+            self.days_in_force(&it.in_force);
+            if let DepartmentScope::Listed(ids) = &it.departments {
+                self.known_departments("departments", ids);
+            }
+            self.subject_types(&it.subject_types);
+        }
+    }
+
+    pub(super) fn record_types(&mut self) {
+        for it in self.pack.record_types.values() {
+            self.begin(ItemKind::RecordType, &it.id, it.version);
+            self.id(&it.id);
+            self.text("name", &it.name);
+            self.known_departments("reporters", &it.reporters);
+            let ordinary = self.subject_types(&it.subject_types);
+            self.covered(
+                "legal_basis",
+                &it.legal_basis,
+                &it.reporters,
+                &ordinary,
+                None,
+            );
+            let own = it.natural_person_basis.as_ref();
+            self.natural_persons(&it.subject_types, &it.legal_basis, own, &it.reporters, None);
+            let days = it.report_within_working_days;
+            self.at_least_one_day("report_within_working_days", days);
+            self.fields(it);
+        }
+    }
+
+    fn fields(&mut self, it: &RecordType) {
+        if it.fields.is_empty() {
+            self.fault("fields", "must name at least one field");
+        }
+        let persons = it.subject_types.contains(&SubjectType::NaturalPerson);
+        let mut seen = BTreeSet::new();
+        for (index, rule) in it.fields.iter().enumerate() {
+            let at = |field: &str| format!("fields[{index}].{field}");
+            if !seen.insert(&rule.name) {
+                let message = format!("field `{}` comes twice", rule.name);
+                self.fault(at("name"), message);
+            }
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let letter_first = rule.name.starts_with(|c: char| c.is_ascii_lowercase());
+            if !letter_first || !rule.name.chars().all(plain) {
+                let message = "a field name is lower snake case and begins with a letter";
+                self.fault(at("name"), message);
+            }
+            if persons && rule.name.split('_').any(|w| SCORE_WORDS.contains(&w)) {
+                let message = "no field may hold a score, rank or grade of a natural person";
+                self.fault(at("name"), message);
+            }
+            match (rule.kind.is_text(), rule.max_chars) {
+                (true, None) => self.fault(at("kind"), "text needs `max_chars`"),
+                (true, Some(0)) => self.fault(at("max_chars"), "must be at least 1"),
+                (false, Some(_)) => self.fault(at("max_chars"), "only text has `max_chars`"),
+                _ => {}
+            }
+        }
+    }
+}
