@@ -171,8 +171,10 @@ impl FromStr for Role {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Actor {
-    /// The department in whose name it was done.
-    pub department: DepartmentId,
+    /// The department in whose name it was done; nobody's for an operator and
+    /// for the mesh itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department: Option<DepartmentId>,
     /// The officer, where a person acted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub officer: Option<OfficerId>,
@@ -184,7 +186,7 @@ impl Actor {
     /// A department's own system.
     pub fn system(department: DepartmentId) -> Actor {
         Actor {
-            department,
+            department: Some(department),
             officer: None,
             role: Role::System,
         }
@@ -193,18 +195,27 @@ impl Actor {
     /// An officer of a department.
     pub fn officer(department: DepartmentId, officer: OfficerId) -> Actor {
         Actor {
-            department,
+            department: Some(department),
             officer: Some(officer),
             role: Role::Officer,
         }
     }
 
-    /// The mesh reacting, in the name of the department whose event it reacts to.
-    pub fn process(department: DepartmentId) -> Actor {
+    /// The mesh itself, carrying out what was decided.
+    pub fn process() -> Actor {
         Actor {
-            department,
+            department: None,
             officer: None,
             role: Role::Process,
+        }
+    }
+
+    /// A person who runs or audits the mesh, and decides nothing.
+    pub fn operator() -> Actor {
+        Actor {
+            department: None,
+            officer: None,
+            role: Role::Operator,
         }
     }
 
@@ -254,9 +265,9 @@ mod tests {
             Some(officer)
         );
         assert_eq!(Actor::system(bureau()).deciding_officer(), None);
-        assert_eq!(Actor::process(bureau()).deciding_officer(), None);
+        assert_eq!(Actor::process().deciding_officer(), None);
         let operator = Actor {
-            department: bureau(),
+            department: Some(bureau()),
             officer: Some(officer),
             role: Role::Operator,
         };

@@ -1,0 +1,212 @@
+//! Consumers: whatever follows a log. Each has a projection (views, pure) and
+//! may have a process manager (effects), and runs once per shard.
+//!
+//! A shard's runner reads records from its checkpoint on, applies them in
+//! order, and commits the view rows together with the checkpoint. Effects are
+//! commands with ids derived from their cause; the checkpoint moves when all
+//! of them are known applied.
+
+mod parked;
+mod progress;
+mod rows;
+mod runner;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+pub use parked::{PARKED_VIEW, ParkedEvent};
+pub use progress::{Progress, ShardProgress, Stopped};
+pub use rows::ViewRows;
+pub use runner::Fold;
+
+use crate::append::RowKey;
+use crate::clock::Clock;
+use crate::event::Recorded;
+use crate::ids::Cause;
+use crate::shard::{LogName, Shard};
+use crate::store::{EventStore, LogSource, StoreError};
+
+/// An event that a handler cannot apply. Its subject is parked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Poison {
+    /// What is wrong, without personal data.
+    pub reason: String,
+}
+
+impl Poison {
+    /// A poison with its reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+impl From<crate::event::DecodeError> for Poison {
+    fn from(error: crate::event::DecodeError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Turns events into view rows. Pure: the same events make the same rows, on
+/// the first run and in every rebuild.
+pub trait Projection: Send + Sync + 'static {
+    /// Views that it owns; nobody else writes them.
+    fn views(&self) -> &'static [&'static str];
+
+    /// True for the event types it knows, also those it passes over. An
+    /// unknown type stops the shard: a newer version wrote it.
+    fn knows(&self, event_type: &str) -> bool;
+
+    /// Rows that `apply` will read for this event.
+    ///
+    /// # Errors
+    ///
+    /// [`Poison`]: the event cannot be applied.
+    fn reads(&self, event: &Recorded) -> Result<Vec<RowKey>, Poison>;
+
+    /// Applies the event to the rows. Rows are on the event's own shard.
+    ///
+    /// # Errors
+    ///
+    /// [`Poison`]: the event cannot be applied; what it wrote is undone.
+    fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison>;
+}
+
+/// Why a process manager did not finish.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReactError {
+    /// It never will: the subject is parked.
+    #[error(transparent)]
+    Poison(#[from] Poison),
+    /// It may, later: the event is tried again.
+    #[error("{reason}")]
+    Retry {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl From<StoreError> for ReactError {
+    fn from(error: StoreError) -> Self {
+        Self::Retry { reason: error.to_string() }
+    }
+}
+
+/// Turns events into commands. It may be called again for the same event:
+/// commands carry ids derived from `cause`.
+#[async_trait]
+pub trait ProcessManager: Send + Sync + 'static {
+    /// Reacts to an event; `rows` are the views after it. Returns when all
+    /// effects are known applied.
+    ///
+    /// # Errors
+    ///
+    /// [`ReactError`]: whether to try again or to park the subject.
+    async fn react(&self, event: &Recorded, rows: &ViewRows, cause: Cause) -> Result<(), ReactError>;
+}
+
+/// Bounds of a consumer.
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    /// Records per commit. More raise throughput, and what is repeated after a crash.
+    pub batch_records_max: usize,
+    /// While there is nothing to read, how often it is written down that all
+    /// is known; nothing: only when records were applied.
+    pub idle_checkpoint: Option<Duration>,
+    /// Pause before a failed read or effect is tried again.
+    pub retry_pause: Duration,
+    /// More than this many subjects newly parked within `parked_window` stop the shard.
+    pub parked_max: usize,
+    /// Number of records over which newly parked subjects are counted.
+    pub parked_window: u64,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        Self {
+            batch_records_max: 512,
+            idle_checkpoint: None,
+            retry_pause: Duration::from_millis(200),
+            parked_max: 20,
+            parked_window: 1_000,
+        }
+    }
+}
+
+/// A consumer, before it is started.
+pub struct Consumer {
+    /// Its name, for example `sanctions.lists`: owns checkpoints and parked subjects.
+    pub name: &'static str,
+    /// The log that it reads.
+    pub log: LogName,
+    /// Where that log is read from.
+    pub source: Arc<dyn LogSource>,
+    /// Where its views and checkpoints are.
+    pub store: Arc<dyn EventStore>,
+    /// Its views.
+    pub projection: Arc<dyn Projection>,
+    /// Its effects.
+    pub process: Option<Arc<dyn ProcessManager>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Epoch of the lease.
+    pub epoch: u64,
+    /// Bounds.
+    pub options: ConsumerOptions,
+}
+
+impl Consumer {
+    /// Starts one runner per shard. They end when `stop` is cancelled.
+    pub fn start(self, stop: CancellationToken) -> ConsumerHandle {
+        let shards = self.source.shards();
+        let progress = Arc::new(Progress::new(self.name, self.log, shards));
+        let consumer = Arc::new(self);
+        let mut tasks = tokio::task::JoinSet::new();
+        let mut replays = Vec::new();
+        for shard in shards.all() {
+            let (sender, receiver) = tokio::sync::mpsc::channel(4);
+            replays.push(sender);
+            let runner =
+                runner::Runner::new(consumer.clone(), shard, progress.clone(), stop.clone(), receiver);
+            tasks.spawn(runner.run());
+        }
+        ConsumerHandle { progress, replays, tasks }
+    }
+}
+
+/// A running consumer.
+pub struct ConsumerHandle {
+    progress: Arc<Progress>,
+    replays: Vec<tokio::sync::mpsc::Sender<runner::Replay>>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl ConsumerHandle {
+    /// How far it is.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Tries the parked events of a subject again, in order. Returns how many
+    /// were applied; the rest stay parked.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the first of the rest could not be applied.
+    pub async fn replay_parked(&self, shard: Shard, subject: &str) -> Result<usize, Poison> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let replay = runner::Replay { subject: subject.to_owned(), reply };
+        let stopped = || Poison::new("the reader has stopped; start it again first");
+        let queue = self.replays.get(usize::from(shard.0)).ok_or_else(stopped)?;
+        queue.send(replay).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Waits until all runners have ended, after `stop` was cancelled.
+    pub async fn join(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,74 @@
+//! Parked subjects: events that could not be applied, and those behind them.
+
+use bytes::Bytes;
+
+use crate::append::{RowKey, ViewWrite};
+use crate::shard::Shard;
+use crate::store::{EventStore, StoreError, prefix_end};
+
+/// The view in which every consumer keeps its parked events.
+pub const PARKED_VIEW: &str = "parked";
+
+/// An event that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedEvent {
+    /// Its subject.
+    pub subject: String,
+    /// Its position in the source.
+    pub position: u64,
+    /// Why, or that it waits behind another.
+    pub reason: String,
+}
+
+/// Key: consumer, subject, position; so that one subject's events are in order.
+fn key(consumer: &str, subject: &str, position: u64) -> Bytes {
+    let mut key = prefix(consumer);
+    key.extend_from_slice(subject.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&position.to_be_bytes());
+    key.into()
+}
+
+fn prefix(consumer: &str) -> Vec<u8> {
+    let mut prefix = consumer.as_bytes().to_vec();
+    prefix.push(0);
+    prefix
+}
+
+/// Parks an event.
+pub(super) fn park(consumer: &str, shard: Shard, event: &ParkedEvent) -> ViewWrite {
+    let row = RowKey { view: PARKED_VIEW, shard, key: key(consumer, &event.subject, event.position) };
+    ViewWrite { row, value: Some(Bytes::copy_from_slice(event.reason.as_bytes())) }
+}
+
+/// Takes a parked event out.
+pub(super) fn unpark(consumer: &str, shard: Shard, event: &ParkedEvent) -> ViewWrite {
+    ViewWrite { value: None, ..park(consumer, shard, event) }
+}
+
+/// All parked events of a consumer on a shard, by subject and position.
+///
+/// # Errors
+///
+/// [`StoreError`]: retry.
+pub(super) async fn load(
+    store: &dyn EventStore,
+    consumer: &str,
+    shard: Shard,
+) -> Result<Vec<ParkedEvent>, StoreError> {
+    let prefix = prefix(consumer);
+    let end = prefix_end(&prefix);
+    let rows = store.scan(PARKED_VIEW, shard, &prefix, end.as_deref(), usize::MAX >> 1).await?;
+    Ok(rows.iter().filter_map(|(key, reason)| parse(consumer, key, reason)).collect())
+}
+
+/// Reads a row of the view back, if it is this consumer's.
+pub(super) fn parse(consumer: &str, key: &[u8], reason: &[u8]) -> Option<ParkedEvent> {
+    let rest = key.strip_prefix(prefix(consumer).as_slice())?;
+    let (subject, position) = rest.split_at_checked(rest.len().checked_sub(9)?)?;
+    Some(ParkedEvent {
+        subject: String::from_utf8(subject.to_vec()).ok()?,
+        position: u64::from_be_bytes(position[1..].try_into().ok()?),
+        reason: String::from_utf8_lossy(reason).into_owned(),
+    })
+}

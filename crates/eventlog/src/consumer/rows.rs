@@ -1,0 +1,84 @@
+//! View rows while events are applied to them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::Poison;
+use crate::append::{RowKey, ViewWrite};
+
+/// The rows that a batch of events reads and writes, over what is stored.
+#[derive(Debug, Default)]
+pub struct ViewRows {
+    stored: HashMap<RowKey, Option<Bytes>>,
+    written: BTreeMap<RowKey, Option<Bytes>>,
+    /// What the event at hand wrote; undone if it turns out to be poison.
+    pending: BTreeMap<RowKey, Option<Bytes>>,
+}
+
+impl ViewRows {
+    /// A row as the event at hand sees it.
+    ///
+    /// # Errors
+    ///
+    /// [`Poison`]: the projection did not declare that it reads this row, or
+    /// the row is not that message.
+    pub fn get<M: Message + Default>(&self, row: &RowKey) -> Result<Option<M>, Poison> {
+        let value = self
+            .pending
+            .get(row)
+            .or_else(|| self.written.get(row))
+            .or_else(|| self.stored.get(row))
+            .ok_or_else(|| Poison::new(format!("a row of {} is read but was not declared", row.view)))?;
+        value
+            .as_ref()
+            .map(|value| M::decode(value.clone()))
+            .transpose()
+            .map_err(|error| Poison::new(format!("a row of {} cannot be decoded: {error}", row.view)))
+    }
+
+    /// Sets a row.
+    pub fn put(&mut self, row: RowKey, value: &impl Message) {
+        self.pending.insert(row, Some(value.encode_to_vec().into()));
+    }
+
+    /// Deletes a row.
+    pub fn delete(&mut self, row: RowKey) {
+        self.pending.insert(row, None);
+    }
+
+    /// Keeps what the event at hand wrote.
+    pub(super) fn keep(&mut self) {
+        self.written.append(&mut self.pending);
+    }
+
+    /// Undoes what the event at hand wrote.
+    pub(super) fn undo(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Those of the rows that are not here yet.
+    pub(super) fn unknown(&self, wanted: impl IntoIterator<Item = RowKey>) -> Vec<RowKey> {
+        let mut unknown: Vec<RowKey> = wanted
+            .into_iter()
+            .filter(|row| !self.stored.contains_key(row) && !self.written.contains_key(row))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown
+    }
+
+    /// Adds rows as they are stored.
+    pub(super) fn insert_stored(&mut self, rows: impl IntoIterator<Item = (RowKey, Option<Bytes>)>) {
+        self.stored.extend(rows);
+    }
+
+    /// All that was written and kept.
+    pub(super) fn take_writes(&mut self) -> Vec<ViewWrite> {
+        std::mem::take(&mut self.written)
+            .into_iter()
+            .map(|(row, value)| ViewWrite { row, value })
+            .collect()
+    }
+}

@@ -1,0 +1,379 @@
+//! The rules of an append, in one place for every store: what commits, in
+//! which order, at which positions, as which bytes.
+//!
+//! A store loads what a batch refers to ([`Wanted`] → [`Loaded`]), calls
+//! [`sequence`], and writes the [`Rows`] in one transaction.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use jiff::Timestamp;
+use prost::Message as _;
+use uuid::Uuid;
+
+use crate::append::{
+    Append, AppendError, Appended, Checkpoint, CommandKey, ExpectedVersion, LastRecord, RowKey,
+};
+use crate::event::{StoredRecord, StreamName, to_proto_time};
+use crate::merkle::{Frontier, Hash, leaf_hash};
+use crate::shard::{LogName, Shard};
+
+/// Head of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Id of the log.
+    pub log_id: Uuid,
+    /// When its last record was recorded; the epoch while it is empty.
+    pub recorded_at: Timestamp,
+    /// Leaf hash of its last record; zero while it is empty.
+    pub leaf: Hash,
+    /// Its Merkle tree.
+    pub frontier: Frontier,
+}
+
+impl Head {
+    /// Head of an empty shard.
+    pub fn empty(log_id: Uuid) -> Self {
+        Self {
+            log_id,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            leaf: [0; 32],
+            frontier: Frontier::default(),
+        }
+    }
+
+    /// Number of records, that is, the next position.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+}
+
+/// What is remembered of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Hash of its content.
+    pub digest: Hash,
+    /// Its first result.
+    pub first: Appended,
+}
+
+/// Identity of a remembered command: log, department, id.
+pub type CommandRef = (LogName, String, Uuid);
+
+/// A stream within its log.
+pub type StreamRef = (LogName, StreamName);
+
+/// A consumer's checkpoint on one shard.
+pub type CheckpointRef = (&'static str, Shard);
+
+/// What a batch refers to.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Shards whose heads are needed.
+    pub heads: HashSet<(LogName, Shard)>,
+    /// Streams whose versions are needed.
+    pub streams: HashSet<StreamRef>,
+    /// Commands that may have been applied before.
+    pub commands: HashSet<CommandRef>,
+    /// Checkpoints that move or are relied on.
+    pub checkpoints: HashSet<CheckpointRef>,
+}
+
+impl Wanted {
+    /// What these appends refer to.
+    pub fn of<'a>(batch: impl IntoIterator<Item = &'a Append>) -> Self {
+        let mut wanted = Self::default();
+        for append in batch {
+            if !append.streams.is_empty() || append.command.is_some() {
+                wanted.heads.insert((append.log, append.shard));
+            }
+            for stream in &append.streams {
+                wanted.streams.insert((append.log, stream.stream.clone()));
+            }
+            if let Some(command) = &append.command {
+                wanted.commands.insert(command_ref(append.log, command));
+            }
+            if let Some(checkpoint) = &append.checkpoint {
+                wanted.checkpoints.insert((checkpoint.consumer, checkpoint.shard));
+            }
+            for guard in &append.guards {
+                wanted.checkpoints.insert((guard.consumer, guard.shard));
+            }
+        }
+        wanted
+    }
+}
+
+/// What the store found of it, read under the lock.
+#[derive(Debug, Default, Clone)]
+pub struct Loaded {
+    /// Heads of all wanted shards.
+    pub heads: HashMap<(LogName, Shard), Head>,
+    /// Versions of the wanted streams that exist.
+    pub versions: HashMap<StreamRef, u64>,
+    /// The wanted commands that are remembered.
+    pub commands: HashMap<CommandRef, Remembered>,
+    /// The wanted checkpoints that exist.
+    pub checkpoints: HashMap<CheckpointRef, Checkpoint>,
+}
+
+/// A row of the event table.
+#[derive(Debug, Clone)]
+pub struct EventRow {
+    /// Log.
+    pub log: LogName,
+    /// The record.
+    pub record: StoredRecord,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its version in the stream.
+    pub version: u64,
+}
+
+/// What the store has to write, in one transaction.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// New records, in order.
+    pub events: Vec<EventRow>,
+    /// New heads.
+    pub heads: BTreeMap<(LogName, Shard), Head>,
+    /// Commands to remember.
+    pub commands: Vec<(CommandRef, Remembered)>,
+    /// New checkpoints.
+    pub checkpoints: BTreeMap<CheckpointRef, Checkpoint>,
+    /// Rows of views; the last write of a row wins.
+    pub views: BTreeMap<RowKey, Option<Bytes>>,
+}
+
+impl Rows {
+    /// True if there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.commands.is_empty()
+            && self.checkpoints.is_empty()
+            && self.views.is_empty()
+    }
+}
+
+/// A command's identity in a log.
+pub fn command_ref(log: LogName, command: &CommandKey) -> CommandRef {
+    (log, command.department.clone(), command.id)
+}
+
+/// Decides a batch in its order: each append sees those before it. One that
+/// loses leaves no trace and does not touch its neighbours.
+///
+/// `now` is the clock's time; no record is older than the one before it.
+pub fn sequence(
+    batch: &[Append],
+    loaded: &mut Loaded,
+    now: Timestamp,
+) -> (Rows, Vec<Result<Appended, AppendError>>) {
+    let mut rows = Rows::default();
+    let outcomes = batch
+        .iter()
+        .map(|append| sequence_one(append, loaded, now, &mut rows))
+        .collect();
+    (rows, outcomes)
+}
+
+fn sequence_one(
+    append: &Append,
+    loaded: &mut Loaded,
+    now: Timestamp,
+    rows: &mut Rows,
+) -> Result<Appended, AppendError> {
+    if let Some(first) = repeated(append, loaded)? {
+        return Ok(first);
+    }
+    verify_checkpoint(append, loaded)?;
+    verify_guards(append, loaded)?;
+    let next_versions = verify_versions(append, loaded)?;
+
+    let appended = encode_events(append, next_versions, loaded, now, rows);
+    if let Some(command) = &append.command {
+        let remembered = Remembered { digest: command.digest, first: appended.clone() };
+        let key = command_ref(append.log, command);
+        loaded.commands.insert(key.clone(), remembered.clone());
+        rows.commands.push((key, remembered));
+    }
+    if let Some(moved) = &append.checkpoint {
+        let key = (moved.consumer, moved.shard);
+        loaded.checkpoints.insert(key, moved.to.clone());
+        rows.checkpoints.insert(key, moved.to.clone());
+    }
+    for write in &append.views {
+        rows.views.insert(write.row.clone(), write.value.clone());
+    }
+    Ok(appended)
+}
+
+fn repeated(append: &Append, loaded: &Loaded) -> Result<Option<Appended>, AppendError> {
+    let Some(command) = &append.command else {
+        return Ok(None);
+    };
+    match loaded.commands.get(&command_ref(append.log, command)) {
+        None => Ok(None),
+        Some(remembered) if remembered.digest == command.digest => {
+            Ok(Some(Appended { repeated: true, ..remembered.first.clone() }))
+        }
+        Some(_) => Err(AppendError::CommandReused { id: command.id }),
+    }
+}
+
+fn verify_checkpoint(append: &Append, loaded: &Loaded) -> Result<(), AppendError> {
+    let Some(moved) = &append.checkpoint else {
+        return Ok(());
+    };
+    let current = loaded.checkpoints.get(&(moved.consumer, moved.shard));
+    let actual = current.map_or(0, |checkpoint| checkpoint.next);
+    let epoch = current.map_or(0, |checkpoint| checkpoint.epoch);
+    // A zombie of an older lease must not write, even if nobody has moved since.
+    if actual == moved.from && moved.to.epoch >= epoch {
+        return Ok(());
+    }
+    Err(AppendError::CheckpointMoved {
+        consumer: moved.consumer,
+        shard: moved.shard,
+        expected: moved.from,
+        actual,
+    })
+}
+
+fn verify_guards(append: &Append, loaded: &Loaded) -> Result<(), AppendError> {
+    for guard in &append.guards {
+        let current = loaded.checkpoints.get(&(guard.consumer, guard.shard));
+        if current.map_or(0, |checkpoint| checkpoint.next) != guard.next {
+            return Err(AppendError::Outdated { consumer: guard.consumer, shard: guard.shard });
+        }
+    }
+    Ok(())
+}
+
+/// The next version of each stream, in the append's order.
+fn verify_versions(append: &Append, loaded: &Loaded) -> Result<Vec<u64>, AppendError> {
+    let mut pending: HashMap<&StreamName, u64> = HashMap::new();
+    let mut next_versions = Vec::with_capacity(append.streams.len());
+    for part in &append.streams {
+        let actual = pending
+            .get(&part.stream)
+            .or_else(|| loaded.versions.get(&(append.log, part.stream.clone())))
+            .copied();
+        let holds = match part.expected {
+            ExpectedVersion::Any => true,
+            ExpectedVersion::NoStream => actual.is_none(),
+            ExpectedVersion::Exact(version) => actual == Some(version),
+        };
+        if !holds {
+            return Err(AppendError::WrongExpectedVersion {
+                stream: part.stream.clone(),
+                expected: part.expected,
+                actual,
+            });
+        }
+        let next = actual.map_or(0, |version| version + 1);
+        next_versions.push(next);
+        if let Some(more) = (part.events.len() as u64).checked_sub(1) {
+            pending.insert(&part.stream, next + more);
+        }
+    }
+    Ok(next_versions)
+}
+
+fn encode_events(
+    append: &Append,
+    next_versions: Vec<u64>,
+    loaded: &mut Loaded,
+    now: Timestamp,
+    rows: &mut Rows,
+) -> Appended {
+    let key = (append.log, append.shard);
+    let mut appended = Appended {
+        log: append.log,
+        log_id: Uuid::nil(),
+        shard: append.shard,
+        last: None,
+        note: append.note.clone(),
+        repeated: false,
+    };
+    let Some(head) = loaded.heads.get_mut(&key) else {
+        // Only an append without events and command asks for no head.
+        return appended;
+    };
+    appended.log_id = head.log_id;
+    if append.streams.is_empty() {
+        return appended;
+    }
+    for (part, mut version) in append.streams.iter().zip(next_versions) {
+        for event in &part.events {
+            let position = head.size();
+            let recorded_at = now.max(head.recorded_at);
+            let envelope = event.envelope(&part.stream, version);
+            let bytes = encode_record(head.log_id, append.shard, position, recorded_at, &envelope);
+            let leaf = leaf_hash(&bytes);
+            head.frontier.push(leaf);
+            head.leaf = leaf;
+            head.recorded_at = recorded_at;
+            appended.last = Some(LastRecord { position, leaf, recorded_at });
+            rows.events.push(EventRow {
+                log: append.log,
+                record: StoredRecord { shard: append.shard, position, leaf, bytes },
+                stream: part.stream.clone(),
+                version,
+            });
+            loaded.versions.insert((append.log, part.stream.clone()), version);
+            version += 1;
+        }
+    }
+    rows.heads.insert(key, head.clone());
+    appended
+}
+
+/// Encodes a `tally.log.v1.Record` without copying the envelope twice.
+fn encode_record(
+    log_id: Uuid,
+    shard: Shard,
+    position: u64,
+    recorded_at: Timestamp,
+    envelope: &crate::pb::Envelope,
+) -> Bytes {
+    let envelope_len = envelope.encoded_len();
+    let mut buffer = BytesMut::with_capacity(envelope_len + 64);
+    let head = crate::pb::Record {
+        log_id: Bytes::copy_from_slice(log_id.as_bytes()),
+        shard: u32::from(shard.0),
+        position,
+        recorded_at: Some(to_proto_time(recorded_at)),
+        envelope: Bytes::new(),
+    };
+    head.encode(&mut buffer).expect("the buffer grows");
+    // Field 5, length-delimited: the envelope comes last, as prost would put it.
+    buffer.put_u8(0x2a);
+    prost::encoding::encode_varint(envelope_len as u64, &mut buffer);
+    envelope.encode(&mut buffer).expect("the buffer grows");
+    buffer.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_encoded_as_prost_would() {
+        let envelope = crate::pb::Envelope {
+            stream_id: "x".repeat(300),
+            payload: Bytes::from_static(b"payload"),
+            ..Default::default()
+        };
+        let at: Timestamp = "2026-01-02T03:04:05.000006Z".parse().expect("a timestamp");
+        let ours = encode_record(Uuid::from_u128(7), Shard(3), 9, at, &envelope);
+        let theirs = crate::pb::Record {
+            log_id: Bytes::copy_from_slice(Uuid::from_u128(7).as_bytes()),
+            shard: 3,
+            position: 9,
+            recorded_at: Some(to_proto_time(at)),
+            envelope: Bytes::from(envelope.encode_to_vec()),
+        };
+        assert_eq!(ours, theirs.encode_to_vec());
+    }
+}

@@ -1,0 +1,198 @@
+//! What every event store offers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::BoxError;
+use crate::append::{Append, AppendError, Appended, Checkpoint, CommandKey, RowKey};
+use crate::event::{StoredRecord, StreamName};
+use crate::sequence::{Head, Remembered};
+use crate::shard::{LogName, Shard, ShardCount};
+
+/// A store could not be read. Nothing was changed; retry.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("event store cannot be read: {source}")]
+pub struct StoreError {
+    /// Why.
+    #[source]
+    pub source: Arc<BoxError>,
+}
+
+impl StoreError {
+    /// From any error of the store's driver.
+    pub fn new(source: impl Into<BoxError>) -> Self {
+        Self { source: Arc::new(source.into()) }
+    }
+}
+
+/// A key and a value of a view.
+pub type Row = (Bytes, Bytes);
+
+/// What a consumer's views hold, at pinned positions of its source.
+#[derive(Debug, Clone, Default)]
+pub struct ViewSnapshot {
+    /// The consumer's checkpoints.
+    pub checkpoints: Vec<(Shard, Checkpoint)>,
+    /// All rows of its views, in order of view, shard and key.
+    pub rows: Vec<(RowKey, Bytes)>,
+}
+
+/// A log that can be read from any position: the role's own, or another
+/// role's in process, over Kafka or over `ReadLog`.
+#[async_trait]
+pub trait LogSource: Send + Sync + 'static {
+    /// Number of shards.
+    fn shards(&self) -> ShardCount;
+
+    /// Records of a shard from a position on, at most `limit`, in order and
+    /// without a gap. Fewer or none: that is the head.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn read(
+        &self,
+        log: LogName,
+        shard: Shard,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError>;
+
+    /// The same, but never from memory: what verification reads.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn read_durable(
+        &self,
+        log: LogName,
+        shard: Shard,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.read(log, shard, from, limit).await
+    }
+
+    /// Head of every shard, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError>;
+
+    /// The size of a shard as it grows.
+    fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64>;
+}
+
+/// An event store: logs, remembered commands, checkpoints and views.
+#[async_trait]
+pub trait EventStore: LogSource {
+    /// Appends. Each [`Append`] commits as a whole or not at all, and is
+    /// answered for itself; the order is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`], per append; each says what to do.
+    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>>;
+
+    /// All records of each stream, by version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn read_streams(
+        &self,
+        log: LogName,
+        streams: &[StreamName],
+    ) -> Result<Vec<Vec<StoredRecord>>, StoreError>;
+
+    /// What is remembered of each command.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn remembered(
+        &self,
+        log: LogName,
+        commands: &[CommandKey],
+    ) -> Result<Vec<Option<Remembered>>, StoreError>;
+
+    /// Checkpoint of a consumer on every shard of its source, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn checkpoints(
+        &self,
+        consumer: &'static str,
+    ) -> Result<Vec<Option<Checkpoint>>, StoreError>;
+
+    /// The rows with these keys.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn rows(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, StoreError>;
+
+    /// Rows of a view on one shard with keys from `from` up to, not including,
+    /// `to` (nothing: the end), in order, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn scan(
+        &self,
+        view: &'static str,
+        shard: Shard,
+        from: &[u8],
+        to: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// A consumer's views and checkpoints, from one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn snapshot(
+        &self,
+        consumer: &'static str,
+        views: &[&'static str],
+    ) -> Result<ViewSnapshot, StoreError>;
+
+    /// Forgets commands that are older than the ids the caller accepts.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn forget_commands(&self, older_than: Uuid) -> Result<u64, StoreError>;
+}
+
+/// The end of the keys that start with `prefix`, for [`EventStore::scan`];
+/// nothing if there is none.
+pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_of_a_prefix() {
+        assert_eq!(prefix_end(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(prefix_end(&[1, 255]), Some(vec![2]));
+        assert_eq!(prefix_end(&[255]), None);
+    }
+}
