@@ -1,0 +1,294 @@
+//! The catalogue as every process follows it: packs become active by events.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tally_domain::calendar::{Deadline, WorkingDays};
+use tally_domain::date::{LegalDate, today};
+use tally_domain::policy::{ItemKind, Pack, PackItem, PackMeta, PolicyHistory};
+use tally_eventlog::event::Recorded;
+use tally_eventlog::shard::Shard;
+use tally_eventlog::store::{LogSource, StoreError};
+use tally_proto::tally::catalog::v1 as pb;
+use tally_rpc::Fault;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::logs;
+
+/// Event types of the catalogue.
+pub mod event_type {
+    /// An item of a pack that is being loaded.
+    pub const PACK_ITEM_LOADED: &str = "tally.catalog.v1.PackItemLoaded";
+    /// A pack is active.
+    pub const PACK_ACTIVATED: &str = "tally.catalog.v1.PackActivated";
+}
+
+/// A pack with what is computed from it once.
+#[derive(Debug)]
+pub struct Policy {
+    /// The pack.
+    pub pack: Arc<Pack>,
+    /// Its calendar.
+    pub working_days: WorkingDays,
+    /// Its time zone: legal dates are meant in it.
+    pub time_zone: TimeZone,
+}
+
+impl Policy {
+    /// Prepares a pack.
+    ///
+    /// # Errors
+    ///
+    /// The pack's time zone is unknown: correct the pack.
+    pub fn new(pack: Arc<Pack>) -> Result<Self, jiff::Error> {
+        let time_zone = pack.meta.tz()?;
+        let working_days = pack.working_days();
+        Ok(Self { pack, working_days, time_zone })
+    }
+
+    /// Version of the pack.
+    pub fn version(&self) -> &str {
+        &self.pack.meta.version
+    }
+
+    /// The legal date at a time.
+    pub fn today(&self, now: Timestamp) -> LegalDate {
+        today(now, &self.time_zone)
+    }
+
+    /// The last day of a term of working days that starts after `date`.
+    pub fn deadline(&self, date: LegalDate, working_days: u32) -> Deadline {
+        self.working_days.after(date, working_days)
+    }
+
+    /// The first moment of a legal date.
+    pub fn start_of(&self, date: LegalDate) -> Timestamp {
+        // A date at the edge of time has no moment; none of law is there.
+        date.to_zoned(self.time_zone.clone()).map_or(Timestamp::MIN, |zoned| zoned.timestamp())
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    history: PolicyHistory,
+    policies: HashMap<String, Arc<Policy>>,
+    active: Option<Arc<Policy>>,
+    /// Items of packs that are not active yet, by version.
+    loading: HashMap<String, Vec<PackItem>>,
+}
+
+/// The packs that this process knows.
+#[derive(Debug)]
+pub struct Catalogue {
+    state: RwLock<State>,
+    version: watch::Sender<String>,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self { state: RwLock::default(), version: watch::Sender::new(String::new()) }
+    }
+}
+
+impl Catalogue {
+    /// Reads the catalogue's log to the head it has now, and follows it until
+    /// `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the log cannot be read.
+    pub async fn follow(
+        source: Arc<dyn LogSource>,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, StoreError> {
+        let catalogue = Arc::new(Self::default());
+        for shard in source.shards().all() {
+            let mut grown = source.watch(logs::CATALOG, shard);
+            grown.borrow_and_update();
+            let mut next = 0;
+            catalogue.read(&*source, shard, &mut next).await?;
+            let (catalogue, source, stop) = (catalogue.clone(), source.clone(), stop.clone());
+            tokio::spawn(async move {
+                let follow = async {
+                    while grown.changed().await.is_ok() {
+                        if let Err(error) = catalogue.read(&*source, shard, &mut next).await {
+                            tracing::error!(shard = shard.0, error = %error, "catalogue cannot be read");
+                        }
+                    }
+                };
+                stop.run_until_cancelled(follow).await;
+            });
+        }
+        Ok(catalogue)
+    }
+
+    async fn read(&self, source: &dyn LogSource, shard: Shard, next: &mut u64) -> Result<(), StoreError> {
+        const BATCH: usize = 1_000;
+        loop {
+            let records = source.read(logs::CATALOG, shard, *next, BATCH).await?;
+            for stored in &records {
+                let applied = Recorded::decode(logs::CATALOG, stored)
+                    .map_err(|error| error.to_string())
+                    .and_then(|event| self.apply(&event));
+                if let Err(reason) = applied {
+                    tracing::error!(shard = shard.0, position = stored.position, reason, "pack not applied");
+                }
+                *next = stored.position + 1;
+            }
+            if records.len() < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Applies an event of the catalogue's log.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; the packs stay as they were.
+    pub fn apply(&self, event: &Recorded) -> Result<(), String> {
+        match event.envelope.event_type.as_str() {
+            event_type::PACK_ITEM_LOADED => {
+                let loaded: pb::PackItemLoaded = event.payload().map_err(|error| error.to_string())?;
+                let item = item_from_proto(loaded.item.unwrap_or_default())?;
+                let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                state.loading.entry(loaded.pack_version).or_default().push(item);
+                Ok(())
+            }
+            event_type::PACK_ACTIVATED => {
+                let activated: pb::PackActivated = event.payload().map_err(|error| error.to_string())?;
+                self.activate(activated)
+            }
+            other => Err(format!("{other} is unknown to this version; upgrade it")),
+        }
+    }
+
+    fn activate(&self, activated: pb::PackActivated) -> Result<(), String> {
+        let meta = meta_from_proto(activated.meta.unwrap_or_default());
+        let version = meta.version.clone();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let items = state.loading.remove(&version).unwrap_or_default();
+        if items.len() != activated.items as usize {
+            return Err(format!("pack {version} has {} of {} items", items.len(), activated.items));
+        }
+        let pack = assemble(meta, items, &activated.digest)?;
+        let policy = Arc::new(Policy::new(pack.clone()).map_err(|error| error.to_string())?);
+        state.history.load(pack).map_err(|error| error.to_string())?;
+        state.policies.insert(version.clone(), policy.clone());
+        state.active = Some(policy);
+        drop(state);
+        self.version.send_replace(version);
+        Ok(())
+    }
+
+    /// The active policy.
+    ///
+    /// # Errors
+    ///
+    /// `NO_POLICY_PACK`: none is loaded; the operator loads one.
+    pub fn active(&self) -> Result<Arc<Policy>, Fault> {
+        self.try_active().ok_or_else(|| {
+            Fault::rejected("NO_POLICY_PACK", "no policy pack is loaded; the operator runs `tally policy load`")
+        })
+    }
+
+    /// The active policy, if there is one.
+    pub fn try_active(&self) -> Option<Arc<Policy>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).active.clone()
+    }
+
+    /// The policy of a version.
+    pub fn version(&self, version: &str) -> Option<Arc<Policy>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).policies.get(version).cloned()
+    }
+
+    /// The policy of a version; waits for it, since a reader of one log can be
+    /// ahead of the reader of the catalogue. Nothing if it does not come.
+    pub async fn wait_for_version(&self, version: &str, wait: Duration) -> Option<Arc<Policy>> {
+        let mut changes = self.version.subscribe();
+        let found = async {
+            loop {
+                changes.borrow_and_update();
+                if let Some(policy) = self.version(version) {
+                    return Some(policy);
+                }
+                changes.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(wait, found).await.ok().flatten()
+    }
+}
+
+/// Puts a pack together and verifies it: items, digest, consistency.
+///
+/// # Errors
+///
+/// What is wrong with it, every fault.
+pub fn assemble(meta: PackMeta, items: Vec<PackItem>, digest: &[u8]) -> Result<Arc<Pack>, String> {
+    let lines = |faults: Vec<tally_domain::policy::PackFault>| {
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    let pack = Pack::from_items(meta, items).map_err(lines)?;
+    if pack.digest() != digest {
+        return Err("the digest is not that of the items; send all items again".to_owned());
+    }
+    let faults = pack.faults();
+    if faults.is_empty() { Ok(Arc::new(pack)) } else { Err(lines(faults)) }
+}
+
+/// A pack's head from the contract.
+pub fn meta_from_proto(meta: pb::PackMeta) -> PackMeta {
+    PackMeta {
+        id: meta.id,
+        version: meta.version,
+        time_zone: meta.time_zone,
+        title: meta.title,
+        name_zh: (!meta.name_zh.is_empty()).then_some(meta.name_zh),
+    }
+}
+
+/// A pack's head for the contract.
+pub fn meta_to_proto(meta: &PackMeta) -> pb::PackMeta {
+    pb::PackMeta {
+        id: meta.id.clone(),
+        version: meta.version.clone(),
+        time_zone: meta.time_zone.clone(),
+        title: meta.title.clone(),
+        name_zh: meta.name_zh.clone().unwrap_or_default(),
+    }
+}
+
+/// An item from the contract.
+///
+/// # Errors
+///
+/// Its kind is unknown.
+pub fn item_from_proto(item: pb::PackItem) -> Result<PackItem, String> {
+    let kind = [
+        ItemKind::Department,
+        ItemKind::LegalBasis,
+        ItemKind::RecordType,
+        ItemKind::ListType,
+        ItemKind::Measure,
+        ItemKind::Memorandum,
+        ItemKind::HolidayNotice,
+    ]
+    .into_iter()
+    .find(|kind| kind.as_str() == item.kind)
+    .ok_or_else(|| format!("a pack has no items of kind {:?}", item.kind))?;
+    Ok(PackItem { kind, id: item.id, version: item.version, body: item.body })
+}
+
+/// An item for the contract.
+pub fn item_to_proto(item: &PackItem) -> pb::PackItem {
+    pb::PackItem {
+        kind: item.kind.as_str().to_owned(),
+        id: item.id.clone(),
+        body: item.body.clone(),
+        version: item.version,
+    }
+}

@@ -1,0 +1,75 @@
+//! Subjects as callers write them.
+
+use tally_domain::fault::FieldFault;
+use tally_domain::identifier::{Identifier, ResidentId};
+use tally_domain::subject::{PersonId, Subject};
+use tally_eventlog::sealing::{KeyRing, KeyRingError, PseudonymKind};
+
+/// Scheme under which callers name a natural person.
+const RESIDENT_ID: &str = "cn-resident-id";
+
+/// A subject as a caller writes it. A natural person's number is not a subject
+/// yet: the key ring gives the random id that stands for it.
+#[derive(Debug)]
+pub enum SubjectInput {
+    /// An organisation.
+    Organisation(Identifier),
+    /// A natural person, by the number in clear.
+    Person(ResidentId),
+    /// A natural person, by the random id.
+    PersonId(PersonId),
+}
+
+/// Reads a subject: `scheme:value`.
+///
+/// # Errors
+///
+/// The fault of `field`; it never repeats a person's number.
+pub fn parse(field: &str, text: &str) -> Result<SubjectInput, FieldFault> {
+    if let Some(number) = text.trim().strip_prefix(RESIDENT_ID).and_then(|rest| rest.strip_prefix(':')) {
+        return ResidentId::parse(number).map(SubjectInput::Person).map_err(|fault| fault.at(field));
+    }
+    match text.parse::<Subject>().map_err(|fault| fault.at(field))? {
+        Subject::Organisation(identifier) => Ok(SubjectInput::Organisation(identifier)),
+        Subject::Person(id) => Ok(SubjectInput::PersonId(id)),
+    }
+}
+
+/// Reads a subject that must be an organisation.
+///
+/// # Errors
+///
+/// The fault of `field`: natural persons are off until a catalogue item with
+/// its own legal basis switches them on.
+pub fn organisation(field: &str, text: &str) -> Result<Subject, FieldFault> {
+    match parse(field, text)? {
+        SubjectInput::Organisation(identifier) => Ok(Subject::Organisation(identifier)),
+        SubjectInput::Person(_) | SubjectInput::PersonId(_) => Err(natural_persons_off(field)),
+    }
+}
+
+/// The fault where natural persons are off.
+pub fn natural_persons_off(field: &str) -> FieldFault {
+    FieldFault::new(
+        field,
+        "NATURAL_PERSON_OFF",
+        "natural persons are off here; the policy pack must switch them on for this item with a legal basis of its own",
+    )
+}
+
+/// The subject that stands for the input; a person's random id is made at
+/// first use.
+///
+/// # Errors
+///
+/// [`KeyRingError`]: says whether to retry.
+pub async fn resolve(input: SubjectInput, keyring: &KeyRing) -> Result<Subject, KeyRingError> {
+    Ok(match input {
+        SubjectInput::Organisation(identifier) => Subject::Organisation(identifier),
+        SubjectInput::PersonId(id) => Subject::Person(id),
+        SubjectInput::Person(number) => {
+            let id = keyring.pseudonym(PseudonymKind::Person, number.expose()).await?;
+            Subject::Person(PersonId(id))
+        }
+    })
+}
