@@ -1,3 +1,9 @@
-//! The catalogue: who may do what, on which legal basis, as a versioned policy pack.
+//! The catalogue: who may do what, on which legal basis. Owns the policy packs
+//! and their log; every other service follows that log.
 
 pub mod pack;
+
+mod policy_pack;
+mod service;
+
+pub use service::server;
