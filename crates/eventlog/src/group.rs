@@ -16,7 +16,7 @@ use crate::BoxError;
 use crate::append::{Append, AppendError, Appended, Outcome};
 use crate::clock::Clock;
 use crate::event::StoredRecord;
-use crate::sequence::{Head, Loaded, Rows, Wanted, sequence};
+use crate::sequence::{Loaded, Rows, Wanted, sequence};
 use crate::shard::{LogName, Shard, ShardCount};
 
 /// Bounds of group commit.
@@ -161,6 +161,19 @@ impl Tail {
         self.shards.get(&(log, shard)).expect("the store was opened with this log and shard")
     }
 
+    /// Takes over the size that a store found after a commit of unknown outcome.
+    /// If it took effect, its records never came through here: readers then
+    /// find them in the store.
+    pub fn catch_up(&self, log: LogName, shard: Shard, size: u64) {
+        let tail = self.shard(log, shard);
+        if *tail.size.borrow() == size {
+            return;
+        }
+        // Records in memory must be contiguous, or a reader would skip some.
+        tail.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        tail.size.send_replace(size);
+    }
+
     fn publish(&self, rows: &Rows) {
         for row in &rows.events {
             let mut recent = self
@@ -168,28 +181,19 @@ impl Tail {
                 .recent
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            if recent.back().is_some_and(|last| last.position + 1 != row.record.position) {
-                // What lies between was committed while the outcome was unknown;
-                // only the store has it. A gap here would be skipped by readers.
-                recent.clear();
-            }
             if recent.len() >= self.records_max.max(1) {
                 recent.pop_front();
             }
             recent.push_back(row.record.clone());
         }
-        self.observe(rows.heads.iter());
+        for ((log, shard), head) in &rows.heads {
+            self.shard(*log, *shard).size.send_replace(head.size());
+        }
     }
 
-    /// Tells readers of sizes that were found in the store.
-    fn observe<'a>(&self, heads: impl Iterator<Item = (&'a (LogName, Shard), &'a Head)>) {
-        for ((log, shard), head) in heads {
-            let raise = |size: &mut u64| {
-                let grown = head.size() > *size;
-                *size = head.size().max(*size);
-                grown
-            };
-            self.shard(*log, *shard).size.send_if_modified(raise);
+    fn catch_up_all(&self, loaded: &Loaded) {
+        for ((log, shard), head) in &loaded.heads {
+            self.catch_up(*log, *shard, head.size());
         }
     }
 }
@@ -341,7 +345,7 @@ impl<B: Backend> Group<B> {
             }
         };
         // After an unknown outcome the store may hold more than readers were told.
-        self.tail.observe(loaded.heads.iter());
+        self.tail.catch_up_all(&loaded);
         let (rows, outcomes) = sequence(appends, &mut loaded, self.clock.now());
         if rows.is_empty() {
             self.backend.rollback().await;
@@ -363,7 +367,7 @@ impl<B: Backend> Group<B> {
     async fn look_again(&mut self, rows: &Rows) {
         let heads = rows.heads.keys().copied().collect();
         match self.backend.begin(&Wanted { heads, ..Wanted::default() }).await {
-            Ok(loaded) => self.tail.observe(loaded.heads.iter()),
+            Ok(loaded) => self.tail.catch_up_all(&loaded),
             // The next append to the shard looks again.
             Err(error) => tracing::warn!(error = %error, "outcome of a batch stays unknown"),
         }

@@ -1,0 +1,34 @@
+//! The conformance suite on the memory store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tally_eventlog::conformance::{Fixture, Setup};
+use tally_eventlog::memory::MemoryStore;
+use tally_eventlog::store::EventStore;
+
+/// The data lives as long as the last store on it.
+#[derive(Default)]
+struct Memory {
+    store: Option<Arc<MemoryStore>>,
+}
+
+#[async_trait]
+impl Fixture for Memory {
+    async fn create() -> Self {
+        Self::default()
+    }
+
+    async fn open(&mut self, setup: &Setup) -> Arc<dyn EventStore> {
+        let clock = setup.clock.clone();
+        let store = match self.store.take() {
+            Some(store) => store.crash_and_reopen(clock, setup.group.clone()),
+            None => MemoryStore::open(&setup.logs, setup.shards, clock, setup.group.clone(), None),
+        };
+        let store = Arc::new(store);
+        self.store = Some(store.clone());
+        store
+    }
+}
+
+tally_eventlog::event_store_conformance!(Memory);

@@ -1,0 +1,71 @@
+//! The conformance suite on the SQLite store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tally_eventlog::conformance::{Fixture, Setup};
+use tally_eventlog::store::EventStore;
+use tally_store_sqlite::{CreateOptions, SqliteOptions, SqliteStore};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// A directory with one store. The store's tasks run on a runtime of their
+/// own: shutting it down stops them between two steps, as a crash would.
+struct Sqlite {
+    directory: TempDir,
+    runtime: Option<Runtime>,
+}
+
+/// Ends a runtime and all that runs on it. That blocks, so it is done elsewhere.
+async fn shut_down(runtime: Runtime) {
+    let end = move || runtime.shutdown_timeout(Duration::from_secs(30));
+    tokio::task::spawn_blocking(end)
+        .await
+        .expect("it does not panic");
+}
+
+#[async_trait]
+impl Fixture for Sqlite {
+    async fn create() -> Self {
+        Self {
+            directory: TempDir::new().expect("a temporary directory"),
+            runtime: None,
+        }
+    }
+
+    async fn open(&mut self, setup: &Setup) -> Arc<dyn EventStore> {
+        if let Some(runtime) = self.runtime.take() {
+            shut_down(runtime).await;
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let runtime = self.runtime.insert(runtime.expect("a runtime"));
+        let options = SqliteOptions {
+            path: self.directory.path().join("store.db"),
+            logs: setup.logs.clone(),
+            shards: setup.shards,
+            clock: setup.clock.clone(),
+            group: setup.group.clone(),
+            linker: None,
+            create: Some(CreateOptions::default()),
+        };
+        let opened = runtime
+            .spawn(SqliteStore::open(options))
+            .await
+            .expect("no panic");
+        Arc::new(opened.expect("the store opens"))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+tally_eventlog::event_store_conformance!(Sqlite);
