@@ -108,6 +108,17 @@ impl Cause {
     }
 }
 
+/// Id of what a timer fires: a UUIDv8 of the due time and a hash of the row that
+/// is due, so that firing a row again gives the same id.
+pub fn timer_id(due_at: Timestamp, view: &str, key: &[u8]) -> Uuid {
+    let mut hasher = Sha256::new();
+    for part in [b"timer".as_slice(), view.as_bytes(), key] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    derived(due_at, hasher)
+}
+
 /// An id that is always the same for the same names, for streams whose
 /// identity is a natural key. UUIDv8 without a time.
 pub fn named_id(kind: &str, names: &[&str]) -> Uuid {
@@ -157,6 +168,15 @@ mod tests {
         ] {
             assert_ne!(id, other);
         }
+    }
+
+    #[test]
+    fn a_timers_id_is_the_same_again_and_differs_by_each_part() {
+        let id = timer_id(cause().at, "lists.timer", b"a");
+        assert_eq!(id, timer_id(cause().at, "lists.timer", b"a"));
+        assert_eq!(time_of(id), Some(cause().at));
+        assert_ne!(id, timer_id(cause().at, "lists.timer", b"b"));
+        assert_ne!(id, timer_id(cause().at, "other.timer", b"a"));
     }
 
     #[test]
