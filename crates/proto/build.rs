@@ -23,12 +23,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     // The comments become the doc comments of the generated code.
     let with_comments = protox::compile(&files, [&root])?;
+    let mut config = tonic_prost_build::Config::new();
+    // Names lead from a message to its descriptor: for JSON, and for tests.
+    config.enable_type_names();
     tonic_prost_build::configure()
         .bytes(".")
         .client_mod_attribute(".", "#[cfg(feature = \"rpc\")]")
         .server_mod_attribute(".", "#[cfg(feature = \"rpc\")]")
         .include_file("contracts.rs")
-        .compile_fds(with_comments)?;
+        .compile_fds_with_config(with_comments, config)?;
     Ok(())
 }
 

@@ -84,6 +84,9 @@ impl<R: std::fmt::Debug> From<StoreError> for ExecuteError<R> {
     }
 }
 
+/// What comes of one task.
+type TaskResult<A> = Result<Appended, ExecuteError<<A as crate::aggregate::Aggregate>::Rejection>>;
+
 /// Executes commands on one store.
 #[derive(Clone)]
 pub struct Executor {
@@ -139,8 +142,7 @@ impl Executor {
         log: LogName,
         tasks: Vec<Task<A>>,
     ) -> Vec<Result<Appended, ExecuteError<A::Rejection>>> {
-        let mut results: Vec<Option<Result<Appended, ExecuteError<A::Rejection>>>> =
-            tasks.iter().map(|_| None).collect();
+        let mut results: Vec<Option<TaskResult<A>>> = tasks.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..tasks.len()).collect();
         for round in 0..TRIES_MAX {
             let states = match self.load_round(log, &tasks, &open, round).await {
@@ -271,7 +273,7 @@ impl Executor {
         log: LogName,
         tasks: &[Task<A>],
         settled: Vec<(usize, Option<A::Rejection>)>,
-        results: &mut [Option<Result<Appended, ExecuteError<A::Rejection>>>],
+        results: &mut [Option<TaskResult<A>>],
     ) {
         if settled.is_empty() {
             return;

@@ -1,0 +1,44 @@
+# The two commands of the README are `demo` and `test`. Each does all its set-up.
+
+# Everything that `make setup` fetches for this checkout lies here.
+TOOLS := .tools
+BUF := $(TOOLS)/node_modules/.bin/buf
+CARGO ?= cargo
+
+.PHONY: demo test setup setup-build lint proto bench fmt clean
+
+# Runs the main job once, on the embedded default, and verifies it.
+demo: setup-build
+	$(CARGO) run --release --bin tally -- demo
+
+# Everything that must hold before a change lands.
+test: setup lint proto
+	$(CARGO) test --workspace --all-targets
+
+# What is needed to compile, installed if it is missing.
+setup-build:
+	./scripts/setup.sh build
+
+# The same and what the tests need.
+setup:
+	./scripts/setup.sh test
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# Contracts: linted, and compared with the newest earlier ones.
+proto: setup
+	cd proto && ../$(BUF) lint
+	./scripts/proto-breaking.sh $(BUF)
+
+# Each path as a ratio to its composed bare path in the same run.
+bench: setup-build
+	$(CARGO) bench --package tally-tests --bench paths
+
+fmt:
+	$(CARGO) fmt --all
+
+clean:
+	$(CARGO) clean
+	rm -rf $(TOOLS)

@@ -1,0 +1,243 @@
+//! `tally stats`, `replay`, `as-of`, `rebuild`, `verify`, `status`, `clock`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use tally_eventlog::event::{from_proto_time, to_proto_time};
+use tally_proto::tally::audit::v1 as pb;
+use tally_proto::tally::collection::v1 as collection;
+use tally_proto::tally::feedback::v1 as feedback;
+use tally_proto::tally::node::v1 as node;
+
+use super::Global;
+use super::output::{Failure, line, print, to_json};
+
+/// Arguments of `tally stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Only of this department.
+    #[arg(long, default_value = "")]
+    department: String,
+    /// Feedback of this month only: YYYY-MM.
+    #[arg(long, default_value = "")]
+    month: String,
+}
+
+impl Stats {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let client = global.client().await?;
+        let request = collection::GetCountsRequest { department: self.department.clone() };
+        let records = client.collection().get_counts(request).await?.into_inner();
+        let request = feedback::GetStatisticsRequest {
+            department: self.department.clone(),
+            month: self.month.clone(),
+        };
+        let reports = client.feedback().get_statistics(request).await?.into_inner();
+        if global.json {
+            line(&to_json(&records).to_string());
+            line(&to_json(&reports).to_string());
+            return Ok(ExitCode::SUCCESS);
+        }
+        line(&format!("{:<20} {:<26} {:>9} {:>9} {:>9}", "department", "record type", "accepted", "corrected", "withdrawn"));
+        for count in &records.counts {
+            line(&format!(
+                "{:<20} {:<26} {:>9} {:>9} {:>9}",
+                count.department, count.record_type, count.accepted, count.corrected, count.withdrawn
+            ));
+        }
+        line(&format!(
+            "\n{:<20} {:<8} {:<22} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>6}",
+            "department", "month", "measure", "due", "submitted", "executed", "declined", "accepted", "returned", "escalated", "closed"
+        ));
+        for count in &reports.counts {
+            line(&format!(
+                "{:<20} {:<8} {:<22} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>6}",
+                count.department,
+                count.month,
+                count.measure,
+                count.due,
+                count.submitted,
+                count.executed,
+                count.declined,
+                count.accepted,
+                count.returned,
+                count.escalated,
+                count.closed
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Arguments of `tally replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Only this log, for example lists.
+    #[arg(long, default_value = "")]
+    log_name: String,
+    /// Only this shard.
+    #[arg(long)]
+    shard: Option<u32>,
+    /// First position.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Last position.
+    #[arg(long)]
+    to: Option<u64>,
+    /// Only this stream: category/id.
+    #[arg(long, default_value = "")]
+    stream: String,
+    /// Only this subject: scheme:value.
+    #[arg(long, default_value = "")]
+    subject: String,
+    /// Adds each record's exact bytes (base64), from which a third party can recompute hashes and roots.
+    #[arg(long)]
+    with_records: bool,
+}
+
+impl Replay {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let request = pb::ReplayRequest {
+            log: self.log_name.clone(),
+            shard: self.shard,
+            from: self.from,
+            to: self.to,
+            stream: self.stream.clone(),
+            subject: self.subject.clone(),
+        };
+        let mut records = global.client().await?.audit().replay(request).await?.into_inner();
+        while let Some(record) = records.message().await? {
+            if self.with_records {
+                let mut value: serde_json::Value =
+                    serde_json::from_str(&record.json).map_err(Failure::environment)?;
+                // The contract's own JSON form of bytes is base64.
+                value["record"] = to_json(&record)["record"].take();
+                line(&value.to_string());
+            } else {
+                line(&record.json);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Arguments of `tally as-of`.
+#[derive(Debug, Args)]
+pub struct AsOf {
+    /// The day: what was in force at its end.
+    on: String,
+    /// As the log knew it at this time, RFC 3339; without it, now.
+    #[arg(long, value_name = "TIME")]
+    known: Option<Timestamp>,
+    /// Only this subject and what is linked to it: scheme:value.
+    #[arg(long, default_value = "")]
+    subject: String,
+    /// Only this list type.
+    #[arg(long = "list", default_value = "")]
+    list_type: String,
+}
+
+impl AsOf {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let request = pb::AsOfRequest {
+            on: self.on.clone(),
+            known_at: self.known.map(to_proto_time),
+            subject: self.subject.clone(),
+            list_type: self.list_type.clone(),
+        };
+        let answer = global.client().await?.audit().as_of(request).await?.into_inner();
+        if global.json {
+            line(&to_json(&answer).to_string());
+            return Ok(ExitCode::SUCCESS);
+        }
+        for entry in &answer.entries {
+            let link = if entry.by_link { " (by a link)" } else { "" };
+            line(&format!(
+                "{} {} {} from {} until {}{link}",
+                entry.entry_id, entry.list_type, entry.subject, entry.term_from, entry.term_until
+            ));
+        }
+        let known = answer.known_at.as_ref().and_then(from_proto_time);
+        line(&format!(
+            "{} in force on {}, as known at {} ({})",
+            answer.entries.len(),
+            self.on,
+            known.map(|at| at.to_string()).unwrap_or_default(),
+            if answer.closed { "closed" } else { "provisional" }
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `tally rebuild`: exit code 1 if a view is not what its log makes it.
+pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
+    let mut results = global.client().await?.audit().rebuild(pb::RebuildRequest {}).await?.into_inner();
+    let mut equal = true;
+    while let Some(result) = results.message().await? {
+        equal &= result.differences_total == 0;
+        if global.json {
+            line(&to_json(&result).to_string());
+            continue;
+        }
+        line(&format!(
+            "{} from {}: {} records, {} rows, {} differences",
+            result.consumer, result.source, result.records, result.rows, result.differences_total
+        ));
+        for difference in &result.differences {
+            line(&format!(
+                "  {} {} shard {} key {}",
+                difference.kind, difference.view, difference.shard, difference.key
+            ));
+        }
+    }
+    Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// `tally verify`: exit code 1 if anything does not hold.
+pub async fn verify(global: &Global) -> Result<ExitCode, Failure> {
+    let mut results = global.client().await?.audit().verify(pb::VerifyRequest {}).await?.into_inner();
+    let mut records = 0;
+    let mut faults = 0;
+    while let Some(result) = results.message().await? {
+        let head = result.head.clone().unwrap_or_default();
+        records += head.size;
+        faults += result.faults.len();
+        if global.json {
+            // The root as hexadecimal digits, as `replay` prints leaf hashes.
+            let root: String = head.root.iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut value = serde_json::json!({
+                "log": result.log, "shard": head.shard, "size": head.size, "root": root, "faults": [],
+            });
+            value["faults"] = to_json(&result).get_mut("faults").map(serde_json::Value::take).unwrap_or(serde_json::json!([]));
+            line(&value.to_string());
+            continue;
+        }
+        for fault in &result.faults {
+            let position = fault.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+            line(&format!(
+                "{}/{}/{position}: {} ({})",
+                result.log, head.shard, fault.message, fault.reason
+            ));
+        }
+    }
+    if !global.json {
+        line(&format!("{records} records verified, {faults} faults"));
+    }
+    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// `tally status`.
+pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
+    let answer = global.client().await?.node().get_status(node::GetStatusRequest {}).await?;
+    print(global.json, answer.get_ref());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `tally clock`.
+pub async fn advance_clock(global: &Global, to: Timestamp) -> Result<ExitCode, Failure> {
+    let request = node::AdvanceClockRequest { to: Some(to_proto_time(to)) };
+    let answer = global.client().await?.node().advance_clock(request).await?;
+    print(global.json, answer.get_ref());
+    Ok(ExitCode::SUCCESS)
+}

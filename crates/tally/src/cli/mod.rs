@@ -1,0 +1,184 @@
+//! The command line: a client of the contracts, and what starts a mesh.
+
+mod audit;
+mod cert;
+mod check;
+mod list;
+mod output;
+mod policy;
+mod push;
+mod respond;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Client, ClientError};
+use output::Failure;
+
+/// Joint action of departments on red and black lists, over a log that can be replayed and proved.
+#[derive(Debug, Parser)]
+#[command(name = "tally", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done; 1 something that was verified does not hold; \
+    2 bad input; 3 refused; 4 not available now, try again; 5 internal error.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Data directory of the mesh.
+    #[arg(long, global = true, env = "TALLY_DIR", default_value = "tally-data")]
+    dir: PathBuf,
+    /// Certificate to act under: a name in the data directory's `certs`.
+    #[arg(long = "as", global = true, env = "TALLY_AS", default_value = crate::data_dir::OPERATOR, value_name = "NAME")]
+    acting_as: String,
+    /// Machine-readable output: one JSON object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What is logged to standard error, in the form of RUST_LOG.
+    #[arg(long, global = true, env = "TALLY_LOG", default_value = "warn")]
+    log: String,
+    /// OpenTelemetry collector that takes OTLP over gRPC, for example http://127.0.0.1:4317.
+    #[arg(long, global = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp: Option<String>,
+}
+
+impl Global {
+    async fn client(&self) -> Result<Client, ClientError> {
+        Client::of_dir(&self.dir, &self.acting_as).await
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts a mesh: all roles in one process, one data directory.
+    Up(up::Up),
+    /// Runs the whole job once, with seeded data, and verifies it.
+    Demo(up::Demo),
+    /// Pushes records: JSON lines from files or standard input.
+    Push(push::Push),
+    /// One record.
+    Record {
+        /// Id of the record.
+        record_id: String,
+        /// Your case number; needed to be shown sealed fields.
+        #[arg(long, default_value = "")]
+        case: String,
+    },
+    /// Corrects a record: the whole content, as one JSON object on standard input.
+    Correct(push::Correct),
+    /// Withdraws a record.
+    Withdraw(push::Withdraw),
+    /// Red and black lists: nominate, notify, represent, confirm, drop, remove, show.
+    #[command(subcommand)]
+    List(list::List),
+    /// Objections: accept (suspends at once), uphold, correct out.
+    #[command(subcommand)]
+    Object(list::Object),
+    /// States on evidence that two identifiers are one organisation.
+    Link(list::Link),
+    /// Takes such a statement back.
+    Unlink(list::Unlink),
+    /// Streams the department's directives from a cursor on.
+    Subscribe(respond::Subscribe),
+    /// Answers a directive: acknowledge, start, execute, decline, confirm-lift, show.
+    #[command(subcommand)]
+    Directive(respond::Directive),
+    /// What is in force for a subject, before a decision.
+    Check(check::Check),
+    /// Reports on a directive, or accepts or returns a report.
+    #[command(subcommand)]
+    Report(respond::Report),
+    /// Streams feedback for the province from a cursor on.
+    Feedback(respond::Feedback),
+    /// Counts: records by department and type, feedback by department, month and measure.
+    Stats(audit::Stats),
+    /// Prints the history as JSON lines.
+    Replay(audit::Replay),
+    /// What was in force on a day, as known at a time.
+    AsOf(audit::AsOf),
+    /// Rebuilds every view from an empty store and compares.
+    Rebuild,
+    /// Verifies hashes, positions and roots of every log.
+    Verify,
+    /// Policy packs: check, load, show.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Certificates of the development authority.
+    #[command(subcommand)]
+    Cert(cert::Cert),
+    /// The key ring of a stopped mesh.
+    #[command(subcommand)]
+    Key(cert::Key),
+    /// State of the process: readers, parked subjects, clock.
+    Status,
+    /// Moves the clock of a mesh that was created with --test-clock.
+    Clock {
+        /// The new time, RFC 3339.
+        to: jiff::Timestamp,
+    },
+}
+
+/// Runs a command line.
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot start: {error}");
+            return ExitCode::from(5);
+        }
+    };
+    runtime.block_on(async {
+        let telemetry = tally_telemetry::init(&tally_telemetry::TelemetryOptions {
+            otlp_endpoint: cli.global.otlp.clone(),
+            filter: cli.global.log.clone(),
+            ..Default::default()
+        });
+        let outcome = match telemetry {
+            Ok(_guard) => dispatch(&cli).await,
+            Err(error) => Err(Failure::usage(error)),
+        };
+        match outcome {
+            Ok(code) => code,
+            Err(failure) => failure.report(cli.global.json),
+        }
+    })
+}
+
+async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Up(command) => command.run(global).await,
+        Command::Demo(command) => command.run(global).await,
+        Command::Push(command) => command.run(global).await,
+        Command::Record { record_id, case } => push::show(global, record_id, case).await,
+        Command::Correct(command) => command.run(global).await,
+        Command::Withdraw(command) => command.run(global).await,
+        Command::List(command) => command.run(global).await,
+        Command::Object(command) => command.run(global).await,
+        Command::Link(command) => command.run(global).await,
+        Command::Unlink(command) => command.run(global).await,
+        Command::Subscribe(command) => command.run(global).await,
+        Command::Directive(command) => command.run(global).await,
+        Command::Check(command) => command.run(global).await,
+        Command::Report(command) => command.run(global).await,
+        Command::Feedback(command) => command.run(global).await,
+        Command::Stats(command) => command.run(global).await,
+        Command::Replay(command) => command.run(global).await,
+        Command::AsOf(command) => command.run(global).await,
+        Command::Rebuild => audit::rebuild(global).await,
+        Command::Verify => audit::verify(global).await,
+        Command::Policy(command) => command.run(global).await,
+        Command::Cert(command) => command.run(global),
+        Command::Key(command) => command.run(global).await,
+        Command::Status => audit::status(global).await,
+        Command::Clock { to } => audit::advance_clock(global, *to).await,
+    }
+}

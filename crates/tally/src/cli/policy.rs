@@ -1,0 +1,91 @@
+//! `tally policy`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use tally_catalog::pack::{LocatedFault, embedded, load_dir};
+use tally_domain::policy::Pack;
+use tally_proto::tally::catalog::v1 as pb;
+use tally_proto::tally::catalog::v1::get_policy_pack_response::Part;
+
+use super::Global;
+use super::output::{Failure, line};
+use crate::pack_client::load_pack;
+
+/// Policy packs.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Reads a pack and names every fault with its file and line. Needs no mesh.
+    Check {
+        /// Directory of the pack's TOML files.
+        pack: PathBuf,
+    },
+    /// Loads a pack into the mesh and makes it the active one.
+    Load {
+        /// Directory of the pack's TOML files; without it, the small pack that comes with tally.
+        pack: Option<PathBuf>,
+    },
+    /// Shows the active pack, item by item.
+    Show {
+        /// Only items of this kind, for example measure.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+}
+
+impl Policy {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Check { pack } => {
+                let pack = read(load_dir(pack))?;
+                report(global.json, &pack, pack.items().len());
+            }
+            Self::Load { pack } => {
+                let pack = read(pack.as_ref().map_or_else(embedded, |dir| load_dir(dir)))?;
+                let client = global.client().await?;
+                let items = load_pack(&client, &pack).await?;
+                report(global.json, &pack, items as usize);
+            }
+            Self::Show { kind } => show(global, kind.as_deref()).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read(loaded: Result<Pack, Vec<LocatedFault>>) -> Result<Pack, Failure> {
+    loaded.map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        Failure::usage(format!("the pack has {} faults:{}", faults.len(), lines.concat()))
+    })
+}
+
+fn report(json: bool, pack: &Pack, items: usize) {
+    let digest: String = pack.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    if json {
+        line(&serde_json::json!({"pack": pack.meta.id, "version": pack.meta.version, "items": items, "digest": digest}).to_string());
+    } else {
+        line(&format!("pack {} {}: {items} items, digest {digest}", pack.meta.id, pack.meta.version));
+    }
+}
+
+async fn show(global: &Global, kind: Option<&str>) -> Result<(), Failure> {
+    let client = global.client().await?;
+    let mut parts = client.catalog().get_policy_pack(pb::GetPolicyPackRequest {}).await?.into_inner();
+    while let Some(message) = parts.message().await? {
+        match message.part {
+            Some(Part::Meta(meta)) if !global.json => {
+                line(&format!("pack {} {} ({})", meta.id, meta.version, meta.time_zone));
+            }
+            Some(Part::Item(item)) if kind.is_none_or(|kind| kind == item.kind) => {
+                if global.json {
+                    line(&item.body);
+                } else {
+                    line(&format!("{} {} {}", item.kind, item.id, item.body));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! `tally push`, `record`, `correct`, `withdraw`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::collection::v1::push_records_response::Outcome;
+use tally_proto::tally::log::v1::LegalBasisRef;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::Global;
+use super::list::{DocumentArgs, parse_basis};
+use super::output::{Failure, line, print, to_json};
+use crate::client::command_id;
+
+/// A record as a line of JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordLine {
+    /// UUIDv7; made if absent. Give it to be able to retry.
+    #[serde(default)]
+    command_id: Option<String>,
+    subject: String,
+    record_type: String,
+    document_number: String,
+    decided_on: String,
+    #[serde(default)]
+    valid_from: String,
+    #[serde(default)]
+    valid_until: String,
+    /// `id@version`.
+    legal_basis: String,
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+}
+
+impl RecordLine {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        serde_json::from_str(text).map_err(Failure::usage)
+    }
+
+    fn content(self) -> Result<pb::RecordContent, Failure> {
+        Ok(pb::RecordContent {
+            subject: self.subject,
+            record_type: self.record_type,
+            document_number: self.document_number,
+            decided_on: self.decided_on,
+            valid_from: self.valid_from,
+            valid_until: self.valid_until,
+            legal_basis: Some(basis(&self.legal_basis)?),
+            fields: self.fields.into_iter().map(|(name, value)| pb::Field { name, value }).collect(),
+        })
+    }
+}
+
+fn basis(text: &str) -> Result<LegalBasisRef, Failure> {
+    parse_basis(text).map_err(Failure::usage)
+}
+
+/// Arguments of `tally push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// Files of JSON lines; none or `-`: standard input.
+    files: Vec<PathBuf>,
+    /// Prints a line for every record, not only for those refused.
+    #[arg(long)]
+    receipts: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: u64,
+    repeated: u64,
+    refused: u64,
+}
+
+impl Push {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let client = global.client().await?;
+        // The channel bounds what waits here; the server's flow control does the rest.
+        let (sender, receiver) = mpsc::channel(1_024);
+        let files = self.files.clone();
+        let reader = tokio::task::spawn_blocking(move || read_all(&files, &sender));
+        let mut answers =
+            client.collection().push_records(ReceiverStream::new(receiver)).await?.into_inner();
+        let progress = progress_bar();
+        let mut counts = Counts::default();
+        while let Some(answer) = answers.message().await? {
+            progress.inc(1);
+            self.answer(global.json, &answer, &mut counts, &progress);
+        }
+        progress.finish_and_clear();
+        reader.await.map_err(Failure::usage)??;
+        let Counts { accepted, repeated, refused } = counts;
+        line(&if global.json {
+            serde_json::json!({"accepted": accepted, "repeated": repeated, "refused": refused}).to_string()
+        } else {
+            format!("accepted {accepted}, known before {repeated}, refused {refused}")
+        });
+        Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    }
+
+    fn answer(&self, json: bool, answer: &pb::PushRecordsResponse, counts: &mut Counts, progress: &ProgressBar) {
+        let mut show = self.receipts;
+        match &answer.outcome {
+            Some(Outcome::Accepted(accepted)) if accepted.receipt.as_ref().is_some_and(|receipt| receipt.repeated) => {
+                counts.repeated += 1;
+            }
+            Some(Outcome::Accepted(_)) => counts.accepted += 1,
+            Some(Outcome::Refused(_)) => {
+                counts.refused += 1;
+                show = true;
+            }
+            None => {}
+        }
+        if !show {
+            return;
+        }
+        progress.suspend(|| {
+            if json {
+                return line(&to_json(answer).to_string());
+            }
+            match &answer.outcome {
+                Some(Outcome::Accepted(accepted)) => {
+                    let position = accepted.receipt.as_ref().map_or(0, |receipt| receipt.position);
+                    let shard = accepted.receipt.as_ref().map_or(0, |receipt| receipt.shard);
+                    line(&format!("{} accepted at collection/{shard}/{position}", accepted.record_id));
+                }
+                Some(Outcome::Refused(refusal)) => {
+                    line(&format!("{} refused:", answer.command_id));
+                    for fault in &refusal.faults {
+                        line(&format!("  {}: {} ({})", fault.field, fault.message, fault.reason));
+                    }
+                }
+                None => {}
+            }
+        });
+    }
+}
+
+fn progress_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {pos} records, {per_sec}, {elapsed}")
+        .expect("the template is a constant");
+    ProgressBar::new_spinner().with_style(style)
+}
+
+fn read_all(files: &[PathBuf], sender: &mpsc::Sender<pb::PushRecordsRequest>) -> Result<(), Failure> {
+    let standard_input = [PathBuf::from("-")];
+    for file in if files.is_empty() { &standard_input } else { files } {
+        let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
+            Box::new(BufReader::new(std::io::stdin()))
+        } else {
+            let opened = std::fs::File::open(file)
+                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            Box::new(BufReader::new(opened))
+        };
+        for (number, text) in input.lines().enumerate() {
+            let place = |error: &dyn std::fmt::Display| {
+                Failure::usage(format!("{}:{}: {error}", file.display(), number + 1))
+            };
+            let text = text.map_err(|error| place(&error))?;
+            if text.trim().is_empty() {
+                continue;
+            }
+            let record: RecordLine = serde_json::from_str(&text).map_err(|error| place(&error))?;
+            let request = pb::PushRecordsRequest {
+                command_id: record.command_id.clone().unwrap_or_else(command_id),
+                record: Some(record.content()?),
+            };
+            if sender.blocking_send(request).is_err() {
+                // The server ended the stream; its status says why.
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Arguments of `tally correct`.
+#[derive(Debug, Args)]
+pub struct Correct {
+    /// Record to correct.
+    record_id: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Id of the command; give it to be able to retry.
+    #[arg(long, default_value_t = command_id())]
+    command_id: String,
+}
+
+impl Correct {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let text = std::io::read_to_string(std::io::stdin()).map_err(Failure::usage)?;
+        let request = pb::CorrectRecordRequest {
+            command_id: self.command_id.clone(),
+            record_id: self.record_id.clone(),
+            record: Some(RecordLine::parse(&text)?.content()?),
+            reason: self.reason.clone(),
+        };
+        let answer = global.client().await?.collection().correct_record(request).await?;
+        print(global.json, answer.get_ref());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Arguments of `tally withdraw`.
+#[derive(Debug, Args)]
+pub struct Withdraw {
+    /// Record to withdraw.
+    record_id: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    document: DocumentArgs,
+    /// Id of the command; give it to be able to retry.
+    #[arg(long, default_value_t = command_id())]
+    command_id: String,
+}
+
+impl Withdraw {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let request = pb::WithdrawRecordRequest {
+            command_id: self.command_id.clone(),
+            record_id: self.record_id.clone(),
+            reason: self.reason.clone(),
+            document: Some(self.document.to_proto()?),
+        };
+        let answer = global.client().await?.collection().withdraw_record(request).await?;
+        print(global.json, answer.get_ref());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `tally record`.
+pub async fn show(global: &Global, record_id: &str, case: &str) -> Result<ExitCode, Failure> {
+    let request = pb::GetRecordRequest { record_id: record_id.to_owned(), case_number: case.to_owned() };
+    let answer = global.client().await?.collection().get_record(request).await?;
+    print(global.json, answer.get_ref());
+    Ok(ExitCode::SUCCESS)
+}

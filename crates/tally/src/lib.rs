@@ -1,0 +1,10 @@
+//! The binary: roles, configuration, wiring, command line. The only place that
+//! names concrete adapters and reads the system clock.
+
+pub mod cli;
+pub mod client;
+pub mod data_dir;
+pub mod demo;
+pub mod mesh;
+pub mod node;
+pub mod pack_client;

@@ -1,0 +1,118 @@
+//! The calls about a process itself: state, readers, movable clock.
+
+use std::sync::Arc;
+
+use tally_domain::fault::FieldFault;
+use tally_eventlog::clock::{Clock as _, MovableClock};
+use tally_eventlog::event::{from_proto_time, to_proto_time};
+use tally_eventlog::store::{LogSource as _};
+use tally_proto::tally::node::v1 as pb;
+use tally_proto::tally::node::v1::node_service_server::{NodeService, NodeServiceServer};
+use tally_rpc::Fault;
+use tally_service::wiring::Readers;
+use tally_service::{Catalogue, store_fault};
+use tally_store_sqlite::SqliteStore;
+use tonic::{Request, Response, Status};
+
+use crate::mesh::NodeClock;
+
+/// The movable clock of a store that was created for it.
+pub type TestClock = MovableClock;
+
+/// What the calls work on.
+pub struct NodeState {
+    /// The store.
+    pub store: Arc<SqliteStore>,
+    /// The clock.
+    pub clock: NodeClock,
+}
+
+/// The service of this process.
+pub fn server(
+    state: NodeState,
+    catalogue: Arc<Catalogue>,
+    readers: Readers,
+) -> NodeServiceServer<impl NodeService> {
+    NodeServiceServer::new(Service { state, catalogue, readers })
+}
+
+struct Service {
+    state: NodeState,
+    catalogue: Arc<Catalogue>,
+    readers: Readers,
+}
+
+impl Service {
+    fn now(&self) -> prost_types::Timestamp {
+        to_proto_time(match &self.state.clock {
+            NodeClock::System(clock) => clock.now(),
+            NodeClock::Movable(clock) => clock.now(),
+        })
+    }
+
+    fn status(&self) -> pb::GetStatusResponse {
+        let mut readers: Vec<pb::ReaderStatus> = self
+            .readers
+            .iter()
+            .map(|progress| {
+                let shards = self.state.store.shards().all().zip(progress.all());
+                let mut status = pb::ReaderStatus {
+                    consumer: progress.consumer().to_owned(),
+                    source: progress.log().to_string(),
+                    ..Default::default()
+                };
+                for (shard, state) in shards {
+                    let size = *self.state.store.watch(progress.log(), shard).borrow();
+                    status.lag += size.saturating_sub(state.next);
+                    status.parked += state.parked.len() as u64;
+                    if let Some(stopped) = state.stopped {
+                        status.stopped = format!("shard {shard}: {}: {}", stopped.reason, stopped.message);
+                    }
+                }
+                status
+            })
+            .collect();
+        readers.sort_by(|a, b| a.consumer.cmp(&b.consumer));
+        pb::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: Some(self.now()),
+            test_clock: self.state.clock.test_clock().is_some(),
+            pack_version: self.catalogue.try_active().map(|policy| policy.version().to_owned()).unwrap_or_default(),
+            readers,
+        }
+    }
+
+    async fn advance(&self, request: pb::AdvanceClockRequest) -> Result<pb::AdvanceClockResponse, Fault> {
+        let Some(clock) = self.state.clock.test_clock() else {
+            return Err(Fault::rejected(
+                "CLOCK_FIXED",
+                "this store has the system's clock; a movable one exists only on a store created with --test-clock",
+            ));
+        };
+        let to = request.to.as_ref().and_then(from_proto_time).ok_or_else(|| {
+            Fault::invalid(vec![FieldFault::new("to", "FIELD_REQUIRED", "a time is required")])
+        })?;
+        let ahead = clock
+            .advance_to(to)
+            .map_err(|backward| Fault::rejected("CLOCK_BACKWARD", backward.to_string()))?;
+        self.state.store.keep_ahead(ahead).await.map_err(store_fault)?;
+        Ok(pb::AdvanceClockResponse { now: Some(self.now()) })
+    }
+}
+
+#[tonic::async_trait]
+impl NodeService for Service {
+    async fn get_status(
+        &self,
+        _request: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::GetStatusResponse>, Status> {
+        Ok(Response::new(self.status()))
+    }
+
+    async fn advance_clock(
+        &self,
+        request: Request<pb::AdvanceClockRequest>,
+    ) -> Result<Response<pb::AdvanceClockResponse>, Status> {
+        Ok(Response::new(self.advance(request.into_inner()).await?))
+    }
+}
