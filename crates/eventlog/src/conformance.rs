@@ -9,9 +9,13 @@ mod bench;
 mod checkpoints;
 mod clock;
 mod commands;
+mod consumers;
 mod crashes;
+mod decisions;
 mod groups;
+mod parking;
 mod positions;
+mod reader;
 mod records;
 mod views;
 
@@ -138,5 +142,32 @@ cases! { $
         merkle_root_matches_leaves
         leaf_is_hash_of_bytes
         log_id_is_kept
+    }
+    consumers {
+        crash_between_view_and_checkpoint
+        crash_between_two_appends_of_a_fan_out
+        redelivery_is_a_duplicate
+        gap_is_noticed
+        diverged_log_stops_the_reader
+        older_lease_is_fenced
+        unknown_event_type_stops_the_shard
+        idle_checkpoint_moves_seen_at
+    }
+    parking {
+        poison_parks_the_subject_and_order_is_kept
+        replay_of_a_parked_subject
+        replay_stops_at_the_next_poison
+        more_than_20_parked_in_1000_stops_the_shard
+        parked_subjects_are_counted_over_a_window
+        what_comes_again_is_not_counted_twice
+        poison_about_no_subject_stops_the_shard
+    }
+    decisions {
+        losing_command_is_decided_again
+        losing_command_may_be_refused_on_the_new_state
+        aborted_after_bounded_tries
+        repeat_of_a_command_that_would_now_be_refused
+        timer_fires_once_and_effective_on_the_due_date
+        derived_ids_are_remembered
     }
 }

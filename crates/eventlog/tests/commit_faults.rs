@@ -291,3 +291,29 @@ async fn a_transaction_that_cannot_be_opened_is_not_applied() {
         (0, false)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_writer_from_before_a_crash_commits_no_more() {
+    let clock = Arc::new(TestClock::default());
+    let shards = ShardCount::new(2).expect("2 is in range");
+    let store = MemoryStore::open(&[LOG], shards, clock.clone(), GroupOptions::default(), None);
+    let store = Arc::new(store);
+    let mut stall = clock.stall();
+    let old = store.clone();
+    let caller =
+        tokio::spawn(async move { old.append(vec![command("a", NoStream, 1)]).await.remove(0) });
+    stall.reached().await;
+    // It is in the midst of a transaction, where it cannot be stopped.
+    let reopened = store.crash_and_reopen(clock, GroupOptions::default());
+    drop(stall);
+    caller
+        .await
+        .expect("no panic")
+        .expect_err("its store has crashed");
+    assert!(positions(&reopened).await.is_empty());
+    assert_eq!(
+        place(append(&reopened, command("a", NoStream, 1)).await),
+        (0, false)
+    );
+    assert_eq!(positions(&reopened).await, [0]);
+}

@@ -162,6 +162,8 @@ impl Runner {
             let found = consumer.source.read(consumer.log, self.shard, last, 1).await?;
             self.verify_place(last, found.first()).await?;
         }
+        // What a failed commit had parked comes again and must not count twice.
+        self.newly_parked.retain(|position| *position < self.checkpoint.next);
         self.parked.clear();
         for event in parked::load(&*consumer.store, consumer.name, self.shard).await? {
             *self.parked.entry(event.subject).or_default() += 1;
@@ -311,8 +313,9 @@ impl Runner {
             }));
         }
         self.newly_parked.push_back(event.position);
-        let window = event.position.saturating_sub(self.consumer.options.parked_window);
-        self.newly_parked.retain(|position| *position >= window);
+        // The window ends with this record.
+        let window = self.consumer.options.parked_window;
+        self.newly_parked.retain(|position| event.position - *position < window);
         if self.newly_parked.len() > self.consumer.options.parked_max {
             return Err(Halt::Stop(Stopped {
                 reason: "TOO_MANY_PARKED",
@@ -434,39 +437,48 @@ impl Runner {
 
     /// Tries the parked events of a subject again, in order.
     async fn replay(&mut self, subject: &str) -> Result<usize, Poison> {
-        let consumer = self.consumer.clone();
-        let unreadable = |error: StoreError| Poison::new(error.to_string());
-        let waiting: Vec<ParkedEvent> = parked::load(&*consumer.store, consumer.name, self.shard)
+        let waiting = parked::load(&*self.consumer.store, self.consumer.name, self.shard)
             .await
-            .map_err(unreadable)?
-            .into_iter()
-            .filter(|event| event.subject == subject)
-            .collect();
+            .map_err(|error| Poison::new(error.to_string()))?;
+        let waiting = waiting.into_iter().filter(|event| event.subject == subject);
+        let waiting: Vec<ParkedEvent> = waiting.collect();
         let mut done = 0;
-        for parked in &waiting {
-            let stored = consumer
-                .source
-                .read(consumer.log, self.shard, parked.position, 1)
-                .await
-                .map_err(unreadable)?;
-            let stored = stored.first().ok_or_else(|| Poison::new("the log lacks the parked event"))?;
-            let event = Recorded::decode(consumer.log, stored)?;
-            let mut rows = ViewRows::default();
-            load_rows(&*consumer.store, &*consumer.projection, std::slice::from_ref(&event), &mut rows)
-                .await
-                .map_err(unreadable)?;
-            self.try_event(&event, &mut rows).await.map_err(|error| Poison::new(error.to_string()))?;
-            let mut views = rows.take_writes();
-            views.push(parked::unpark(consumer.name, self.shard, parked));
-            if let Err(Halt::Retry(reason)) = self.write(self.checkpoint.clone(), views).await {
-                return Err(Poison::new(reason));
+        let mut outcome = Ok(());
+        for event in &waiting {
+            outcome = self.replay_one(event).await;
+            if outcome.is_err() {
+                break;
             }
             done += 1;
         }
-        self.parked.remove(subject);
+        match waiting.len() - done {
+            0 => self.parked.remove(subject),
+            left => self.parked.insert(subject.to_owned(), left),
+        };
         let parked = self.parked.clone();
         self.progress.update(self.shard, |state| state.parked = parked);
-        Ok(done)
+        outcome.map(|()| done)
+    }
+
+    async fn replay_one(&mut self, parked: &ParkedEvent) -> Result<(), Poison> {
+        let consumer = self.consumer.clone();
+        let unreadable = |error: StoreError| Poison::new(error.to_string());
+        let source = &consumer.source;
+        let stored = source.read(consumer.log, self.shard, parked.position, 1).await.map_err(unreadable)?;
+        let stored = stored.first().ok_or_else(|| Poison::new("the log lacks the parked event"))?;
+        let event = Recorded::decode(consumer.log, stored)?;
+        let mut rows = ViewRows::default();
+        load_rows(&*consumer.store, &*consumer.projection, std::slice::from_ref(&event), &mut rows)
+            .await
+            .map_err(unreadable)?;
+        self.try_event(&event, &mut rows).await.map_err(|error| Poison::new(error.to_string()))?;
+        let mut views = rows.take_writes();
+        views.push(parked::unpark(consumer.name, self.shard, parked));
+        match self.write(self.checkpoint.clone(), views).await {
+            Ok(()) => Ok(()),
+            Err(Halt::Retry(reason)) => Err(Poison::new(reason)),
+            Err(Halt::Stop(stopped)) => Err(Poison::new(stopped.message)),
+        }
     }
 }
 
