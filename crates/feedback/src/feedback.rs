@@ -1,0 +1,486 @@
+//! The feedback on one directive: due, reported, accepted or returned, overdue.
+
+use jiff::{Timestamp, ToSpan as _};
+use tally_domain::date::LegalDate;
+use tally_domain::legal::LegalBasisRef;
+use tally_eventlog::aggregate::Aggregate;
+use tally_eventlog::pb::DocumentRef;
+use tally_rpc::Fault;
+
+/// What a feedback is about; every event repeats it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// Responding department.
+    pub department: String,
+    /// Department that listed.
+    pub initiator: String,
+    /// Id of the measure.
+    pub measure: String,
+    /// Month in which the directive was made, `YYYY-MM`.
+    pub month: String,
+}
+
+/// A report that is owed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    /// Whom the directive is about.
+    pub subject: String,
+    /// Id of the list type.
+    pub list_type: String,
+    /// Last day to report in time.
+    pub report_by: LegalDate,
+    /// Legal basis of the measure.
+    pub legal_basis: Option<LegalBasisRef>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Executed.
+    Executed,
+    /// Declined.
+    Declined,
+    /// In hand: an interim report; the final one is still owed.
+    InProgress,
+}
+
+/// A report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// What was done.
+    pub outcome: Outcome,
+    /// By which document; an interim report may have none.
+    pub document: Option<DocumentRef>,
+    /// On which day; an interim report may have none.
+    pub done_on: Option<LegalDate>,
+    /// The check that was made before; empty if none.
+    pub check_id: String,
+    /// Remarks.
+    pub remarks: String,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A directive was made: a report is due.
+    Due {
+        /// What it is about.
+        about: About,
+        /// What is owed.
+        due: Due,
+        /// When it holds.
+        at: Timestamp,
+    },
+    /// The responding department reports.
+    Report {
+        /// The caller's department.
+        department: String,
+        /// The report.
+        report: Report,
+        /// When it holds.
+        at: Timestamp,
+    },
+    /// An officer of the initiating department accepts.
+    Accept {
+        /// The caller's department.
+        department: String,
+        /// When it holds.
+        at: Timestamp,
+    },
+    /// An officer of the initiating department returns it.
+    Return {
+        /// The caller's department.
+        department: String,
+        /// What is missing.
+        reason: String,
+        /// The day it is.
+        today: LegalDate,
+        /// When it holds.
+        at: Timestamp,
+    },
+    /// The last day is over.
+    Escalate {
+        /// The day after it, as the timer had it.
+        due_on: LegalDate,
+        /// The first moment of that day.
+        at: Timestamp,
+    },
+    /// The directive is suspended.
+    Suspend {
+        /// When it holds.
+        at: Timestamp,
+    },
+    /// The directive may be applied again.
+    Resume {
+        /// The day on which it was resumed.
+        today: LegalDate,
+        /// When it holds.
+        at: Timestamp,
+    },
+    /// The directive was lifted.
+    Close {
+        /// When it holds.
+        at: Timestamp,
+    },
+}
+
+/// What happened, with what every event repeats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// What it is about.
+    pub about: About,
+    /// When it holds.
+    pub effective_at: Timestamp,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A report is due.
+    Due(Due),
+    /// Reported.
+    Submitted {
+        /// The report.
+        report: Report,
+        /// It amends an earlier one.
+        amended: bool,
+    },
+    /// Accepted by the initiator.
+    Accepted,
+    /// Returned by the initiator.
+    Returned {
+        /// What is missing.
+        reason: String,
+        /// Last day to amend in time.
+        report_by: LegalDate,
+    },
+    /// Overdue.
+    Escalated {
+        /// Last day to report in time.
+        report_by: LegalDate,
+    },
+    /// No report is owed any more.
+    Closed,
+    /// Nothing becomes overdue until it is resumed.
+    Suspended,
+    /// The clock of the report runs again.
+    Resumed {
+        /// Last day to report in time.
+        report_by: LegalDate,
+    },
+}
+
+/// Where a feedback is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// A report is due.
+    Due,
+    /// Reported.
+    Submitted,
+    /// Accepted by the initiator.
+    Accepted,
+    /// Returned by the initiator.
+    Returned,
+    /// Overdue.
+    Escalated,
+    /// The directive was lifted while a report was owed.
+    Closed,
+}
+
+/// What a report leaves to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reported {
+    /// What was done.
+    pub outcome: Outcome,
+    /// By which document.
+    pub document: Option<DocumentRef>,
+    /// On which day.
+    pub done_on: Option<LegalDate>,
+}
+
+/// A feedback that exists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// What it is about.
+    pub about: About,
+    /// Whom the directive is about.
+    pub subject: String,
+    /// Id of the list type.
+    pub list_type: String,
+    /// Last day to report in time.
+    pub report_by: LegalDate,
+    /// Where it is.
+    pub state: State,
+    /// The last report.
+    pub reported: Option<Reported>,
+    /// It was overdue at any time.
+    pub overdue: bool,
+    /// The directive is suspended.
+    pub suspended: bool,
+}
+
+impl Known {
+    /// The state that a due report begins in.
+    pub fn due(about: About, due: &Due) -> Self {
+        Self {
+            about,
+            subject: due.subject.clone(),
+            list_type: due.list_type.clone(),
+            report_by: due.report_by,
+            state: State::Due,
+            reported: None,
+            overdue: false,
+            suspended: false,
+        }
+    }
+
+    /// True after a report that still owes the final one.
+    fn is_interim(&self) -> bool {
+        self.reported
+            .as_ref()
+            .is_some_and(|reported| reported.outcome == Outcome::InProgress)
+    }
+
+    /// A report, or the final one after an interim one, is still owed.
+    fn owes_report(&self) -> bool {
+        match self.state {
+            State::Due | State::Returned | State::Escalated => true,
+            State::Submitted => self.is_interim(),
+            State::Accepted | State::Closed => false,
+        }
+    }
+
+    /// The day on which it becomes overdue; nothing where no report is owed,
+    /// while it is suspended, and after an interim report that came too late:
+    /// that one has been escalated.
+    pub fn overdue_on(&self) -> Option<LegalDate> {
+        let escalated = match self.state {
+            State::Escalated => true,
+            State::Submitted => self.overdue,
+            State::Due | State::Accepted | State::Returned | State::Closed => false,
+        };
+        if !self.owes_report() || escalated || self.suspended {
+            return None;
+        }
+        self.report_by.checked_add(1.day()).ok()
+    }
+
+    /// Takes an event into the state.
+    pub fn evolve(&mut self, change: &Change) {
+        match change {
+            // A report becomes due once, and is the state's beginning.
+            Change::Due(_) => {}
+            Change::Submitted { report, .. } => {
+                self.state = State::Submitted;
+                self.reported = Some(Reported {
+                    outcome: report.outcome,
+                    document: report.document.clone(),
+                    done_on: report.done_on,
+                });
+            }
+            Change::Accepted => self.state = State::Accepted,
+            Change::Returned { report_by, .. } => {
+                self.state = State::Returned;
+                self.report_by = *report_by;
+            }
+            Change::Escalated { .. } => {
+                self.state = State::Escalated;
+                self.overdue = true;
+            }
+            Change::Closed => self.state = State::Closed,
+            Change::Suspended => self.suspended = true,
+            Change::Resumed { report_by } => {
+                self.suspended = false;
+                self.report_by = *report_by;
+            }
+        }
+    }
+}
+
+/// The aggregate: nothing before a report is due.
+#[derive(Debug, Clone, Default)]
+pub struct Feedback(pub Option<Known>);
+
+/// Why a command is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such directive.
+    #[error("no directive with this id asks for a report; take the id from the mailbox")]
+    Unknown,
+    /// Another department than the one that was asked.
+    #[error("only the responding department of the directive reports on it")]
+    NotResponder,
+    /// Another department than the one that listed.
+    #[error("only the department that listed accepts or returns a report")]
+    NotInitiator,
+    /// The directive was lifted.
+    #[error("the directive was lifted and no report is owed; confirm the lift instead")]
+    Closed,
+    /// Reported, and not returned.
+    #[error("the final report is in; it is amended after the initiating department returns it")]
+    NotOwed,
+    /// Accepted already.
+    #[error("the report was accepted; nothing is left to decide")]
+    Accepted,
+    /// No report to decide on.
+    #[error("there is no report to decide on; wait until the responding department reports")]
+    NoReport,
+    /// An interim report.
+    #[error("an interim report is not accepted; wait for the final one or return this one")]
+    Interim,
+}
+
+impl Rejection {
+    /// Stable reason.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unknown => "FEEDBACK_UNKNOWN",
+            Self::NotResponder | Self::NotInitiator => "RIGHT_MISSING",
+            Self::Closed => "FEEDBACK_CLOSED",
+            Self::NotOwed => "REPORT_NOT_OWED",
+            Self::Accepted => "FEEDBACK_ACCEPTED",
+            Self::NoReport => "REPORT_MISSING",
+            Self::Interim => "REPORT_INTERIM",
+        }
+    }
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Fault {
+        match rejection {
+            Rejection::Unknown => Fault::not_found(rejection.reason(), rejection.to_string()),
+            Rejection::NotResponder => Fault::permission("feedback.report", rejection.to_string())
+                .with("competence", "responding department"),
+            Rejection::NotInitiator => Fault::permission("feedback.accept", rejection.to_string())
+                .with("competence", "initiating department"),
+            _ => Fault::rejected(rejection.reason(), rejection.to_string()),
+        }
+    }
+}
+
+impl Aggregate for Feedback {
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    const CATEGORY: &'static str = "feedback";
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        let Some(known) = &self.0 else {
+            return begin(command);
+        };
+        let decided = match command {
+            Command::Due { .. } => None,
+            Command::Report {
+                department,
+                report,
+                at,
+            } => Some((report_of(known, department, report)?, *at)),
+            Command::Accept { department, at } => {
+                decidable(known, department)?;
+                if known.is_interim() {
+                    return Err(Rejection::Interim);
+                }
+                Some((Change::Accepted, *at))
+            }
+            Command::Return {
+                department,
+                reason,
+                today,
+                at,
+            } => {
+                decidable(known, department)?;
+                // A term that ended before the return would be missed from the start.
+                let report_by = known.report_by.max(*today);
+                Some((
+                    Change::Returned {
+                        reason: reason.clone(),
+                        report_by,
+                    },
+                    *at,
+                ))
+            }
+            Command::Escalate { due_on, at } => (known.overdue_on() == Some(*due_on)).then_some((
+                Change::Escalated {
+                    report_by: known.report_by,
+                },
+                *at,
+            )),
+            Command::Suspend { at } => {
+                let over = matches!(known.state, State::Accepted | State::Closed);
+                (!known.suspended && !over).then_some((Change::Suspended, *at))
+            }
+            Command::Resume { today, at } => known.suspended.then(|| {
+                // No clock ran while it was suspended, so it cannot have run out meanwhile.
+                let report_by = known.report_by.max(*today);
+                (Change::Resumed { report_by }, *at)
+            }),
+            Command::Close { at } => known.owes_report().then_some((Change::Closed, *at)),
+        };
+        let event = |(change, effective_at)| Event {
+            about: known.about.clone(),
+            effective_at,
+            change,
+        };
+        Ok(decided.map(event).into_iter().collect())
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match (&mut self.0, &event.change) {
+            (None, Change::Due(due)) => self.0 = Some(Known::due(event.about.clone(), due)),
+            (None, _) => {}
+            (Some(known), change) => known.evolve(change),
+        }
+    }
+}
+
+fn begin(command: &Command) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Due { about, due, at } => Ok(vec![Event {
+            about: about.clone(),
+            effective_at: *at,
+            change: Change::Due(due.clone()),
+        }]),
+        // The mesh's own commands on a directive that asked for nothing change nothing.
+        Command::Escalate { .. }
+        | Command::Suspend { .. }
+        | Command::Resume { .. }
+        | Command::Close { .. } => Ok(Vec::new()),
+        Command::Report { .. } | Command::Accept { .. } | Command::Return { .. } => {
+            Err(Rejection::Unknown)
+        }
+    }
+}
+
+fn report_of(known: &Known, department: &str, report: &Report) -> Result<Change, Rejection> {
+    if known.about.department != department {
+        return Err(Rejection::NotResponder);
+    }
+    match known.state {
+        _ if known.owes_report() => Ok(Change::Submitted {
+            report: report.clone(),
+            amended: known.reported.is_some(),
+        }),
+        State::Accepted => Err(Rejection::Accepted),
+        State::Closed => Err(Rejection::Closed),
+        _ => Err(Rejection::NotOwed),
+    }
+}
+
+/// There is a report, and this department decides on it.
+fn decidable(known: &Known, department: &str) -> Result<(), Rejection> {
+    if known.about.initiator != department {
+        return Err(Rejection::NotInitiator);
+    }
+    match known.state {
+        State::Submitted => Ok(()),
+        State::Accepted => Err(Rejection::Accepted),
+        State::Closed => Err(Rejection::Closed),
+        State::Due | State::Returned | State::Escalated => Err(Rejection::NoReport),
+    }
+}
+
+#[cfg(test)]
+mod tests;

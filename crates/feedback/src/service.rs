@@ -1,0 +1,383 @@
+//! The service: authorise, decode, execute, encode.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use prost::Message;
+use tally_auth::Caller;
+use tally_domain::date::LegalDate;
+use tally_eventlog::append::Appended;
+use tally_eventlog::consumer::Progress;
+use tally_eventlog::cursor;
+use tally_eventlog::execute::Task;
+use tally_proto::tally::feedback::v1 as pb;
+use tally_proto::tally::feedback::v1::feedback_service_server::FeedbackService;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::reply::{cursor_fault, load_fault};
+use tally_service::wiring::{CATCH_UP_WAIT, Readers, caught_up_everywhere};
+use tally_service::{CommandScope, Deps, Policy, digest, execute_fault, logs, receipt};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::access::Sight;
+use crate::codec::{known_to_proto, outcome_from_proto};
+use crate::feedback::{Command, Feedback, Known, Outcome, Rejection, Report};
+use crate::statistics::Selection;
+use crate::stream::Tail;
+use crate::{SANCTIONS_CONSUMER, SELF_CONSUMER};
+
+/// Characters of remarks and reasons.
+const TEXT_CHARS_MAX: usize = 2_000;
+
+/// Items on their way to a caller.
+type ItemStream = Pin<Box<dyn Stream<Item = Result<pb::StreamFeedbackResponse, Status>> + Send>>;
+
+/// Serves feedback.
+pub(crate) struct Service {
+    deps: Deps,
+    directives: Arc<Progress>,
+    views: Arc<Progress>,
+}
+
+/// A caller's command on one feedback, decoded.
+struct Order {
+    scope: CommandScope,
+    directive_id: String,
+    command: Command,
+    policy: Arc<Policy>,
+}
+
+impl Service {
+    /// A service on these dependencies.
+    pub(crate) fn new(deps: Deps, readers: &Readers) -> Self {
+        let (directives, views) = (readers.get(SANCTIONS_CONSUMER), readers.get(SELF_CONSUMER));
+        Self {
+            deps,
+            directives,
+            views,
+        }
+    }
+
+    async fn report_inner(
+        &self,
+        request: Request<pb::ReportRequest>,
+    ) -> Result<pb::ReportResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        let department = caller.department()?.to_string();
+        let request = request.into_inner();
+        let (at, policy) = (self.deps.clock.now(), self.deps.catalogue.active()?);
+        let mut faults = Faults::default();
+        let report = report(&request, policy.today(at), &mut faults);
+        let order = self.order(
+            &caller,
+            &request.command_id,
+            &request.directive_id,
+            policy,
+            faults,
+            |_| {
+                report.map(|report| Command::Report {
+                    department,
+                    report,
+                    at,
+                })
+            },
+        )?;
+        let appended = self.execute("feedback.Report", &request, order).await?;
+        Ok(pb::ReportResponse {
+            receipt: Some(receipt(&appended)),
+        })
+    }
+
+    async fn accept_inner(
+        &self,
+        request: Request<pb::AcceptReportRequest>,
+    ) -> Result<pb::AcceptReportResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        caller.officer()?;
+        let department = caller.department()?.to_string();
+        let request = request.into_inner();
+        let (at, policy) = (self.deps.clock.now(), self.deps.catalogue.active()?);
+        let faults = Faults::default();
+        let order = self.order(
+            &caller,
+            &request.command_id,
+            &request.directive_id,
+            policy,
+            faults,
+            |_| Some(Command::Accept { department, at }),
+        )?;
+        let appended = self
+            .execute("feedback.AcceptReport", &request, order)
+            .await?;
+        Ok(pb::AcceptReportResponse {
+            receipt: Some(receipt(&appended)),
+        })
+    }
+
+    async fn return_inner(
+        &self,
+        request: Request<pb::ReturnReportRequest>,
+    ) -> Result<pb::ReturnReportResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        caller.officer()?;
+        let department = caller.department()?.to_string();
+        let request = request.into_inner();
+        let (at, policy) = (self.deps.clock.now(), self.deps.catalogue.active()?);
+        let today = policy.today(at);
+        let faults = Faults::default();
+        let order = self.order(
+            &caller,
+            &request.command_id,
+            &request.directive_id,
+            policy,
+            faults,
+            |faults| {
+                let reason = faults.text("reason", &request.reason, TEXT_CHARS_MAX)?;
+                Some(Command::Return {
+                    department,
+                    reason,
+                    today,
+                    at,
+                })
+            },
+        )?;
+        let appended = self
+            .execute("feedback.ReturnReport", &request, order)
+            .await?;
+        Ok(pb::ReturnReportResponse {
+            receipt: Some(receipt(&appended)),
+        })
+    }
+
+    /// Decodes what all commands have in common, with every fault.
+    fn order(
+        &self,
+        caller: &Caller,
+        command_id: &str,
+        directive_id: &str,
+        policy: Arc<Policy>,
+        mut faults: Faults,
+        command: impl FnOnce(&mut Faults) -> Option<Command>,
+    ) -> Result<Order, Fault> {
+        let scope = faults.keep(CommandScope::new(caller, command_id, &*self.deps.clock));
+        let directive_id = directive(directive_id, &mut faults);
+        let command = command(&mut faults);
+        match (scope, directive_id, command) {
+            (Some(scope), Some(directive_id), Some(command)) if faults.is_empty() => Ok(Order {
+                scope,
+                directive_id,
+                command,
+                policy,
+            }),
+            _ => Err(Fault::invalid(faults.into_vec())),
+        }
+    }
+
+    async fn execute(
+        &self,
+        kind: &str,
+        request: &impl Message,
+        order: Order,
+    ) -> Result<Appended, Fault> {
+        let known = self.known(&order.directive_id).await?;
+        let task = Task::<Feedback> {
+            stream_id: order.directive_id,
+            subject: known.subject,
+            command: order.command,
+            key: order.scope.key(digest(kind, request)),
+            context: order.scope.context(order.policy.version()),
+            note: Bytes::new(),
+            fresh: false,
+            guards: Vec::new(),
+        };
+        let outcome = self.deps.executor.execute(logs::FEEDBACK, task).await;
+        outcome.map_err(|error| execute_fault(error, Fault::from))
+    }
+
+    /// The feedback on a directive. Whoever has just received the directive may
+    /// be ahead of this service, so that it catches up before it says no.
+    async fn known(&self, directive_id: &str) -> Result<Known, Fault> {
+        if let Some(known) = self.load(directive_id).await? {
+            return Ok(known);
+        }
+        self.caught_up(&self.directives).await?;
+        self.load(directive_id)
+            .await?
+            .ok_or_else(|| Rejection::Unknown.into())
+    }
+
+    async fn load(&self, directive_id: &str) -> Result<Option<Known>, Fault> {
+        let loaded = self
+            .deps
+            .executor
+            .load::<Feedback>(logs::FEEDBACK, &[directive_id])
+            .await;
+        let mut loaded = loaded.map_err(load_fault)?;
+        Ok(loaded.pop().and_then(|loaded| loaded.state.0))
+    }
+
+    /// Waits, bounded, until a reader has all that its log holds now.
+    async fn caught_up(&self, progress: &Progress) -> Result<(), Fault> {
+        let waited = caught_up_everywhere(&*self.deps.store, progress);
+        match tokio::time::timeout(CATCH_UP_WAIT, waited).await {
+            Ok(true) => Ok(()),
+            _ => Err(Fault::unavailable(
+                "READER_BEHIND",
+                format!(
+                    "{} has not caught up with its log; retry, and tell the operator if it stays so",
+                    progress.consumer()
+                ),
+                CATCH_UP_WAIT,
+            )),
+        }
+    }
+
+    async fn get_inner(
+        &self,
+        request: Request<pb::GetFeedbackRequest>,
+    ) -> Result<pb::GetFeedbackResponse, Fault> {
+        let sight = Sight::of(Caller::of(&request)?, &*self.deps.catalogue.active()?)?;
+        let mut faults = Faults::default();
+        let directive_id = directive(&request.into_inner().directive_id, &mut faults);
+        let directive_id = directive_id.ok_or_else(|| Fault::invalid(faults.into_vec()))?;
+        let known = self.known(&directive_id).await?;
+        if !sight.covers(&known.about.department, &known.about.initiator) {
+            // Whether others have a directive is not for this caller to know.
+            return Err(Rejection::Unknown.into());
+        }
+        Ok(pb::GetFeedbackResponse {
+            feedback: Some(known_to_proto(&directive_id, &known)),
+        })
+    }
+
+    async fn statistics_inner(
+        &self,
+        request: Request<pb::GetStatisticsRequest>,
+    ) -> Result<pb::GetStatisticsResponse, Fault> {
+        let sight = Sight::of(Caller::of(&request)?, &*self.deps.catalogue.active()?)?;
+        let selection = Selection::decode(&request.into_inner(), sight)?;
+        self.caught_up(&self.directives).await?;
+        self.caught_up(&self.views).await?;
+        let counts = selection.counts(&*self.deps.store).await?;
+        Ok(pb::GetStatisticsResponse { counts })
+    }
+
+    async fn stream_inner(
+        &self,
+        request: Request<pb::StreamFeedbackRequest>,
+    ) -> Result<ItemStream, Fault> {
+        let sight = Sight::of(Caller::of(&request)?, &*self.deps.catalogue.active()?)?;
+        let request = request.into_inner();
+        let resumes =
+            cursor::resume(&*self.deps.store, logs::FEEDBACK, request.cursor.as_ref()).await;
+        let resumes = resumes.map_err(cursor_fault)?;
+        let next = resumes.iter().map(|resume| resume.next).collect();
+        let tail = Tail::new(self.deps.store.clone(), sight, next, request.until_head);
+        Ok(Box::pin(tail.into_stream()))
+    }
+}
+
+/// A directive's id, as the stream is named.
+fn directive(text: &str, faults: &mut Faults) -> Option<String> {
+    uuid("directive_id", text, faults)
+}
+
+fn uuid(field: &str, text: &str, faults: &mut Faults) -> Option<String> {
+    match Uuid::try_parse(text) {
+        Ok(id) => Some(id.to_string()),
+        Err(_) => {
+            faults.add(field, "ID_INVALID", "an id is a UUID, as it was received");
+            None
+        }
+    }
+}
+
+fn report(request: &pb::ReportRequest, today: LegalDate, faults: &mut Faults) -> Option<Report> {
+    let outcome = outcome_from_proto(request.outcome());
+    if outcome.is_none() {
+        faults.add(
+            "outcome",
+            "FIELD_REQUIRED",
+            "an outcome is required: executed, declined or in progress",
+        );
+    }
+    let is_final = outcome.is_some_and(|outcome| outcome != Outcome::InProgress);
+    let (document, done_on) = if is_final {
+        (
+            faults.document("document", request.document.as_ref()),
+            faults.date("done_on", &request.done_on),
+        )
+    } else {
+        let document = faults.document_or_none("document", request.document.as_ref());
+        (document, faults.date_or_none("done_on", &request.done_on))
+    };
+    if done_on.is_some_and(|day| day > today) {
+        faults.add(
+            "done_on",
+            "DATE_IN_FUTURE",
+            format!("what was done cannot be after today, {today}"),
+        );
+    }
+    let check_id = match request.check_id.as_str() {
+        "" => Some(String::new()),
+        text => uuid("check_id", text, faults),
+    };
+    let remarks = faults.text_or_empty("remarks", &request.remarks, TEXT_CHARS_MAX);
+    Some(Report {
+        outcome: outcome?,
+        document,
+        done_on,
+        check_id: check_id?,
+        remarks: remarks?,
+    })
+}
+
+#[tonic::async_trait]
+impl FeedbackService for Service {
+    type StreamFeedbackStream = ItemStream;
+
+    async fn report(
+        &self,
+        request: Request<pb::ReportRequest>,
+    ) -> Result<Response<pb::ReportResponse>, Status> {
+        Ok(Response::new(self.report_inner(request).await?))
+    }
+
+    async fn accept_report(
+        &self,
+        request: Request<pb::AcceptReportRequest>,
+    ) -> Result<Response<pb::AcceptReportResponse>, Status> {
+        Ok(Response::new(self.accept_inner(request).await?))
+    }
+
+    async fn return_report(
+        &self,
+        request: Request<pb::ReturnReportRequest>,
+    ) -> Result<Response<pb::ReturnReportResponse>, Status> {
+        Ok(Response::new(self.return_inner(request).await?))
+    }
+
+    async fn get_feedback(
+        &self,
+        request: Request<pb::GetFeedbackRequest>,
+    ) -> Result<Response<pb::GetFeedbackResponse>, Status> {
+        Ok(Response::new(self.get_inner(request).await?))
+    }
+
+    async fn get_statistics(
+        &self,
+        request: Request<pb::GetStatisticsRequest>,
+    ) -> Result<Response<pb::GetStatisticsResponse>, Status> {
+        Ok(Response::new(self.statistics_inner(request).await?))
+    }
+
+    async fn stream_feedback(
+        &self,
+        request: Request<pb::StreamFeedbackRequest>,
+    ) -> Result<Response<ItemStream>, Status> {
+        Ok(Response::new(self.stream_inner(request).await?))
+    }
+}
