@@ -1,1 +1,4 @@
-//! Cross-service tests.
+//! Tests across services: scenarios over real gRPC, contracts, layout rules.
+
+pub mod contracts;
+pub mod harness;
