@@ -1,0 +1,485 @@
+//! The service on a store in memory, called through its generated client
+//! without a network.
+
+mod mesh;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use mesh::*;
+use tally_auth::Caller;
+use tally_eventlog::pb::{Cursor, ShardCursor};
+use tally_eventlog::store::EventStore as _;
+use tally_proto::tally::feedback::v1 as pb;
+use tally_proto::tally::feedback::v1::feedback_service_client::FeedbackServiceClient;
+use tally_proto::tally::sanctions::v1 as sanctions;
+use tally_rpc::FaultReport;
+use tally_service::logs;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+const MOUTAI: &str = "cn-uscc:9152000071430580XT";
+const SINOPEC: &str = "cn-uscc:91110000710926094P";
+
+/// A client straight on the server.
+macro_rules! client {
+    ($mesh:expr) => {
+        FeedbackServiceClient::new(tally_feedback::server($mesh.deps.clone(), &$mesh.readers))
+    };
+}
+
+fn executed(directive: Uuid) -> pb::ReportRequest {
+    pb::ReportRequest {
+        command_id: command_id(),
+        directive_id: directive.to_string(),
+        outcome: pb::ReportedOutcome::Executed.into(),
+        document: document(),
+        done_on: "2026-03-02".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn accept(directive: Uuid) -> pb::AcceptReportRequest {
+    pb::AcceptReportRequest {
+        command_id: command_id(),
+        directive_id: directive.to_string(),
+    }
+}
+
+fn get(directive: Uuid) -> pb::GetFeedbackRequest {
+    pb::GetFeedbackRequest {
+        directive_id: directive.to_string(),
+    }
+}
+
+fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String) {
+    let status = outcome.expect_err("refused");
+    (status.code(), FaultReport::from(&status).reason)
+}
+
+#[tokio::test]
+async fn a_report_right_after_the_directive_is_taken_and_accepted() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let directive = mesh.directive(MOUTAI, COUNTY).await;
+
+    let request = executed(directive);
+    let first = client
+        .report(by(system(COUNTY), request.clone()))
+        .await
+        .expect("taken")
+        .into_inner();
+    let first = first.receipt.expect("a receipt");
+    assert_eq!((first.log.as_str(), first.repeated), ("feedback", false));
+    let again = client
+        .report(by(system(COUNTY), request.clone()))
+        .await
+        .expect("taken")
+        .into_inner();
+    let again = again.receipt.expect("a receipt");
+    assert_eq!(
+        (again.position, again.leaf_hash, again.repeated),
+        (first.position, first.leaf_hash, true)
+    );
+    let other = pb::ReportRequest {
+        remarks: "other".to_owned(),
+        ..request
+    };
+    let reused = client.report(by(system(COUNTY), other)).await;
+    assert_eq!(
+        refused(reused),
+        (Code::AlreadyExists, "COMMAND_ID_REUSED".to_owned())
+    );
+
+    client
+        .accept_report(by(officer(PROVINCE), accept(directive)))
+        .await
+        .expect("accepted");
+    let feedback = client
+        .get_feedback(by(officer(COUNTY), get(directive)))
+        .await
+        .expect("seen");
+    let feedback = feedback.into_inner().feedback.expect("a feedback");
+    assert_eq!(feedback.state(), pb::FeedbackState::Accepted);
+    assert_eq!(
+        (feedback.subject.as_str(), feedback.report_by.as_str()),
+        (MOUTAI, REPORT_BY)
+    );
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn others_may_not_report_decide_or_see() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let directive = mesh.directive(MOUTAI, COUNTY).await;
+    let denied = (Code::PermissionDenied, "RIGHT_MISSING".to_owned());
+    assert_eq!(
+        refused(client.report(by(system(CITY), executed(directive))).await),
+        denied
+    );
+    assert_eq!(
+        refused(
+            client
+                .report(by(Caller::operator(), executed(directive)))
+                .await
+        ),
+        denied
+    );
+    client
+        .report(by(system(COUNTY), executed(directive)))
+        .await
+        .expect("taken");
+    for caller in [
+        officer(CITY),
+        officer(COUNTY),
+        system(PROVINCE),
+        Caller::operator(),
+    ] {
+        assert_eq!(
+            refused(client.accept_report(by(caller, accept(directive))).await),
+            denied
+        );
+    }
+    let unknown = (Code::NotFound, "FEEDBACK_UNKNOWN".to_owned());
+    assert_eq!(
+        refused(client.get_feedback(by(officer(CITY), get(directive))).await),
+        unknown
+    );
+    assert_eq!(
+        refused(
+            client
+                .report(by(system(COUNTY), executed(Uuid::now_v7())))
+                .await
+        ),
+        unknown
+    );
+    client
+        .get_feedback(by(Caller::operator(), get(directive)))
+        .await
+        .expect("the operator sees all");
+    let request = tonic::Request::new(get(directive));
+    assert_eq!(
+        client
+            .get_feedback(request)
+            .await
+            .expect_err("nobody")
+            .code(),
+        Code::Unauthenticated
+    );
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_report_gets_every_fault() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let bad = pb::ReportRequest {
+        command_id: Uuid::new_v4().to_string(),
+        directive_id: "x".to_owned(),
+        outcome: pb::ReportedOutcome::Declined.into(),
+        done_on: "2026-03-03".to_owned(),
+        check_id: "y".to_owned(),
+        remarks: "z".repeat(2_001),
+        ..Default::default()
+    };
+    let status = client
+        .report(by(system(COUNTY), bad))
+        .await
+        .expect_err("refused");
+    let mut fields: Vec<_> = FaultReport::from(&status)
+        .violations
+        .into_iter()
+        .map(|it| it.field)
+        .collect();
+    fields.sort();
+    assert_eq!(
+        fields,
+        [
+            "check_id",
+            "command_id",
+            "directive_id",
+            "document",
+            "done_on",
+            "remarks"
+        ]
+    );
+    let empty = pb::ReportRequest {
+        command_id: command_id(),
+        directive_id: Uuid::nil().to_string(),
+        ..Default::default()
+    };
+    assert_eq!(
+        refused(client.report(by(system(COUNTY), empty)).await).0,
+        Code::InvalidArgument
+    );
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_overdue_is_escalated_on_its_day_unless_suspended_or_lifted() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let silent = mesh.directive(MOUTAI, COUNTY).await;
+    let suspended = mesh.directive(MOUTAI, CITY).await;
+    let lifted = mesh.directive(SINOPEC, COUNTY).await;
+    let event = sanctions::DirectiveSuspended {
+        department: CITY.to_owned(),
+    };
+    mesh.sanctions(
+        suspended,
+        MOUTAI,
+        "tally.sanctions.v1.DirectiveSuspended",
+        &event,
+    )
+    .await;
+    let event = sanctions::DirectiveLifted {
+        department: COUNTY.to_owned(),
+        ..Default::default()
+    };
+    mesh.sanctions(
+        lifted,
+        SINOPEC,
+        "tally.sanctions.v1.DirectiveLifted",
+        &event,
+    )
+    .await;
+    mesh.caught_up().await;
+
+    let shard = mesh.deps.store.shards().of(MOUTAI);
+    let before = mesh
+        .deps
+        .store
+        .heads(logs::FEEDBACK)
+        .await
+        .expect("readable")[usize::from(shard.0)]
+    .size();
+    // Still the last day in the pack's time zone; a minute later the next has begun.
+    mesh.advance_to("2026-03-16T15:59:00Z");
+    mesh.advance_to("2026-03-16T16:01:00Z");
+    mesh.feedback_records(MOUTAI, before + 1).await;
+    mesh.caught_up().await;
+
+    let mut state = async |directive| {
+        let request = by(Caller::operator(), get(directive));
+        let feedback = client
+            .get_feedback(request)
+            .await
+            .expect("seen")
+            .into_inner()
+            .feedback;
+        feedback
+            .map(|feedback| (feedback.state(), feedback.overdue))
+            .expect("a feedback")
+    };
+    assert_eq!(state(silent).await, (pb::FeedbackState::Escalated, true));
+    assert_eq!(state(suspended).await, (pb::FeedbackState::Due, false));
+    assert_eq!(state(lifted).await, (pb::FeedbackState::Closed, false));
+    let records = mesh
+        .store
+        .read_streams(logs::FEEDBACK, &[stream_of(silent)])
+        .await
+        .expect("readable");
+    let last = records[0].last().expect("an event");
+    let last = tally_eventlog::event::Recorded::decode(logs::FEEDBACK, last).expect("decodes");
+    assert_eq!(
+        last.effective_at.to_string(),
+        "2026-03-16T16:00:00Z",
+        "the first moment of the day after"
+    );
+    let rows = mesh
+        .store
+        .scan(tally_feedback::TIMER_VIEW, shard, &[], None, 10)
+        .await
+        .expect("readable");
+    assert!(rows.is_empty(), "nothing is left to fire");
+    client
+        .report(by(system(COUNTY), executed(silent)))
+        .await
+        .expect("late, and still taken");
+    mesh.stop().await;
+}
+
+fn stream_of(directive: Uuid) -> tally_eventlog::event::StreamName {
+    tally_eventlog::event::StreamName::new("feedback", directive.to_string())
+}
+
+#[tokio::test]
+async fn counts_are_summed_over_the_shards_and_shown_to_those_concerned() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    for subject in [MOUTAI, SINOPEC, "cn-uscc:91440300192317458F"] {
+        let directive = mesh.directive(subject, COUNTY).await;
+        client
+            .report(by(system(COUNTY), executed(directive)))
+            .await
+            .expect("taken");
+        if subject == MOUTAI {
+            client
+                .accept_report(by(officer(PROVINCE), accept(directive)))
+                .await
+                .expect("accepted");
+        }
+    }
+    mesh.directive(MOUTAI, CITY).await;
+    let mut ask = async |caller, department: &str, month: &str| {
+        let request = pb::GetStatisticsRequest {
+            department: department.to_owned(),
+            month: month.to_owned(),
+        };
+        client
+            .get_statistics(by(caller, request))
+            .await
+            .expect("counted")
+            .into_inner()
+            .counts
+    };
+    let all = ask(system(PROVINCE), "", "").await;
+    assert_eq!(all.len(), 2);
+    let county = all
+        .iter()
+        .find(|count| count.department == COUNTY)
+        .expect("counted");
+    assert_eq!(
+        (
+            county.due,
+            county.submitted,
+            county.executed,
+            county.accepted
+        ),
+        (3, 3, 3, 1)
+    );
+    assert_eq!(
+        (county.month.as_str(), county.measure.as_str()),
+        ("2026-03", "revoke-honour")
+    );
+    assert_eq!(ask(Caller::operator(), "", "2026-03").await, all);
+    assert_eq!(
+        ask(Caller::operator(), COUNTY, "2026-03").await,
+        [county.clone()]
+    );
+    assert_eq!(ask(Caller::operator(), COUNTY, "").await, [county.clone()]);
+    assert!(ask(Caller::operator(), COUNTY, "2026-04").await.is_empty());
+    let seen_by_city = ask(system(CITY), "", "").await;
+    assert_eq!(
+        seen_by_city
+            .iter()
+            .map(|count| count.department.as_str())
+            .collect::<Vec<_>>(),
+        [CITY]
+    );
+    let bad = pb::GetStatisticsRequest {
+        department: "x".to_owned(),
+        month: "2026".to_owned(),
+    };
+    let status = client
+        .get_statistics(by(Caller::operator(), bad))
+        .await
+        .expect_err("refused");
+    assert_eq!(FaultReport::from(&status).violations.len(), 2);
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn the_stream_goes_on_where_the_cursor_says() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let first = mesh.directive(MOUTAI, COUNTY).await;
+    let second = mesh.directive(SINOPEC, CITY).await;
+    client
+        .report(by(system(COUNTY), executed(first)))
+        .await
+        .expect("taken");
+    mesh.caught_up().await;
+    let to_head = |cursor| pb::StreamFeedbackRequest {
+        cursor,
+        until_head: true,
+    };
+    let items = client
+        .stream_feedback(by(Caller::operator(), to_head(None)))
+        .await
+        .expect("streams");
+    let items: Vec<_> = items.into_inner().try_collect().await.expect("no fault");
+    let mut states: Vec<_> = items
+        .iter()
+        .map(|item| (item.directive_id.clone(), item.state()))
+        .collect();
+    states.sort_by_key(|(_, state)| i32::from(*state));
+    assert_eq!(states.len(), 3);
+    assert_eq!(states[2], (first.to_string(), pb::FeedbackState::Submitted));
+    let submitted = items
+        .iter()
+        .find(|item| item.state() == pb::FeedbackState::Submitted)
+        .expect("there");
+    assert_eq!(
+        (submitted.outcome(), submitted.document.is_some()),
+        (pb::ReportedOutcome::Executed, true)
+    );
+
+    let city = client
+        .stream_feedback(by(system(CITY), to_head(None)))
+        .await
+        .expect("streams");
+    let city: Vec<_> = city.into_inner().try_collect().await.expect("no fault");
+    assert_eq!(
+        city.iter()
+            .map(|item| item.directive_id.clone())
+            .collect::<Vec<_>>(),
+        [second.to_string()]
+    );
+
+    let mut latest: std::collections::BTreeMap<u32, ShardCursor> = Default::default();
+    for cursor in items.iter().filter_map(|item| item.cursor.clone()) {
+        latest.insert(cursor.shard, cursor);
+    }
+    let cursor = Cursor {
+        log_id: log_id(&mesh.store).await,
+        shards: latest.into_values().collect(),
+    };
+    let live = pb::StreamFeedbackRequest {
+        cursor: Some(cursor.clone()),
+        until_head: false,
+    };
+    let mut live = client
+        .stream_feedback(by(Caller::operator(), live))
+        .await
+        .expect("streams")
+        .into_inner();
+    let accept = by(officer(PROVINCE), accept(first));
+    let (_, next) = tokio::join!(client.accept_report(accept), live.next());
+    let next = next.expect("open").expect("no fault");
+    assert_eq!(
+        (next.directive_id.clone(), next.state()),
+        (first.to_string(), pb::FeedbackState::Accepted)
+    );
+
+    let mut forged = cursor;
+    forged.shards[0].leaf_hash = vec![0; 32].into();
+    let diverged = client
+        .stream_feedback(by(Caller::operator(), to_head(Some(forged))))
+        .await;
+    assert_eq!(
+        refused(diverged),
+        (Code::FailedPrecondition, "LOG_DIVERGED".to_owned())
+    );
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_is_behind_is_said_and_not_taken_for_an_unknown_directive() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    mesh.readers.get(tally_feedback::SANCTIONS_CONSUMER).pause();
+    let directive = mesh.directive(MOUTAI, COUNTY).await;
+    let behind = client.report(by(system(COUNTY), executed(directive))).await;
+    assert_eq!(
+        refused(behind),
+        (Code::Unavailable, "READER_BEHIND".to_owned())
+    );
+    mesh.readers
+        .get(tally_feedback::SANCTIONS_CONSUMER)
+        .unpause();
+    client
+        .report(by(system(COUNTY), executed(directive)))
+        .await
+        .expect("taken");
+    mesh.stop().await;
+}
