@@ -253,6 +253,18 @@ pub(super) async fn diverged_log_stops_the_reader(bench: Bench) {
         reader.end().await;
         assert_eq!(bench.checkpoint(SHARD).await, before);
     }
+    // Also under the same id: the log no longer has what had been read.
+    let source = Arc::new(WithGap {
+        log: original.clone(),
+        lacks: 2,
+    });
+    let reader = Start {
+        source,
+        ..Start::on(&bench)
+    }
+    .reader(&bench);
+    assert_eq!(reader.stops().await, "LOG_DIVERGED");
+    reader.end().await;
     let reader = Start {
         source: original,
         ..Start::on(&bench)
