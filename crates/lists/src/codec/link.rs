@@ -1,0 +1,77 @@
+//! Events of a link.
+
+use prost::Message as _;
+use tally_eventlog::aggregate::{Codec, Encoded};
+use tally_eventlog::event::{DecodeError, Recorded};
+use tally_proto::tally::lists::v1 as pb;
+use tally_service::command::stored_actor;
+
+use super::{event_type, fault, required};
+use crate::link::{Event, Fact, Link};
+
+impl Codec for Link {
+    fn encode(event: &Event) -> Encoded {
+        let (event_type, payload) = match &event.fact {
+            Fact::Linked {
+                linked_subject,
+                evidence,
+                ..
+            } => {
+                let payload = pb::IdentifierLinked {
+                    linked_subject: linked_subject.clone(),
+                    evidence: Some(evidence.clone()),
+                };
+                (event_type::IDENTIFIER_LINKED, payload.encode_to_vec())
+            }
+            Fact::Unlinked {
+                linked_subject,
+                reason,
+            } => {
+                let payload = pb::IdentifierUnlinked {
+                    linked_subject: linked_subject.clone(),
+                    reason: reason.clone(),
+                };
+                (event_type::IDENTIFIER_UNLINKED, payload.encode_to_vec())
+            }
+        };
+        // A statement of fact, on evidence: no law is needed for what is so.
+        Encoded {
+            event_type,
+            payload: payload.into(),
+            effective_at: event.at,
+            legal_basis: None,
+        }
+    }
+
+    fn decode(recorded: &Recorded) -> Result<Event, DecodeError> {
+        let fact = match recorded.envelope.event_type.as_str() {
+            event_type::IDENTIFIER_LINKED => {
+                let payload: pb::IdentifierLinked = recorded.payload()?;
+                // The mesh writes the mirror, and is no department.
+                let (department, _) = stored_actor(recorded.envelope.actor.as_ref());
+                Fact::Linked {
+                    linked_subject: payload.linked_subject,
+                    evidence: required(recorded, "evidence", payload.evidence)?,
+                    department: department.parse().ok(),
+                }
+            }
+            event_type::IDENTIFIER_UNLINKED => {
+                let payload: pb::IdentifierUnlinked = recorded.payload()?;
+                Fact::Unlinked {
+                    linked_subject: payload.linked_subject,
+                    reason: payload.reason,
+                }
+            }
+            _ => {
+                return Err(fault(
+                    recorded,
+                    "not an event of a link; a newer version wrote it",
+                ));
+            }
+        };
+        Ok(Event {
+            at: recorded.effective_at,
+            fact,
+        })
+    }
+}

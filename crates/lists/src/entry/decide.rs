@@ -1,0 +1,265 @@
+//! The decisions: what may follow on what, and by whom.
+
+use jiff::Timestamp;
+use tally_domain::date::LegalDate;
+use tally_domain::policy::ListPolarity;
+
+use super::{
+    Command, Decision, Entry, Event, Fact, Listing, ListingCheck, Nomination, Notice, Officer,
+    Rejection, State, right,
+};
+
+pub(super) fn decide(entry: &Entry, command: &Command) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Nominate(nominate) => {
+            entry.must_be(&[State::Absent], "new")?;
+            let nomination = nominate.judge()?;
+            let fact = Fact::Nominated(nomination);
+            Ok(vec![Event {
+                at: nominate.at,
+                basis: nominate.basis.clone(),
+                fact,
+            }])
+        }
+        Command::Notify {
+            by,
+            polarity,
+            notice,
+            today,
+            at,
+        } => entry.notify(by, *polarity, notice, *today, *at),
+        Command::Represent { by, document, at } => {
+            entry.of_initiator(by, right::REPRESENT)?;
+            entry.must_be(&[State::Notified], "notified")?;
+            entry.event(
+                *at,
+                Fact::Represented {
+                    document: document.clone(),
+                },
+            )
+        }
+        Command::List {
+            by,
+            decision,
+            check,
+            today,
+            at,
+        } => {
+            let nomination = entry.listable(by, check, *today)?;
+            let listing = Listing {
+                by: by.clone(),
+                list_type: nomination.list_type.clone(),
+                term: nomination.term,
+                ground_record_id: nomination.ground_record_id.clone(),
+                decision: decision.clone(),
+            };
+            entry.event((*at).min(check.term_starts_at), Fact::Listed(listing))
+        }
+        Command::Drop { by, reason, at } => {
+            entry.of_initiator(by, right::DROP)?;
+            let open = [State::Nominated, State::Notified, State::Represented];
+            entry.must_be(&open, "nominated and not yet listed")?;
+            entry.event(
+                *at,
+                Fact::Dropped {
+                    reason: reason.clone(),
+                },
+            )
+        }
+        Command::AcceptObjection {
+            by,
+            province_level,
+            objection,
+            at,
+        } => {
+            entry.may_accept_objection(by, *province_level)?;
+            entry.must_be(&[State::Listed], "listed")?;
+            entry.event(
+                *at,
+                Fact::Suspended {
+                    objection: objection.clone(),
+                },
+            )
+        }
+        Command::Uphold { by, decision, at } => {
+            entry.may_decide_objection(by, right::UPHOLD)?;
+            entry.event(*at, Fact::Upheld(decision.clone()))
+        }
+        Command::CorrectOut { by, decision } => {
+            entry.may_decide_objection(by, right::CORRECT_OUT)?;
+            // It never rightfully held, so it ends in law where it began.
+            let at = entry.listed_from.ok_or(Rejection::Unknown)?;
+            entry.event(at, Fact::CorrectedOut(decision.clone()))
+        }
+        Command::Remove { by, decision, at } => entry.remove(by, decision, *at),
+        Command::Expire { today, at } => entry.expire(*today, *at),
+        Command::ProposeRemoval {
+            record_id,
+            record_type,
+            at,
+        } => {
+            if !entry.state.is_live() || entry.removal_proposed_by.contains(record_id) {
+                return Ok(Vec::new());
+            }
+            let (record_id, record_type) = (record_id.clone(), record_type.clone());
+            entry.event(
+                *at,
+                Fact::RemovalProposed {
+                    record_id,
+                    record_type,
+                },
+            )
+        }
+    }
+}
+
+impl Entry {
+    fn event(&self, at: Timestamp, fact: Fact) -> Result<Vec<Event>, Rejection> {
+        let basis = self.basis.clone().ok_or(Rejection::Unknown)?;
+        Ok(vec![Event { at, basis, fact }])
+    }
+
+    fn nomination(&self) -> Result<&Nomination, Rejection> {
+        self.nomination.as_ref().ok_or(Rejection::Unknown)
+    }
+
+    fn must_be(&self, allowed: &[State], needed: &'static str) -> Result<(), Rejection> {
+        if allowed.contains(&self.state) {
+            return Ok(());
+        }
+        Err(Rejection::State {
+            state: self.state,
+            needed,
+        })
+    }
+
+    fn of_initiator(&self, by: &Officer, right: &'static str) -> Result<&Nomination, Rejection> {
+        let nomination = self.nomination()?;
+        if nomination.by.department == by.department {
+            return Ok(nomination);
+        }
+        Err(Rejection::OtherDepartment { right })
+    }
+
+    /// Whoever nominated or listed never decides on an objection to it.
+    fn has_not_decided(&self, by: &Officer) -> Result<(), Rejection> {
+        let nominated = self.nomination()?.by == *by;
+        if nominated || self.listed_by.as_ref() == Some(by) {
+            return Err(Rejection::OtherOfficerRequired);
+        }
+        Ok(())
+    }
+
+    fn notify(
+        &self,
+        by: &Officer,
+        polarity: ListPolarity,
+        notice: &Notice,
+        today: LegalDate,
+        at: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        self.of_initiator(by, right::NOTIFY)?;
+        if polarity == ListPolarity::Red {
+            return Err(Rejection::NoticeNotNeeded);
+        }
+        self.must_be(&[State::Nominated], "nominated and not yet notified")?;
+        if notice.served_on > today {
+            return Err(Rejection::ServedInFuture);
+        }
+        self.event(at, Fact::Notified(notice.clone()))
+    }
+
+    fn listable(
+        &self,
+        by: &Officer,
+        check: &ListingCheck,
+        today: LegalDate,
+    ) -> Result<&Nomination, Rejection> {
+        let nomination = self.of_initiator(by, right::LIST)?;
+        if nomination.by.id == by.id {
+            return Err(Rejection::SecondOfficerRequired);
+        }
+        match check.polarity {
+            ListPolarity::Red => self.must_be(&[State::Nominated], "nominated")?,
+            ListPolarity::Black => {
+                self.must_be(
+                    &[State::Notified, State::Represented],
+                    "notified or represented",
+                )?;
+                self.representation_is_closed(check, today)?;
+            }
+        }
+        if !check.list_type_open {
+            return Err(Rejection::ListTypeNotInForce);
+        }
+        check.basis.clone().map_err(Rejection::Basis)?;
+        if check.ground_withdrawn {
+            return Err(Rejection::GroundWithdrawn);
+        }
+        Ok(nomination)
+    }
+
+    fn representation_is_closed(
+        &self,
+        check: &ListingCheck,
+        today: LegalDate,
+    ) -> Result<(), Rejection> {
+        if self.state == State::Represented {
+            return Ok(());
+        }
+        let notice = self.notice.as_ref().ok_or(Rejection::Unknown)?;
+        let until = match check.representation_until {
+            Some(fixed_again) if notice.provisional => fixed_again,
+            _ => notice.representation_until,
+        };
+        if today <= until {
+            return Err(Rejection::RepresentationOpen { until });
+        }
+        Ok(())
+    }
+
+    /// An objection is checked for form only and suspends at once, so the
+    /// subject may hand it to the initiating department or go past it to any
+    /// department of province level; in either, to an officer who has not
+    /// decided on the entry. (No source document says more than "the platform
+    /// accepts"; here only officers decide.)
+    fn may_accept_objection(&self, by: &Officer, province_level: bool) -> Result<(), Rejection> {
+        let initiating = self.nomination()?.by.department == by.department;
+        if !initiating && !province_level {
+            return Err(Rejection::NotCompetentForObjection);
+        }
+        self.has_not_decided(by)
+    }
+
+    fn may_decide_objection(&self, by: &Officer, right: &'static str) -> Result<(), Rejection> {
+        self.of_initiator(by, right)?;
+        self.has_not_decided(by)?;
+        self.must_be(&[State::Suspended], "suspended")
+    }
+
+    fn remove(
+        &self,
+        by: &Officer,
+        decision: &Decision,
+        at: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        self.of_initiator(by, right::REMOVE)?;
+        if self.state == State::Suspended {
+            return Err(Rejection::Suspended);
+        }
+        self.must_be(&[State::Listed], "listed")?;
+        self.event(at, Fact::Removed(decision.clone()))
+    }
+
+    /// Also ends a suspended entry: a term that went on after the suspension
+    /// would be a clock that ran to the subject's cost.
+    fn expire(&self, today: LegalDate, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+        let term = self.nomination()?.term;
+        match term.until {
+            Some(term_until) if self.state.is_live() && term.ended(today) => {
+                self.event(at, Fact::Expired { term_until })
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Links between identifiers.
+
+use bytes::Bytes;
+use prost::Message;
+use tally_auth::Caller;
+use tally_domain::policy::Level;
+use tally_eventlog::append::Appended;
+use tally_eventlog::consumer::{Poison, ReactError};
+use tally_eventlog::event::Recorded;
+use tally_eventlog::execute::Task;
+use tally_eventlog::ids::Cause;
+use tally_proto::tally::lists::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::subject;
+use tally_service::{CommandScope, Policy, digest, execute_fault, receipt};
+use tonic::{Request, Response};
+
+use super::Lists;
+use super::case::{free_text, officer_of};
+use crate::SELF;
+use crate::link::{Command, Link, Pair};
+use crate::process::mirror;
+
+impl Lists {
+    pub(super) async fn do_link(
+        &self,
+        request: Request<pb::LinkIdentifiersRequest>,
+    ) -> Result<Response<pb::LinkIdentifiersResponse>, Fault> {
+        let (caller, by) = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let scope = self.scope(&mut faults, &caller, &request.command_id);
+        let pair = pair(&mut faults, &request.subject, &request.linked_subject);
+        let evidence = faults.document("evidence", request.evidence.as_ref());
+        let (true, Some(scope), Some(pair), Some(evidence)) =
+            (faults.is_empty(), scope, pair, evidence)
+        else {
+            return Err(Fault::invalid(faults.into_vec()));
+        };
+        let policy = self.deps.catalogue.active()?;
+        let command = Command::Link {
+            in_pack: policy.pack.department(&by.department).is_some(),
+            by,
+            linked_subject: pair.second.clone(),
+            evidence,
+            at: self.deps.clock.now(),
+        };
+        let appended = self
+            .execute_link("lists.link", &request, &scope, &policy, &pair, command)
+            .await?;
+        let link_id = pair.id().to_string();
+        Ok(Response::new(pb::LinkIdentifiersResponse {
+            link_id,
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    pub(super) async fn do_unlink(
+        &self,
+        request: Request<pb::UnlinkIdentifiersRequest>,
+    ) -> Result<Response<pb::UnlinkIdentifiersResponse>, Fault> {
+        let (caller, by) = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let scope = self.scope(&mut faults, &caller, &request.command_id);
+        let pair = pair(&mut faults, &request.subject, &request.linked_subject);
+        let reason = free_text(&mut faults, "reason", &request.reason);
+        let (true, Some(scope), Some(pair), Some(reason)) =
+            (faults.is_empty(), scope, pair, reason)
+        else {
+            return Err(Fault::invalid(faults.into_vec()));
+        };
+        let policy = self.deps.catalogue.active()?;
+        let department = policy.pack.department(&by.department);
+        let command = Command::Unlink {
+            province_level: department
+                .is_some_and(|department| department.level == Level::Province),
+            by,
+            linked_subject: pair.second.clone(),
+            reason,
+            at: self.deps.clock.now(),
+        };
+        let appended = self
+            .execute_link("lists.unlink", &request, &scope, &policy, &pair, command)
+            .await?;
+        Ok(Response::new(pb::UnlinkIdentifiersResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    fn scope(
+        &self,
+        faults: &mut Faults,
+        caller: &Caller,
+        command_id: &str,
+    ) -> Option<CommandScope> {
+        faults.keep(CommandScope::new(caller, command_id, &*self.deps.clock))
+    }
+
+    /// Decides on the first identifier's stream, then mirrors it on the second's.
+    async fn execute_link(
+        &self,
+        kind: &str,
+        request: &impl Message,
+        scope: &CommandScope,
+        policy: &Policy,
+        pair: &Pair,
+        command: Command,
+    ) -> Result<Appended, Fault> {
+        let task = Task::<Link> {
+            stream_id: pair.id().to_string(),
+            subject: pair.first.clone(),
+            command,
+            key: scope.key(digest(kind, request)),
+            context: scope.context(policy.version()),
+            note: Bytes::new(),
+            fresh: false,
+            guards: Vec::new(),
+        };
+        let appended = self.deps.executor.execute(self.deps.log, task).await;
+        let appended = appended.map_err(|error| execute_fault(error, Fault::from))?;
+        if let Err(error) = self.mirror(&appended).await {
+            // What was decided stands; the process manager mirrors it later.
+            tracing::warn!(error = %error, "link is not mirrored yet");
+        }
+        Ok(appended)
+    }
+
+    /// The same effect, under the same id, that the process manager draws from
+    /// the record; here already, so that the caller finds it at once.
+    async fn mirror(&self, appended: &Appended) -> Result<(), ReactError> {
+        let Some(last) = appended.last else {
+            return Ok(());
+        };
+        let log = self.deps.log;
+        let stored = self
+            .deps
+            .store
+            .read(log, appended.shard, last.position, 1)
+            .await?;
+        let Some(stored) = stored.first() else {
+            return Ok(());
+        };
+        let event = Recorded::decode(log, stored).map_err(Poison::from)?;
+        let cause = Cause {
+            at: event.recorded_at,
+            log,
+            shard: event.shard,
+            position: event.position,
+            handler: SELF,
+        };
+        mirror(&self.deps, &event, cause).await
+    }
+}
+
+/// Two different organisations' identifiers.
+fn pair(faults: &mut Faults, subject: &str, linked_subject: &str) -> Option<Pair> {
+    let one = faults.keep(subject::organisation("subject", subject));
+    let other = faults.keep(subject::organisation("linked_subject", linked_subject));
+    let pair = Pair::of(&one?, &other?);
+    if pair.is_none() {
+        faults.add(
+            "linked_subject",
+            "SAME_SUBJECT",
+            "the two identifiers are the same; name two",
+        );
+    }
+    pair
+}

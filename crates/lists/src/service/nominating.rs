@@ -1,0 +1,166 @@
+//! Nominating a subject.
+
+use bytes::Bytes;
+use tally_domain::policy::ListType;
+use tally_domain::subject::{Subject, SubjectType};
+use tally_eventlog::execute::Task;
+use tally_eventlog::ids::named_id;
+use tally_proto::tally::lists::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::reply::{keyring_fault, store_fault};
+use tally_service::subject::{self, SubjectInput, natural_persons_off};
+use tally_service::wiring::caught_up;
+use tally_service::{CommandScope, digest, execute_fault, receipt};
+use tonic::{Request, Response};
+
+use super::Lists;
+use super::case::{free_text, officer_of, uuid};
+use crate::entry::{Command, Entry, Ground, Nominate, right};
+use crate::file::decode;
+use crate::projection::{GROUND_VIEW, row};
+
+impl Lists {
+    pub(super) async fn do_nominate(
+        &self,
+        request: Request<pb::NominateRequest>,
+    ) -> Result<Response<pb::NominateResponse>, Fault> {
+        let (caller, by) = officer_of(&request)?;
+        let mut request = request.into_inner();
+        let policy = self.deps.catalogue.active()?;
+        let list_type = policy.pack.list_type(&request.list_type).cloned();
+        let mut faults = Faults::default();
+        let scope = faults.keep(CommandScope::new(
+            &caller,
+            &request.command_id,
+            &*self.deps.clock,
+        ));
+        let subject = faults.keep(subject::parse("subject", &request.subject));
+        let subject = subject.and_then(|input| covered(&mut faults, input, list_type.as_ref()));
+        let ground_id = uuid(&mut faults, "ground_record_id", &request.ground_record_id);
+        let criterion = free_text(&mut faults, "criterion", &request.criterion);
+        let basis = faults.legal_basis("legal_basis", request.legal_basis.as_ref());
+        let term_from = faults.date("term_from", &request.term_from);
+        let term_until = faults.date_or_none("term_until", &request.term_until);
+        let (
+            true,
+            Some(scope),
+            Some(subject),
+            Some(ground_id),
+            Some(criterion),
+            Some(basis),
+            Some(term_from),
+        ) = (
+            faults.is_empty(),
+            scope,
+            subject,
+            ground_id,
+            criterion,
+            basis,
+            term_from,
+        )
+        else {
+            return Err(Fault::invalid(faults.into_vec()));
+        };
+        let subject = subject::resolve(subject, &self.deps.keyring)
+            .await
+            .map_err(keyring_fault)?;
+        // The digest must not be of a person's number, which could be found by trying.
+        request.subject = subject.to_string();
+        let now = self.deps.clock.now();
+        let today = policy.today(now);
+        let ground_record_id = ground_id.to_string();
+        let nominate = Nominate {
+            basis_verdict: policy.pack.in_force(
+                &basis,
+                today,
+                &by.department,
+                subject.subject_type(),
+            ),
+            ground: self.ground(&subject, &ground_record_id).await?,
+            by,
+            subject,
+            list_type,
+            ground_record_id,
+            criterion,
+            basis,
+            term_from,
+            term_until,
+            today,
+            pack_version: policy.version().to_owned(),
+            at: now,
+        };
+        let department = nominate.by.department.as_str();
+        let entry_id = named_id("entry", &[department, &scope.id.to_string()]).to_string();
+        let task = Task::<Entry> {
+            stream_id: entry_id.clone(),
+            subject: request.subject.clone(),
+            command: Command::Nominate(Box::new(nominate)),
+            key: scope.key(digest(right::NOMINATE, &request)),
+            context: scope.context(policy.version()),
+            note: Bytes::new(),
+            fresh: true,
+            guards: Vec::new(),
+        };
+        let appended = self.deps.executor.execute(self.deps.log, task).await;
+        let appended = appended.map_err(|error| execute_fault(error, Fault::from))?;
+        Ok(Response::new(pb::NominateResponse {
+            entry_id,
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    /// The record that a nomination rests on. A record that was pushed just
+    /// now is waited for.
+    async fn ground(&self, subject: &Subject, record_id: &str) -> Result<Option<Ground>, Fault> {
+        if let Some(ground) = self.known_ground(&subject.to_string(), record_id).await? {
+            return Ok(Some(ground));
+        }
+        let store = &*self.deps.store;
+        let shard = store.shards().of(&subject.to_string());
+        // Behind or not, what is known by then decides.
+        caught_up(store, &self.collection, shard).await;
+        self.known_ground(&subject.to_string(), record_id).await
+    }
+
+    /// The record as far as it is known now.
+    pub(super) async fn known_ground(
+        &self,
+        subject: &str,
+        record_id: &str,
+    ) -> Result<Option<Ground>, Fault> {
+        let store = &*self.deps.store;
+        let key = row(GROUND_VIEW, store.shards().of(subject), record_id);
+        let value = store
+            .rows(&[key])
+            .await
+            .map_err(store_fault)?
+            .pop()
+            .flatten();
+        let ground: Option<pb::GroundRow> = decode(value).map_err(Fault::internal)?;
+        Ok(ground.map(|ground| Ground {
+            subject: ground.subject,
+            record_type: ground.record_type,
+            document_number: ground.document_number,
+            withdrawn: ground.withdrawn,
+        }))
+    }
+}
+
+/// Refuses a natural person where the list does not have them switched on,
+/// before the key ring is asked: it would make an id for the person.
+fn covered(
+    faults: &mut Faults,
+    input: SubjectInput,
+    list_type: Option<&ListType>,
+) -> Option<SubjectInput> {
+    let on = list_type
+        .is_some_and(|list_type| list_type.basis_for(SubjectType::NaturalPerson).is_some());
+    match input {
+        SubjectInput::Person(_) | SubjectInput::PersonId(_) if !on => {
+            faults.push(natural_persons_off("subject"));
+            None
+        }
+        input => Some(input),
+    }
+}

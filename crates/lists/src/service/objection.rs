@@ -1,0 +1,142 @@
+//! Objections, and other ends of a listing.
+
+use bytes::Bytes;
+use tally_domain::policy::Level;
+use tally_eventlog::pb::DocumentRef;
+use tally_proto::tally::lists::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::receipt;
+use tonic::{Request, Response};
+
+use super::Lists;
+use super::case::{Case, Target, free_text, officer_of};
+use crate::entry::{Command, Decision, right};
+
+impl Lists {
+    pub(super) async fn do_accept_objection(
+        &self,
+        request: Request<pb::AcceptObjectionRequest>,
+    ) -> Result<Response<pb::AcceptObjectionResponse>, Fault> {
+        let officer = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
+        let objection = faults.document("objection", request.objection.as_ref());
+        let (true, Some(target), Some(objection)) = (faults.is_empty(), target, objection) else {
+            return Err(Fault::invalid(faults.into_vec()));
+        };
+        let case = self.open(target).await?;
+        let by = case.target.by.clone();
+        let department = case.policy.pack.department(&by.department);
+        let province_level =
+            department.is_some_and(|department| department.level == Level::Province);
+        let command = Command::AcceptObjection {
+            by,
+            province_level,
+            objection,
+            at: case.now,
+        };
+        let appended = self
+            .execute(
+                right::ACCEPT_OBJECTION,
+                &request,
+                case,
+                command,
+                Bytes::new(),
+            )
+            .await?;
+        Ok(Response::new(pb::AcceptObjectionResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    pub(super) async fn do_uphold(
+        &self,
+        request: Request<pb::UpholdRequest>,
+    ) -> Result<Response<pb::UpholdResponse>, Fault> {
+        let officer = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
+        let decision = decision(&mut faults, request.decision.as_ref(), &request.reason);
+        let (case, decision) = self.decided(faults, target, decision).await?;
+        let command = Command::Uphold {
+            by: case.target.by.clone(),
+            decision,
+            at: case.now,
+        };
+        let appended = self
+            .execute(right::UPHOLD, &request, case, command, Bytes::new())
+            .await?;
+        Ok(Response::new(pb::UpholdResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    pub(super) async fn do_correct_out(
+        &self,
+        request: Request<pb::CorrectOutRequest>,
+    ) -> Result<Response<pb::CorrectOutResponse>, Fault> {
+        let officer = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
+        let decision = decision(&mut faults, request.decision.as_ref(), &request.reason);
+        let (case, decision) = self.decided(faults, target, decision).await?;
+        let command = Command::CorrectOut {
+            by: case.target.by.clone(),
+            decision,
+        };
+        let appended = self
+            .execute(right::CORRECT_OUT, &request, case, command, Bytes::new())
+            .await?;
+        Ok(Response::new(pb::CorrectOutResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    pub(super) async fn do_remove(
+        &self,
+        request: Request<pb::RemoveRequest>,
+    ) -> Result<Response<pb::RemoveResponse>, Fault> {
+        let officer = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
+        let decision = decision(&mut faults, request.decision.as_ref(), &request.reason);
+        let (case, decision) = self.decided(faults, target, decision).await?;
+        let command = Command::Remove {
+            by: case.target.by.clone(),
+            decision,
+            at: case.now,
+        };
+        let appended = self
+            .execute(right::REMOVE, &request, case, command, Bytes::new())
+            .await?;
+        Ok(Response::new(pb::RemoveResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn decided(
+        &self,
+        faults: Faults,
+        target: Option<Target>,
+        decision: Option<Decision>,
+    ) -> Result<(Case, Decision), Fault> {
+        let (true, Some(target), Some(decision)) = (faults.is_empty(), target, decision) else {
+            return Err(Fault::invalid(faults.into_vec()));
+        };
+        Ok((self.open(target).await?, decision))
+    }
+}
+
+fn decision(faults: &mut Faults, document: Option<&DocumentRef>, reason: &str) -> Option<Decision> {
+    let document = faults.document("decision", document);
+    let reason = free_text(faults, "reason", reason);
+    Some(Decision {
+        document: document?,
+        reason: reason?,
+    })
+}

@@ -1,0 +1,94 @@
+//! What is on the lists.
+
+use std::time::Duration;
+
+use tally_auth::Caller;
+use tally_domain::subject::SubjectType;
+use tally_proto::tally::lists::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::reply::{keyring_fault, store_fault};
+use tally_service::subject::{self, SubjectInput, natural_persons_off};
+use tonic::{Request, Response};
+
+use super::Lists;
+use super::case::uuid;
+use crate::codec::entry_to_proto;
+use crate::entry::Rejection;
+use crate::file::{self, FileError};
+
+/// When a caller is told to ask again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Lists {
+    pub(super) async fn do_get_entry(
+        &self,
+        request: Request<pb::GetEntryRequest>,
+    ) -> Result<Response<pb::GetEntryResponse>, Fault> {
+        Caller::of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let Some(entry_id) = uuid(&mut faults, "entry_id", &request.entry_id) else {
+            return Err(Fault::invalid(faults.into_vec()));
+        };
+        let entry = self.load_entry(entry_id).await?;
+        let entry = entry_to_proto(&entry_id.to_string(), &entry).ok_or(Rejection::Unknown)?;
+        Ok(Response::new(pb::GetEntryResponse { entry: Some(entry) }))
+    }
+
+    pub(super) async fn do_get_subject_entries(
+        &self,
+        request: Request<pb::GetSubjectEntriesRequest>,
+    ) -> Result<Response<pb::GetSubjectEntriesResponse>, Fault> {
+        Caller::of(&request)?;
+        let request = request.into_inner();
+        let input = subject::parse("subject", &request.subject)
+            .map_err(|fault| Fault::invalid(vec![fault]))?;
+        self.must_be_covered(&input)?;
+        let subject = subject::resolve(input, &self.deps.keyring)
+            .await
+            .map_err(keyring_fault)?;
+        let store = &*self.deps.store;
+        let rows = file::subject_rows(store, Some(&*self.own), &subject.to_string())
+            .await
+            .map_err(file_fault)?;
+        let mut reply = pb::GetSubjectEntriesResponse::default();
+        for (subject, row) in &rows {
+            reply.entries.extend(
+                file::entries(store, subject, &row.entry_ids)
+                    .await
+                    .map_err(file_fault)?,
+            );
+        }
+        reply.linked_subjects = rows
+            .into_iter()
+            .skip(1)
+            .map(|(subject, _)| subject)
+            .collect();
+        Ok(Response::new(reply))
+    }
+
+    /// Refuses a natural person while no list has them switched on, before the
+    /// key ring is asked: it would make an id for the person.
+    fn must_be_covered(&self, input: &SubjectInput) -> Result<(), Fault> {
+        if matches!(input, SubjectInput::Organisation(_)) {
+            return Ok(());
+        }
+        let policy = self.deps.catalogue.active()?;
+        let mut lists = policy.pack.list_types.values();
+        if lists.any(|list_type| list_type.basis_for(SubjectType::NaturalPerson).is_some()) {
+            return Ok(());
+        }
+        Err(Fault::invalid(vec![natural_persons_off("subject")]))
+    }
+}
+
+fn file_fault(error: FileError) -> Fault {
+    let message = error.to_string();
+    match error {
+        FileError::Store(error) => store_fault(error),
+        FileError::Behind => Fault::unavailable("VIEWS_BEHIND", message, RETRY_AFTER),
+        FileError::Parked => Fault::rejected("SUBJECT_PARKED", message),
+        FileError::Row(poison) => Fault::internal(poison),
+    }
+}
