@@ -1,0 +1,110 @@
+//! Reads what a batch refers to.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{Row as _, SqliteConnection};
+use tally_eventlog::sequence::{CommandRef, Remembered, StreamRef};
+
+use crate::chunk::Chunked;
+use crate::encoding::{StreamKey, decode_result, stream_key};
+use crate::known::{Logs, read_hash};
+
+// One seek per stream, however many versions it has; `max` over a group would
+// read them all.
+static VERSIONS: Chunked = Chunked::new(
+    "SELECT w.column1, (SELECT version FROM event WHERE stream = w.column1 \
+     ORDER BY version DESC LIMIT 1) FROM ",
+    1,
+    " w",
+);
+static COMMANDS: Chunked = Chunked::new(
+    "SELECT c.id, c.log, c.department, c.digest, c.result FROM ",
+    3,
+    " w CROSS JOIN command c ON c.id = w.column1 AND c.log = w.column2 AND c.department = w.column3",
+);
+
+/// Versions of those streams that exist.
+pub(crate) async fn versions(
+    connection: &mut SqliteConnection,
+    streams: &HashSet<StreamRef>,
+) -> Result<HashMap<StreamRef, u64>, sqlx::Error> {
+    let by_key: HashMap<StreamKey, &StreamRef> = streams
+        .iter()
+        .map(|stream| {
+            (
+                stream_key(stream.0, stream.1.category, &stream.1.id),
+                stream,
+            )
+        })
+        .collect();
+    let keys: Vec<StreamKey> = by_key.keys().copied().collect();
+    let mut versions = HashMap::new();
+    VERSIONS
+        .fetch(
+            connection,
+            &keys,
+            |key, row| row.add(key.as_slice()),
+            |row| {
+                let version: Option<i64> = row.try_get(1)?;
+                let Some(version) = version else {
+                    return Ok(());
+                };
+                let key: &[u8] = row.try_get(0)?;
+                if let Some(stream) = StreamKey::try_from(key)
+                    .ok()
+                    .and_then(|key| by_key.get(&key))
+                {
+                    versions.insert((*stream).clone(), version.cast_unsigned());
+                }
+                Ok(())
+            },
+        )
+        .await?;
+    Ok(versions)
+}
+
+/// Those commands that are remembered.
+pub(crate) async fn commands(
+    connection: &mut SqliteConnection,
+    logs: &Logs,
+    wanted: &HashSet<CommandRef>,
+) -> Result<HashMap<CommandRef, Remembered>, sqlx::Error> {
+    let keys: Vec<(u8, &CommandRef)> = wanted
+        .iter()
+        .filter_map(|command| Some((logs.get(command.0)?.number, command)))
+        .collect();
+    let mut found = HashMap::new();
+    COMMANDS
+        .fetch(
+            connection,
+            &keys,
+            |(log, (_, department, id)), row| {
+                row.add(id.as_bytes().as_slice())?;
+                row.add(*log)?;
+                row.add(department.as_str())
+            },
+            |row| {
+                let number: u8 = row.try_get(1)?;
+                let id: Vec<u8> = row.try_get(0)?;
+                let id = uuid::Uuid::from_slice(&id)
+                    .map_err(|error| sqlx::Error::Decode(error.into()))?;
+                let Some(log) = logs.all.iter().find(|log| log.number == number) else {
+                    return Ok(());
+                };
+                let result: &[u8] = row.try_get(4)?;
+                let first = decode_result(log.name, result).ok_or_else(|| {
+                    sqlx::Error::Decode(
+                        format!("result of command {id} in {} is damaged", log.name).into(),
+                    )
+                })?;
+                let remembered = Remembered {
+                    digest: read_hash(&row, 3)?,
+                    first,
+                };
+                found.insert((log.name, row.try_get(2)?, id), remembered);
+                Ok(())
+            },
+        )
+        .await?;
+    Ok(found)
+}
