@@ -1,0 +1,184 @@
+//! Reads the logs of a process for other roles and for the operator: fills
+//! gaps, serves replay and proofs. Every role serves it, for its own logs.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use tally_auth::Caller;
+use tally_eventlog::event::{to_proto_time, uuid_bytes};
+use tally_eventlog::pb;
+use tally_eventlog::pb::log_service_server::{LogService, LogServiceServer};
+use tally_eventlog::sequence::Head;
+use tally_eventlog::shard::{LogName, Shard, ShardCount};
+use tally_eventlog::store::LogSource;
+use tally_rpc::Fault;
+use tonic::{Request, Response, Status};
+
+use crate::field::Faults;
+use crate::store_fault;
+
+/// Records read at a time, and so held for a caller that is slow.
+const BATCH: u64 = 256;
+
+/// The logs that a process can read, and from where.
+pub type Logs = Vec<(LogName, Arc<dyn LogSource>)>;
+
+type RecordStream = Pin<Box<dyn Stream<Item = Result<pb::ReadLogResponse, Status>> + Send>>;
+
+/// The service over these logs.
+pub fn server(logs: Logs) -> LogServiceServer<impl LogService> {
+    LogServiceServer::new(Service { logs })
+}
+
+/// The log of that name among these.
+///
+/// # Errors
+///
+/// `LOG_UNKNOWN`: ask for one of those that the message names.
+pub fn find<'a>(logs: &'a Logs, name: &str) -> Result<&'a (LogName, Arc<dyn LogSource>), Fault> {
+    logs.iter().find(|(log, _)| log.0 == name).ok_or_else(|| {
+        let known: Vec<&str> = logs.iter().map(|(log, _)| log.0).collect();
+        let message = format!(
+            "there is no log of that name here; there are: {}",
+            known.join(", ")
+        );
+        Fault::not_found("LOG_UNKNOWN", message)
+    })
+}
+
+/// The shard of that number, or one fault more.
+pub fn shard(field: &str, number: u32, shards: ShardCount, faults: &mut Faults) -> Option<Shard> {
+    match u16::try_from(number) {
+        Ok(number) if number < shards.get() => Some(Shard(number)),
+        _ => {
+            faults.add(
+                field,
+                "SHARD_UNKNOWN",
+                format!("shards are numbered from 0 to {}", shards.get() - 1),
+            );
+            None
+        }
+    }
+}
+
+/// A shard's head for the contract.
+pub fn head_to_proto(shard: Shard, head: &Head) -> pb::ShardHead {
+    pb::ShardHead {
+        shard: u32::from(shard.0),
+        size: head.size(),
+        root: Bytes::copy_from_slice(&head.frontier.root()),
+        recorded_at: (head.size() > 0).then(|| to_proto_time(head.recorded_at)),
+    }
+}
+
+struct Service {
+    logs: Logs,
+}
+
+impl Service {
+    async fn read_log_inner(&self, request: pb::ReadLogRequest) -> Result<RecordStream, Fault> {
+        let (log, source) = find(&self.logs, &request.log)?;
+        let mut faults = Faults::default();
+        let shard = shard("shard", request.shard, source.shards(), &mut faults);
+        let shard = shard.ok_or_else(|| Fault::invalid(faults.into_vec()))?;
+        let end = *source.watch(*log, shard).borrow();
+        let reader = Reader {
+            log: *log,
+            source: source.clone(),
+            shard,
+            next: request.from,
+            end,
+            pending: VecDeque::new(),
+        };
+        Ok(Box::pin(stream::try_unfold(
+            reader,
+            |mut reader| async move {
+                let record = reader.next().await?;
+                Ok(record.map(|record| (record, reader)))
+            },
+        )))
+    }
+
+    async fn heads_inner(
+        &self,
+        request: pb::GetHeadsRequest,
+    ) -> Result<pb::GetHeadsResponse, Fault> {
+        let (log, source) = find(&self.logs, &request.log)?;
+        let heads = source.heads(*log).await.map_err(store_fault)?;
+        let log_id = heads
+            .first()
+            .map(|head| uuid_bytes(head.log_id))
+            .unwrap_or_default();
+        let shards = source.shards().all().zip(&heads);
+        Ok(pb::GetHeadsResponse {
+            log_id,
+            heads: shards
+                .map(|(shard, head)| head_to_proto(shard, head))
+                .collect(),
+        })
+    }
+}
+
+struct Reader {
+    log: LogName,
+    source: Arc<dyn LogSource>,
+    shard: Shard,
+    next: u64,
+    end: u64,
+    pending: VecDeque<pb::ReadLogResponse>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<pb::ReadLogResponse>, Fault> {
+        if self.pending.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.pending.pop_front())
+    }
+
+    async fn fill(&mut self) -> Result<(), Fault> {
+        let wanted = self.end.saturating_sub(self.next).min(BATCH);
+        if wanted == 0 {
+            return Ok(());
+        }
+        let limit = usize::try_from(wanted).expect("a batch fits in memory");
+        let records = self
+            .source
+            .read(self.log, self.shard, self.next, limit)
+            .await;
+        for stored in records.map_err(store_fault)? {
+            self.next = stored.position + 1;
+            self.pending.push_back(pb::ReadLogResponse {
+                record: stored.bytes,
+                leaf_hash: Bytes::copy_from_slice(&stored.leaf),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl LogService for Service {
+    type ReadLogStream = RecordStream;
+
+    async fn read_log(
+        &self,
+        request: Request<pb::ReadLogRequest>,
+    ) -> Result<Response<RecordStream>, Status> {
+        Caller::of(&request)?;
+        Ok(Response::new(
+            self.read_log_inner(request.into_inner()).await?,
+        ))
+    }
+
+    async fn get_heads(
+        &self,
+        request: Request<pb::GetHeadsRequest>,
+    ) -> Result<Response<pb::GetHeadsResponse>, Status> {
+        Caller::of(&request)?;
+        Ok(Response::new(self.heads_inner(request.into_inner()).await?))
+    }
+}
