@@ -1,0 +1,231 @@
+//! `tally demo`: a real run. It starts a mesh of its own with a movable clock
+//! and then is nothing but clients: every department, officer, the province and
+//! the operator call it under certificates of their own. Each keeps its own
+//! count, and the summary compares the server's with theirs.
+
+mod audit;
+mod cast;
+mod checking;
+mod content;
+mod endings;
+mod error;
+mod ledger;
+mod listing;
+mod objection;
+mod province;
+mod push;
+mod responder;
+mod reviewing;
+mod schedule;
+mod sealed;
+mod summary;
+mod wait;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::civil::Date;
+use tally_domain::policy::Pack;
+use tally_proto::tally::node::v1::AdvanceClockRequest;
+use tempfile::TempDir;
+
+use crate::data_dir::DataDir;
+use crate::mesh::{Mesh, MeshOptions};
+
+pub use error::DemoError;
+pub use summary::{Check, Summary};
+
+use cast::Cast;
+use content::{ORGANISATIONS_MIN, Plan, RECORDS_MIN};
+use error::Answered as _;
+use ledger::Ledger;
+use schedule::Schedule;
+
+/// The whole run ends within this, or it is reported as hanging.
+const RUN_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How the demo is run.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// The data directory, which must not hold a mesh yet; none: a temporary
+    /// one, removed at the end.
+    pub dir: Option<PathBuf>,
+    /// The same seed gives the same content.
+    pub seed: u64,
+    /// Prints the summary as one JSON object on the last line of standard output.
+    pub json: bool,
+    /// Records to push.
+    pub records: u32,
+    /// Organisations they are about.
+    pub organisations: u32,
+}
+
+impl Default for DemoOptions {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            seed: 1,
+            json: false,
+            records: 20_000,
+            organisations: 2_000,
+        }
+    }
+}
+
+/// Runs the demo and prints it. The run is a success only if every check of
+/// the summary held: see [`Summary::held`].
+///
+/// # Errors
+///
+/// [`DemoError`]: the run did not get to its end; it says where and why.
+pub async fn run(options: DemoOptions) -> Result<Summary, DemoError> {
+    if options.organisations < ORGANISATIONS_MIN || options.records < RECORDS_MIN {
+        return Err(DemoError::TooSmall);
+    }
+    let began = Instant::now();
+    let (dir, temporary) = data_dir(&options)?;
+    let mut mesh_options = MeshOptions::in_dir(dir.clone());
+    let schedule = Schedule::default();
+    mesh_options.test_clock = Some(schedule.start());
+    let mesh = Mesh::start(mesh_options).await.map_err(Box::new)?;
+    let mut demo = Demo::new(&options, dir, schedule, &mesh).await?;
+    let outcome = tokio::time::timeout(RUN_MAX, demo.run()).await;
+    // The connections go first, so that stopping has nothing to wait for.
+    let Demo { mut summary, .. } = demo;
+    let stopped = mesh.stop().await;
+    outcome.map_err(|_| DemoError::TimedOut { after: RUN_MAX })??;
+    stopped?;
+    if let Some(temporary) = temporary {
+        temporary.close().map_err(DemoError::Directory)?;
+    }
+    summary.elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    summary.print_table();
+    if options.json {
+        summary.print_json();
+    }
+    Ok(summary)
+}
+
+fn data_dir(options: &DemoOptions) -> Result<(DataDir, Option<TempDir>), DemoError> {
+    let Some(path) = &options.dir else {
+        let temporary = TempDir::with_prefix("tally-demo-").map_err(DemoError::Directory)?;
+        return Ok((DataDir::new(temporary.path()), Some(temporary)));
+    };
+    let dir = DataDir::new(path);
+    if dir.store().exists() {
+        return Err(DemoError::DirInUse { dir: path.clone() });
+    }
+    Ok((dir, None))
+}
+
+/// A run under way.
+struct Demo {
+    dir: DataDir,
+    pack: Pack,
+    plan: Arc<Plan>,
+    cast: Cast,
+    ledger: Ledger,
+    schedule: Schedule,
+    /// The day it is by the mesh's clock.
+    today: Date,
+    summary: Summary,
+}
+
+impl Demo {
+    async fn new(
+        options: &DemoOptions,
+        dir: DataDir,
+        schedule: Schedule,
+        mesh: &Mesh,
+    ) -> Result<Self, DemoError> {
+        let pack = tally_catalog::pack::embedded().map_err(DemoError::pack)?;
+        let plan = Arc::new(Plan::new(
+            options.seed,
+            options.organisations,
+            options.records,
+        ));
+        let cast = Cast::open(&dir).await?;
+        let summary = Summary::new(options, mesh.started_in);
+        let ledger = Ledger::new(&plan, &schedule);
+        let today = schedule.first;
+        Ok(Self {
+            dir,
+            pack,
+            plan,
+            cast,
+            ledger,
+            schedule,
+            today,
+            summary,
+        })
+    }
+
+    async fn run(&mut self) -> Result<(), DemoError> {
+        self.open().await?;
+        let live = responder::Live::open(&self.cast).await?;
+        self.push_records().await?;
+        self.list_first().await?;
+        self.respond().await?;
+        self.list_second().await?;
+        self.respond().await?;
+        self.review_reports().await?;
+        self.check_everyone().await?;
+        self.object().await?;
+        self.decide_objections().await?;
+        self.let_reports_be_overdue().await?;
+        self.let_one_expire().await?;
+        self.let_the_rest_be_overdue().await?;
+        self.compare_live(live).await?;
+        self.look_at_the_province().await?;
+        self.replay().await?;
+        self.ask_as_of().await?;
+        self.rebuild_and_verify().await?;
+        self.compare_counts().await?;
+        self.look_for_secrets().await
+    }
+
+    async fn open(&mut self) -> Result<(), DemoError> {
+        self.summary.section("a mesh of its own");
+        let started = self.summary.started_in_ms;
+        self.summary
+            .line(format!("started in {started} ms, on {}", self.today));
+        let items = crate::pack_client::load_pack(&self.cast.operator, &self.pack).await;
+        let items = items.during("load the policy pack")?;
+        self.summary.line(format!(
+            "policy pack {} {}: {items} items",
+            self.pack.meta.id, self.pack.meta.version
+        ));
+        self.summary
+            .equal("items of the policy pack", self.pack.items().len(), items);
+        Ok(())
+    }
+
+    /// Moves the mesh's clock to nine in the morning of a later day.
+    async fn advance_to(&mut self, day: Date) -> Result<(), DemoError> {
+        let to = tally_eventlog::event::to_proto_time(self.schedule.at(day));
+        let request = AdvanceClockRequest { to: Some(to) };
+        self.cast
+            .operator
+            .node()
+            .advance_clock(request)
+            .await
+            .during("advance the clock")?;
+        self.today = day;
+        self.summary.line(format!("the clock is moved to {day}"));
+        Ok(())
+    }
+
+    /// A progress bar on standard error, if that is a terminal.
+    fn bar(&self, length: u64, what: &'static str) -> ProgressBar {
+        if !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("  {msg} {bar:40} {pos}/{len} ({per_sec})")
+            .expect("the template is a constant");
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        bar.with_style(style).with_message(what)
+    }
+}

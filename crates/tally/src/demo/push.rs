@@ -1,0 +1,344 @@
+//! Step 1: departments' systems push their records, all at once.
+
+use std::sync::Arc;
+
+use indicatif::ProgressBar;
+use tally_proto::tally::collection::v1::push_records_response::Outcome;
+use tally_proto::tally::collection::v1::{
+    AcceptedRecord, CorrectRecordRequest, PushRecordsRequest, WithdrawRecordRequest,
+};
+use tally_proto::tally::log::v1::DocumentRef;
+
+use super::cast::Dept;
+use super::content::{Expect, Plan, Push, correction_of};
+use super::error::Answered as _;
+use super::{Demo, DemoError};
+use crate::client::{Client, command_id};
+
+/// Records that are corrected, and as many that are withdrawn.
+const REVISED: usize = 3;
+
+/// Differences shown; all are counted.
+const SHOWN_MAX: usize = 5;
+
+/// What came back on one stream.
+#[derive(Debug, Default)]
+struct Received {
+    /// By place; empty where it was refused.
+    accepted: Vec<Option<AcceptedRecord>>,
+    new: u64,
+    repeated: u64,
+    refused: u64,
+    /// Answers that are not the one to the request at their place.
+    disordered: u64,
+    /// Answers other than expected. They name reasons, never values.
+    differences: Vec<String>,
+}
+
+impl Received {
+    fn take(
+        &mut self,
+        pushes: &[Push],
+        command_id: &str,
+        answered: &str,
+        outcome: Option<Outcome>,
+    ) {
+        let at = self.accepted.len();
+        self.disordered += u64::from(command_id != answered);
+        let accepted = match outcome {
+            Some(Outcome::Accepted(accepted)) => {
+                let repeated = accepted
+                    .receipt
+                    .as_ref()
+                    .is_some_and(|receipt| receipt.repeated);
+                self.new += u64::from(!repeated);
+                self.repeated += u64::from(repeated);
+                if let Some(difference) = self.differs(pushes[at].expect, &accepted, repeated) {
+                    self.differences.push(format!("record {at}: {difference}"));
+                }
+                Some(accepted)
+            }
+            Some(Outcome::Refused(refusal)) => {
+                self.refused += 1;
+                let reasons: Vec<&str> = refusal
+                    .faults
+                    .iter()
+                    .map(|fault| fault.reason.as_str())
+                    .collect();
+                let expected = match pushes[at].expect {
+                    Expect::Refused { faults_min } => reasons.len() >= faults_min,
+                    Expect::Accepted | Expect::Same { .. } | Expect::Retried { .. } => false,
+                };
+                if !expected {
+                    self.differences
+                        .push(format!("record {at}: refused, {}", reasons.join(", ")));
+                }
+                None
+            }
+            None => {
+                self.differences.push(format!("record {at}: no outcome"));
+                None
+            }
+        };
+        self.accepted.push(accepted);
+    }
+
+    fn differs(
+        &self,
+        expect: Expect,
+        found: &AcceptedRecord,
+        repeated: bool,
+    ) -> Option<&'static str> {
+        match expect {
+            Expect::Accepted if repeated => Some("a first receipt was said to be repeated"),
+            Expect::Accepted => None,
+            Expect::Refused { .. } => Some("accepted though faulty"),
+            Expect::Same { .. } | Expect::Retried { .. } if !repeated => {
+                Some("a repeat was taken as new")
+            }
+            Expect::Same { of } | Expect::Retried { of } => {
+                let place = |record: &AcceptedRecord| {
+                    record
+                        .receipt
+                        .as_ref()
+                        .map(|receipt| (receipt.shard, receipt.position))
+                };
+                let first = self.accepted[of].as_ref()?;
+                let same = first.record_id == found.record_id && place(first) == place(found);
+                (!same).then_some("a repeat did not give the first receipt")
+            }
+        }
+    }
+}
+
+impl Demo {
+    pub(super) async fn push_records(&mut self) -> Result<(), DemoError> {
+        self.summary.section("departments push their records");
+        let bar = self.bar(self.plan.total(), "records");
+        let one = |dept: Dept| {
+            push_all(
+                self.cast.desk(dept).system.clone(),
+                self.plan.clone(),
+                dept,
+                bar.clone(),
+            )
+        };
+        let (market, tax, resources) =
+            tokio::try_join!(one(Dept::Market), one(Dept::Tax), one(Dept::Resources))?;
+        bar.finish_and_clear();
+        for (dept, received) in Dept::ALL.into_iter().zip([market, tax, resources]) {
+            self.compare_pushes(dept, received);
+        }
+        self.revise().await?;
+        self.quiet().await
+    }
+
+    fn compare_pushes(&mut self, dept: Dept, received: Received) {
+        let plan = Arc::clone(&self.plan);
+        let pushes = &plan.pushes[dept.index()];
+        let count = |wanted: fn(&Expect) -> bool| {
+            pushes.iter().filter(|push| wanted(&push.expect)).count() as u64
+        };
+        let name = dept.name();
+        self.summary.line(format!(
+            "{name}: {} new, {} repeated, {} refused",
+            received.new, received.repeated, received.refused
+        ));
+        for difference in received.differences.iter().take(SHOWN_MAX) {
+            self.summary.line(format!("{name}: {difference}"));
+        }
+        let new = count(|expect| *expect == Expect::Accepted);
+        let repeated =
+            count(|expect| matches!(expect, Expect::Same { .. } | Expect::Retried { .. }));
+        let refused = count(|expect| matches!(expect, Expect::Refused { .. }));
+        self.summary
+            .equal(format!("push {name}: new receipts"), new, received.new);
+        self.summary.equal(
+            format!("push {name}: first receipts again"),
+            repeated,
+            received.repeated,
+        );
+        self.summary
+            .equal(format!("push {name}: refusals"), refused, received.refused);
+        self.summary.equal(
+            format!("push {name}: answers out of order"),
+            0,
+            received.disordered + pushes.len().abs_diff(received.accepted.len()) as u64,
+        );
+        self.summary.equal(
+            format!("push {name}: answers other than expected"),
+            0,
+            received.differences.len(),
+        );
+        for push in pushes.iter().filter(|push| push.expect == Expect::Accepted) {
+            self.ledger
+                .records_of(dept, &push.record.record_type)
+                .accepted += 1;
+        }
+        let ids = received.accepted.into_iter();
+        self.ledger.record_ids[dept.index()] = ids
+            .map(|accepted| accepted.map_or_else(String::new, |record| record.record_id))
+            .collect();
+    }
+
+    /// A few records are corrected, a few withdrawn.
+    async fn revise(&mut self) -> Result<(), DemoError> {
+        let dept = Dept::Market;
+        let plan = Arc::clone(&self.plan);
+        let mut collection = self.cast.desk(dept).system.collection();
+        let ids = self.ledger.record_ids[dept.index()].clone();
+        for (turn, (at, push)) in revisable(&plan, dept).into_iter().enumerate() {
+            if turn < REVISED {
+                let request = CorrectRecordRequest {
+                    command_id: command_id(),
+                    record_id: ids[at].clone(),
+                    record: Some(correction_of(&push.record)),
+                    reason: "a remark was missing".to_owned(),
+                };
+                collection
+                    .correct_record(request)
+                    .await
+                    .during("correct a record")?;
+                self.ledger
+                    .records_of(dept, &push.record.record_type)
+                    .corrected += 1;
+            } else {
+                let request = WithdrawRecordRequest {
+                    command_id: command_id(),
+                    record_id: ids[at].clone(),
+                    reason: "revoked after reconsideration".to_owned(),
+                    document: Some(document(format!("示复〔2026〕{turn}号"))),
+                };
+                collection
+                    .withdraw_record(request)
+                    .await
+                    .during("withdraw a record")?;
+                self.ledger
+                    .records_of(dept, &push.record.record_type)
+                    .withdrawn += 1;
+            }
+        }
+        self.summary
+            .line(format!("{REVISED} records corrected, {REVISED} withdrawn"));
+        Ok(())
+    }
+}
+
+/// Penalties that nobody is listed for and that name no person.
+fn revisable(plan: &Plan, dept: Dept) -> Vec<(usize, &Push)> {
+    let pushes = plan.pushes[dept.index()]
+        .iter()
+        .enumerate()
+        .skip(plan.grounds.len());
+    pushes
+        .filter(|(_, push)| push.expect == Expect::Accepted && !push.personal)
+        .filter(|(_, push)| push.record.record_type == "administrative-penalty")
+        .take(2 * REVISED)
+        .collect()
+}
+
+/// A document of that number.
+pub fn document(number: String) -> DocumentRef {
+    DocumentRef {
+        number,
+        ..Default::default()
+    }
+}
+
+async fn push_all(
+    client: Client,
+    plan: Arc<Plan>,
+    dept: Dept,
+    bar: ProgressBar,
+) -> Result<Received, DemoError> {
+    let pushes = &plan.pushes[dept.index()];
+    let mut ids: Vec<String> = Vec::with_capacity(pushes.len());
+    for push in pushes {
+        let id = match push.expect {
+            Expect::Retried { of } => ids[of].clone(),
+            Expect::Accepted | Expect::Same { .. } | Expect::Refused { .. } => command_id(),
+        };
+        ids.push(id);
+    }
+    let ids = Arc::new(ids);
+    let requests = {
+        let (plan, ids) = (Arc::clone(&plan), Arc::clone(&ids));
+        (0..pushes.len()).map(move |at| PushRecordsRequest {
+            command_id: ids[at].clone(),
+            record: Some(plan.pushes[dept.index()][at].record.clone()),
+        })
+    };
+    let answers = client
+        .collection()
+        .push_records(futures::stream::iter(requests))
+        .await;
+    let mut answers = answers.during("push records")?.into_inner();
+    let mut received = Received::default();
+    while let Some(answer) = answers.message().await.during("push records")? {
+        let at = received.accepted.len();
+        if at == pushes.len() {
+            received.disordered += 1;
+            break;
+        }
+        received.take(pushes, &ids[at], &answer.command_id, answer.outcome);
+        bar.inc(1);
+    }
+    Ok(received)
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_proto::tally::log::v1::Receipt;
+
+    use super::*;
+
+    fn accepted(position: u64, repeated: bool) -> Option<Outcome> {
+        let receipt = Receipt {
+            position,
+            repeated,
+            ..Default::default()
+        };
+        let record_id = position.to_string();
+        Some(Outcome::Accepted(AcceptedRecord {
+            record_id,
+            receipt: Some(receipt),
+        }))
+    }
+
+    fn push(expect: Expect) -> Push {
+        Push {
+            record: Default::default(),
+            expect,
+            personal: false,
+        }
+    }
+
+    #[test]
+    fn a_repeat_at_another_place_is_a_difference() {
+        let pushes = [
+            push(Expect::Accepted),
+            push(Expect::Same { of: 0 }),
+            push(Expect::Same { of: 0 }),
+        ];
+        let mut received = Received::default();
+        received.take(&pushes, "a", "a", accepted(4, false));
+        received.take(&pushes, "b", "b", accepted(4, true));
+        assert!(received.differences.is_empty());
+        received.take(&pushes, "c", "x", accepted(5, true));
+        assert_eq!((received.differences.len(), received.disordered), (1, 1));
+        assert_eq!((received.new, received.repeated), (1, 2));
+    }
+
+    #[test]
+    fn a_refusal_must_name_every_fault() {
+        let pushes = [
+            push(Expect::Refused { faults_min: 2 }),
+            push(Expect::Accepted),
+        ];
+        let mut received = Received::default();
+        let refused = || Some(Outcome::Refused(Default::default()));
+        received.take(&pushes, "a", "a", refused());
+        received.take(&pushes, "b", "b", refused());
+        assert_eq!((received.differences.len(), received.refused), (2, 2));
+    }
+}
