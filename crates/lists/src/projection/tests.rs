@@ -92,7 +92,7 @@ fn a_listed_entry_is_due_on_the_day_after_its_last_day_until_it_ends() {
     };
     assert!(due(&[nominated(), notified()]).is_empty());
     let key = [b"2027-01-05".as_slice(), &[0], ENTRY_ID.as_bytes()].concat();
-    assert_eq!(due(&[nominated(), listed()]), [key.clone()]);
+    assert_eq!(due(&[nominated(), listed()]), [key.as_slice()]);
     assert_eq!(due(&[nominated(), listed(), suspended()]), [key]);
     for end in [
         event(Fact::Removed(decision())),

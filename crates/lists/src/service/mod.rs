@@ -26,7 +26,13 @@ pub struct Lists {
 }
 
 impl Lists {
-    pub(crate) fn new(deps: Deps, readers: &Readers) -> Self {
+    /// The service on its own, for callers in the same process.
+    ///
+    /// # Panics
+    ///
+    /// If one of [`crate::consumers`] was not started: a wiring mistake that the
+    /// first start shows.
+    pub fn new(deps: Deps, readers: &Readers) -> Self {
         Self {
             deps,
             own: readers.get(crate::SELF),
