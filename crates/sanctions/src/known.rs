@@ -1,0 +1,239 @@
+//! What is known of a subject from `lists`: how its events change the row, and
+//! what the row says today. Pure.
+
+use jiff::Timestamp;
+use tally_domain::date::{LegalDate, parse_legal_date};
+use tally_domain::department::DepartmentId;
+use tally_domain::legal::LegalBasisRef;
+use tally_domain::policy::Pack;
+use tally_domain::subject::SubjectType;
+use tally_eventlog::consumer::Poison;
+use tally_eventlog::event::{Recorded, from_proto_time, to_proto_time};
+use tally_proto::tally::lists::v1 as lists;
+use tally_proto::tally::sanctions::v1 as pb;
+
+/// Event types of `lists`.
+pub mod event_type {
+    /// A first officer nominated.
+    pub const NOMINATED: &str = "tally.lists.v1.EntryNominated";
+    /// The subject was told.
+    pub const NOTIFIED: &str = "tally.lists.v1.SubjectNotified";
+    /// The subject answered or waived.
+    pub const REPRESENTATION: &str = "tally.lists.v1.RepresentationReceived";
+    /// A second officer listed.
+    pub const LISTED: &str = "tally.lists.v1.EntryListed";
+    /// The nomination was dropped.
+    pub const DROPPED: &str = "tally.lists.v1.EntryDropped";
+    /// An objection was accepted.
+    pub const SUSPENDED: &str = "tally.lists.v1.EntrySuspended";
+    /// The listing stands.
+    pub const UPHELD: &str = "tally.lists.v1.EntryUpheld";
+    /// The listing was wrong.
+    pub const CORRECTED_OUT: &str = "tally.lists.v1.EntryCorrectedOut";
+    /// Taken off before its term.
+    pub const REMOVED: &str = "tally.lists.v1.EntryRemoved";
+    /// The term is over.
+    pub const EXPIRED: &str = "tally.lists.v1.EntryExpired";
+    /// An officer has to look at a red entry.
+    pub const REMOVAL_PROPOSED: &str = "tally.lists.v1.RemovalProposed";
+    /// Two identifiers are one organisation.
+    pub const LINKED: &str = "tally.lists.v1.IdentifierLinked";
+    /// They are not, or no longer.
+    pub const UNLINKED: &str = "tally.lists.v1.IdentifierUnlinked";
+
+    /// All that this version knows, also what it passes over.
+    pub const ALL: [&str; 13] = [
+        NOMINATED,
+        NOTIFIED,
+        REPRESENTATION,
+        LISTED,
+        DROPPED,
+        SUSPENDED,
+        UPHELD,
+        CORRECTED_OUT,
+        REMOVED,
+        EXPIRED,
+        REMOVAL_PROPOSED,
+        LINKED,
+        UNLINKED,
+    ];
+
+    /// Those that change what is known of a subject.
+    pub fn concerns(event_type: &str) -> bool {
+        !matches!(
+            event_type,
+            NOMINATED | NOTIFIED | REPRESENTATION | DROPPED | REMOVAL_PROPOSED
+        )
+    }
+}
+
+/// Takes an event of `lists` into the row of its subject.
+///
+/// # Errors
+///
+/// [`Poison`]: the event does not follow from what is known.
+pub fn apply(row: &mut pb::SubjectRow, event: &Recorded) -> Result<(), Poison> {
+    let recorded_at = Some(to_proto_time(event.recorded_at));
+    match event.envelope.event_type.as_str() {
+        event_type::LISTED => {
+            let listed: lists::EntryListed = event.payload()?;
+            let initiator = event
+                .envelope
+                .actor
+                .as_ref()
+                .map(|actor| actor.department.clone());
+            let entry_id = &event.envelope.stream_id;
+            if row.entries.iter().any(|entry| entry.entry_id == *entry_id) {
+                return Ok(());
+            }
+            row.entries.push(pb::KnownEntry {
+                entry_id: entry_id.clone(),
+                list_type: listed.list_type,
+                initiator: initiator.unwrap_or_default(),
+                term_from: listed.term_from,
+                term_until: listed.term_until,
+                legal_basis: event.envelope.legal_basis.clone(),
+                standing: pb::Standing::Listed.into(),
+                stopped_at: 0,
+                pack_version: event.envelope.pack_version.clone(),
+                listed_at: recorded_at,
+                stops: Vec::new(),
+            });
+        }
+        event_type::UPHELD => {
+            let entry = known(row, &event.envelope.stream_id)?;
+            entry.set_standing(pb::Standing::Listed);
+            if let Some(stop) = entry.stops.last_mut() {
+                stop.resumed_at = recorded_at;
+            }
+        }
+        event_type::SUSPENDED => stop(row, event, pb::Standing::Suspended)?,
+        event_type::CORRECTED_OUT | event_type::REMOVED | event_type::EXPIRED => {
+            stop(row, event, pb::Standing::Ended)?;
+        }
+        event_type::LINKED => {
+            let other = event.payload::<lists::IdentifierLinked>()?.linked_subject;
+            if !row.linked_subjects.contains(&other) {
+                row.linked_subjects.push(other);
+            }
+        }
+        event_type::UNLINKED => {
+            let other = event.payload::<lists::IdentifierUnlinked>()?.linked_subject;
+            row.linked_subjects.retain(|linked| *linked != other);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn stop(row: &mut pb::SubjectRow, event: &Recorded, standing: pb::Standing) -> Result<(), Poison> {
+    let entry = known(row, &event.envelope.stream_id)?;
+    let stopped_at = event.position + 1;
+    entry.set_standing(standing);
+    entry.stopped_at = stopped_at;
+    entry.stops.push(pb::Stop {
+        stopped_at,
+        recorded_at: Some(to_proto_time(event.recorded_at)),
+        resumed_at: None,
+    });
+    Ok(())
+}
+
+fn known<'a>(
+    row: &'a mut pb::SubjectRow,
+    entry_id: &str,
+) -> Result<&'a mut pb::KnownEntry, Poison> {
+    row.entries
+        .iter_mut()
+        .find(|entry| entry.entry_id == entry_id)
+        .ok_or_else(|| Poison::new(format!("entry {entry_id} was never listed")))
+}
+
+/// True if what was recorded at `recorded_at`, having seen `basis` records of
+/// `lists`, applied the entry while it must not have been applied.
+pub fn is_stale(entry: &pb::KnownEntry, basis: u64, recorded_at: Timestamp) -> bool {
+    entry.stops.iter().any(|stop| {
+        let time = |at: &Option<prost_types::Timestamp>| at.as_ref().and_then(from_proto_time);
+        let after = time(&stop.recorded_at).is_none_or(|stopped| recorded_at >= stopped);
+        let before = time(&stop.resumed_at).is_none_or(|resumed| recorded_at < resumed);
+        basis < stop.stopped_at && after && before
+    })
+}
+
+/// How an entry stands on a day, computed at the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Listed, not suspended, within its term, on a legal basis in force.
+    InForce,
+    /// Nothing may be applied until it is upheld.
+    Suspended,
+    /// Over.
+    Ended,
+    /// Its term begins later.
+    NotBegun,
+    /// Its term is over, whether or not that has been recorded.
+    TermOver,
+    /// The listing's legal basis is not in force.
+    BasisNotInForce,
+    /// Never heard of.
+    Unknown,
+}
+
+impl Standing {
+    /// What it means, for people.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Self::InForce => "it is in force",
+            Self::Suspended => "it is suspended",
+            Self::Ended => "it was corrected out, removed or has expired",
+            Self::NotBegun => "its term begins later",
+            Self::TermOver => "its term is over",
+            Self::BasisNotInForce => "the legal basis of the listing is not in force",
+            Self::Unknown => "it is not known here",
+        }
+    }
+
+    /// How `entry` stands on `day` by `pack`.
+    pub fn of(
+        entry: &pb::KnownEntry,
+        pack: &Pack,
+        day: LegalDate,
+        subject_type: SubjectType,
+    ) -> Self {
+        match entry.standing() {
+            pb::Standing::Listed => {}
+            pb::Standing::Suspended => return Self::Suspended,
+            pb::Standing::Ended => return Self::Ended,
+            pb::Standing::Unspecified => return Self::Unknown,
+        }
+        let Ok(from) = parse_legal_date(&entry.term_from) else {
+            return Self::Unknown;
+        };
+        if day < from {
+            return Self::NotBegun;
+        }
+        if is_over(entry, day) {
+            return Self::TermOver;
+        }
+        let basis = entry
+            .legal_basis
+            .as_ref()
+            .map(|basis| LegalBasisRef::new(basis.id.clone(), basis.version));
+        let initiator = DepartmentId::parse(&entry.initiator);
+        match (basis, initiator) {
+            (Some(basis), Ok(initiator))
+                if pack.in_force(&basis, day, &initiator, subject_type).is_ok() =>
+            {
+                Self::InForce
+            }
+            _ => Self::BasisNotInForce,
+        }
+    }
+}
+
+/// True if the entry's last day is before `day`. A last day that cannot be read
+/// is over: nothing is applied on a doubt.
+pub fn is_over(entry: &pb::KnownEntry, day: LegalDate) -> bool {
+    !entry.term_until.is_empty()
+        && !parse_legal_date(&entry.term_until).is_ok_and(|until| until >= day)
+}

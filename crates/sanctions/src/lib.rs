@@ -1,0 +1,113 @@
+//! Sanctions: a listing meets the memoranda and becomes directives, one per
+//! listing, measure and department; departments check before they decide.
+//!
+//! Owns the aggregates [`directive`] and [`correction`] on the log `sanctions`,
+//! the checks on the log `sanctions-access`, and what it knows of `lists`: all
+//! that is answered or refused here rests on that view, never on another
+//! service's store.
+
+pub mod check;
+mod codec;
+pub mod correction;
+pub mod directive;
+mod engine;
+mod known;
+mod mailbox;
+pub mod memoranda;
+mod process;
+mod projection;
+mod question;
+mod reconcile;
+mod respond;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsServiceServer;
+use tally_service::wiring::{ConsumerSpec, Readers};
+use tally_service::{Deps, logs};
+
+pub use engine::CheckOptions;
+pub use service::Sanctions;
+
+/// Names of the consumers of this role.
+pub mod consumer {
+    /// Follows `lists`: what a check knows, and the directives of a listing.
+    pub const LISTS: &str = "sanctions.lists";
+    /// Follows the own log: directives and mailboxes.
+    pub const SELF: &str = "sanctions.self";
+    /// Follows the checks: whom to tell when an answer was wrong.
+    pub const ACCESS: &str = "sanctions.access";
+}
+
+/// Names of the views of this role.
+pub mod view {
+    /// All that a check needs of one subject.
+    pub const SUBJECT: &str = "sanctions.subject";
+    /// A directive in its present state.
+    pub const DIRECTIVE: &str = "sanctions.directive";
+    /// Directives of an entry.
+    pub const ENTRY_DIRECTIVES: &str = "sanctions.entry_directives";
+    /// Items per department, numbered without a gap per shard.
+    pub const MAILBOX: &str = "sanctions.mailbox";
+    /// Number of a mailbox's last item.
+    pub const MAILBOX_HEAD: &str = "sanctions.mailbox_head";
+    /// Checks that said an entry is in force.
+    pub const CHECK: &str = "sanctions.check";
+}
+
+/// How often it is written down that all of `lists` is known; well below the
+/// age at which a check can no longer be answered.
+const LISTS_IDLE_CHECKPOINT: Duration = Duration::from_millis(500);
+
+/// The consumers that this role needs.
+pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
+    let deps = deps.on(logs::SANCTIONS);
+    let shards = deps.store.shards();
+    vec![
+        ConsumerSpec {
+            name: consumer::LISTS,
+            source: logs::LISTS,
+            projection: Arc::new(projection::ListsProjection),
+            process: Some(Arc::new(process::ListsProcess::new(deps.clone()))),
+            idle_checkpoint: Some(LISTS_IDLE_CHECKPOINT),
+        },
+        ConsumerSpec {
+            name: consumer::SELF,
+            source: logs::SANCTIONS,
+            projection: Arc::new(projection::SelfProjection),
+            process: None,
+            idle_checkpoint: None,
+        },
+        ConsumerSpec {
+            name: consumer::ACCESS,
+            source: logs::SANCTIONS_ACCESS,
+            projection: Arc::new(projection::AccessProjection { shards }),
+            process: Some(Arc::new(process::AccessProcess::new(deps))),
+            idle_checkpoint: None,
+        },
+    ]
+}
+
+/// The service, with the usual bounds of checks.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime, or if the consumers of this role were not started.
+pub fn server(deps: Deps, readers: &Readers) -> SanctionsServiceServer<Sanctions> {
+    server_with(deps, readers, CheckOptions::default())
+}
+
+/// The service.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime, or if the consumers of this role were not started.
+pub fn server_with(
+    deps: Deps,
+    readers: &Readers,
+    options: CheckOptions,
+) -> SanctionsServiceServer<Sanctions> {
+    SanctionsServiceServer::new(Sanctions::new(deps, readers, options))
+}

@@ -1,0 +1,174 @@
+//! Events that become commands: listings become directives, suspensions and
+//! ends go to all of them, and stale applications open corrections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tally_domain::subject::Subject;
+use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
+use tally_eventlog::event::Recorded;
+use tally_eventlog::execute::{ExecuteError, Task};
+use tally_eventlog::ids::Cause;
+use tally_proto::tally::sanctions::v1 as pb;
+use tally_service::{Deps, Policy, logs, process_context, process_key};
+
+use crate::directive::{Command, Directive, LiftReason};
+use crate::known::event_type;
+use crate::memoranda::directives_of;
+use crate::projection::{seen_in_force, subject_row};
+use crate::reconcile::Reconciler;
+
+/// How long an event waits for the pack it was judged by, which comes by
+/// another log.
+const POLICY_WAIT: Duration = Duration::from_secs(5);
+
+/// Effects of the events of lists.
+pub struct ListsProcess {
+    deps: Deps,
+    reconciler: Reconciler,
+}
+
+impl ListsProcess {
+    /// Effects on the log of `deps`.
+    pub fn new(deps: Deps) -> Self {
+        Self {
+            reconciler: Reconciler::new(deps.clone()),
+            deps,
+        }
+    }
+
+    async fn policy(&self, version: &str) -> Result<Arc<Policy>, ReactError> {
+        let policy = self
+            .deps
+            .catalogue
+            .wait_for_version(version, POLICY_WAIT)
+            .await;
+        policy.ok_or_else(|| ReactError::Retry {
+            reason: format!("policy pack {version} is not known here yet"),
+        })
+    }
+}
+
+#[async_trait]
+impl ProcessManager for ListsProcess {
+    async fn react(
+        &self,
+        event: &Recorded,
+        rows: &ViewRows,
+        cause: Cause,
+    ) -> Result<(), ReactError> {
+        let event_type = event.envelope.event_type.as_str();
+        let at = event.effective_at;
+        let command = match event_type {
+            event_type::LISTED => None,
+            event_type::SUSPENDED => Some(Command::Suspend { at }),
+            event_type::UPHELD => Some(Command::Resume { at }),
+            event_type::CORRECTED_OUT => Some(Command::Lift {
+                reason: LiftReason::CorrectedOut,
+                at,
+            }),
+            event_type::REMOVED => Some(Command::Lift {
+                reason: LiftReason::Removed,
+                at,
+            }),
+            event_type::EXPIRED => Some(Command::Lift {
+                reason: LiftReason::Expired,
+                at,
+            }),
+            _ => return Ok(()),
+        };
+        let subject: Subject = event
+            .envelope
+            .subject
+            .parse()
+            .map_err(|_| Poison::new("the subject of an entry cannot be read"))?;
+        let row: pb::SubjectRow = rows
+            .get(&subject_row(event.shard, &event.envelope.subject))?
+            .unwrap_or_default();
+        let entry = row
+            .entries
+            .iter()
+            .find(|entry| entry.entry_id == event.envelope.stream_id)
+            .ok_or_else(|| Poison::new("the entry was never listed"))?;
+        let policy = self.policy(&entry.pack_version).await?;
+        let directives = directives_of(&policy, &subject, entry);
+        let tasks = directives.iter().enumerate().map(|(n, directive)| {
+            let id = cause.derived_id(n as u32);
+            let trigger = || Command::Trigger {
+                directive: Box::new(directive.clone()),
+                at: event.recorded_at,
+            };
+            Task::<Directive> {
+                stream_id: directive.directive_id.clone(),
+                subject: event.envelope.subject.clone(),
+                command: command.clone().unwrap_or_else(trigger),
+                key: process_key(id),
+                context: process_context(event, id),
+                note: Bytes::new(),
+                fresh: command.is_none(),
+                guards: Vec::new(),
+            }
+        });
+        let results = self
+            .deps
+            .executor
+            .execute_many(logs::SANCTIONS, tasks.collect())
+            .await;
+        for result in results {
+            result.map_err(effect_error)?;
+        }
+        let stops = !matches!(event_type, event_type::LISTED | event_type::UPHELD);
+        if stops {
+            let ids: Vec<String> = directives
+                .into_iter()
+                .map(|directive| directive.directive_id)
+                .collect();
+            self.reconciler.after_stop(event, entry, &ids).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Effects of answered checks.
+pub struct AccessProcess {
+    deps: Deps,
+    reconciler: Reconciler,
+}
+
+impl AccessProcess {
+    /// Effects on the log of `deps`.
+    pub fn new(deps: Deps) -> Self {
+        Self {
+            reconciler: Reconciler::new(deps.clone()),
+            deps,
+        }
+    }
+}
+
+#[async_trait]
+impl ProcessManager for AccessProcess {
+    async fn react(&self, event: &Recorded, _: &ViewRows, _: Cause) -> Result<(), ReactError> {
+        let answered: pb::CheckAnswered = event.payload().map_err(Poison::from)?;
+        if answered.entry_ids.is_empty() {
+            return Ok(());
+        }
+        let seen = seen_in_force(event, self.deps.store.shards())?;
+        self.reconciler
+            .after_check(event, &answered.entry_subjects, &seen)
+            .await
+    }
+}
+
+/// What a failed effect means for its cause.
+pub fn effect_error<R: std::fmt::Debug>(error: ExecuteError<R>) -> ReactError {
+    match error {
+        ExecuteError::Rejected(_)
+        | ExecuteError::CommandReused { .. }
+        | ExecuteError::Decode(_) => Poison::new(error.to_string()).into(),
+        _ => ReactError::Retry {
+            reason: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,49 @@
+//! The views of this role.
+
+mod access;
+mod lists;
+mod own;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use tally_eventlog::append::RowKey;
+use tally_eventlog::shard::Shard;
+
+pub use access::{AccessProjection, seen_in_force};
+pub use lists::ListsProjection;
+pub use own::SelfProjection;
+
+use crate::view;
+
+/// Row of a subject.
+pub fn subject_row(shard: Shard, subject: &str) -> RowKey {
+    row(view::SUBJECT, shard, subject.as_bytes())
+}
+
+/// Row of a mailbox item.
+pub fn mailbox_row(shard: Shard, department: &str, number: u64) -> RowKey {
+    row(view::MAILBOX, shard, &mailbox_key(department, number))
+}
+
+/// Key of a mailbox item; a department's items are one range, in order.
+pub fn mailbox_key(department: &str, number: u64) -> Vec<u8> {
+    let mut key = prefix(department);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// First bytes of the keys that begin with `part`.
+pub fn prefix(part: &str) -> Vec<u8> {
+    let mut key = part.as_bytes().to_vec();
+    key.push(0);
+    key
+}
+
+fn row(view: &'static str, shard: Shard, key: &[u8]) -> RowKey {
+    RowKey {
+        view,
+        shard,
+        key: Bytes::copy_from_slice(key),
+    }
+}

@@ -1,0 +1,94 @@
+//! Checks that said an entry is in force.
+
+use tally_eventlog::append::RowKey;
+use tally_eventlog::consumer::{Poison, Projection, ViewRows};
+use tally_eventlog::event::{Recorded, to_proto_time};
+use tally_eventlog::shard::{Shard, ShardCount};
+use tally_proto::tally::sanctions::v1 as pb;
+
+use super::{prefix, row};
+use crate::codec::event_type;
+use crate::view;
+
+/// View `sanctions.check`, from the log of checks.
+pub struct AccessProjection {
+    /// Number of shards: an entry's is that of the identifier it is listed under.
+    pub shards: ShardCount,
+}
+
+impl Projection for AccessProjection {
+    fn views(&self) -> &'static [&'static str] {
+        &[view::CHECK]
+    }
+
+    fn knows(&self, event_type: &str) -> bool {
+        event_type == event_type::CHECK_ANSWERED
+    }
+
+    fn reads(&self, _: &Recorded) -> Result<Vec<RowKey>, Poison> {
+        Ok(Vec::new())
+    }
+
+    fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
+        for (entry_id, check) in seen_in_force(event, self.shards)? {
+            rows.put(check_row(event.shard, &entry_id, &check), &check);
+        }
+        Ok(())
+    }
+}
+
+/// The entries that a check was told are in force, each with what the answer
+/// had seen of its shard.
+///
+/// # Errors
+///
+/// [`Poison`]: the event contradicts itself.
+pub fn seen_in_force(
+    event: &Recorded,
+    shards: ShardCount,
+) -> Result<Vec<(String, pb::CheckRow)>, Poison> {
+    let answered: pb::CheckAnswered = event.payload()?;
+    if answered.entry_ids.len() != answered.entry_subjects.len() {
+        return Err(Poison::new(
+            "a check names entries without their identifiers",
+        ));
+    }
+    let department = event
+        .envelope
+        .actor
+        .as_ref()
+        .map(|actor| actor.department.clone())
+        .unwrap_or_default();
+    let basis = answered.basis.unwrap_or_default();
+    let seen = |shard: Shard| {
+        let of_shard = basis
+            .shards
+            .iter()
+            .find(|seen| seen.shard == u32::from(shard.0));
+        of_shard
+            .map(|seen| seen.lists)
+            .ok_or_else(|| Poison::new("a check lacks the basis of an entry's shard"))
+    };
+    let entries = answered.entry_ids.into_iter().zip(&answered.entry_subjects);
+    entries
+        .enumerate()
+        .map(|(index, (entry_id, subject))| {
+            let check = pb::CheckRow {
+                check_id: answered.check_id.clone(),
+                department: department.clone(),
+                lists_basis: seen(shards.of(subject))?,
+                position: event.position,
+                recorded_at: Some(to_proto_time(event.recorded_at)),
+                entry_index: index as u32,
+            };
+            Ok((entry_id, check))
+        })
+        .collect()
+}
+
+fn check_row(shard: Shard, entry_id: &str, check: &pb::CheckRow) -> RowKey {
+    let mut key = prefix(entry_id);
+    key.extend(prefix(&check.check_id));
+    key.extend_from_slice(check.department.as_bytes());
+    row(view::CHECK, shard, &key)
+}

@@ -1,0 +1,203 @@
+//! A check, decoded: who asks what, and what it was judged by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tally_auth::Caller;
+use tally_domain::date::LegalDate;
+use tally_domain::department::DepartmentId;
+use tally_domain::fault::FieldFault;
+use tally_domain::legal::LegalBasisRef;
+use tally_domain::subject::{Subject, SubjectType};
+use tally_eventlog::append::CommandKey;
+use tally_eventlog::consumer::Progress;
+use tally_eventlog::event::EventContext;
+use tally_eventlog::shard::Shard;
+use tally_proto::tally::sanctions::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::reply::keyring_fault;
+use tally_service::subject::{self, SubjectInput};
+use tally_service::{CommandScope, Deps, Policy, digest, logs};
+
+use crate::memoranda::knows_purpose;
+
+/// How long a check waits for the caller's token.
+const TOKEN_WAIT: Duration = Duration::from_secs(2);
+
+const PURPOSE_CHARS_MAX: usize = 64;
+const CASE_NUMBER_CHARS_MAX: usize = 128;
+
+/// A question that can be answered.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The check's id, as text.
+    pub check_id: String,
+    /// Who asks.
+    pub department: DepartmentId,
+    /// Identity, with the digest of the content.
+    pub key: CommandKey,
+    /// Who asks, in which trace.
+    pub context: Arc<EventContext>,
+    /// Whom, as text.
+    pub subject: String,
+    /// What kind of subject.
+    pub subject_type: SubjectType,
+    /// For what.
+    pub purpose: String,
+    /// The caller's own case.
+    pub case_number: String,
+    /// Legal basis of asking.
+    pub legal_basis: LegalBasisRef,
+    /// The active policy.
+    pub policy: Arc<Policy>,
+    /// Today.
+    pub today: LegalDate,
+    /// False: the caller's token was not reached in time.
+    pub token_reached: bool,
+}
+
+/// Reads a question. Everything that is wrong with it is said at once.
+///
+/// # Errors
+///
+/// The faults of its fields, or that the key ring cannot be reached.
+pub async fn decode(
+    deps: &Deps,
+    lists: &Progress,
+    caller: &Caller,
+    department: &DepartmentId,
+    policy: &Arc<Policy>,
+    request: &pb::CheckRequest,
+) -> Result<Question, Fault> {
+    let today = policy.today(deps.clock.now());
+    let mut faults = Faults::default();
+    let scope = faults.keep(CommandScope::named(
+        "check_id",
+        caller,
+        &request.check_id,
+        &*deps.clock,
+    ));
+    let input = faults.keep(subject::parse("subject", &request.subject));
+    let purpose = faults.text("purpose", &request.purpose, PURPOSE_CHARS_MAX);
+    if purpose
+        .as_ref()
+        .is_some_and(|purpose| !knows_purpose(&policy.pack, purpose))
+    {
+        faults.add(
+            "purpose",
+            "PURPOSE_UNKNOWN",
+            "no measure of the policy pack has this purpose; use one that it names",
+        );
+    }
+    let case_number = faults.text("case_number", &request.case_number, CASE_NUMBER_CHARS_MAX);
+    let legal_basis = faults.legal_basis("legal_basis", request.legal_basis.as_ref());
+    if let Some(basis) = &legal_basis {
+        let subject_type = input.as_ref().map_or(SubjectType::Organisation, type_of);
+        let in_force = policy.pack.in_force(basis, today, department, subject_type);
+        if let Err(fault) = in_force {
+            faults.add("legal_basis", "LEGAL_BASIS_NOT_IN_FORCE", fault.to_string());
+            if subject_type == SubjectType::NaturalPerson {
+                faults.push(subject::natural_persons_off("subject"));
+            }
+        }
+    }
+    token_faults(&mut faults, deps, request.at_least.as_ref());
+    let (Some(scope), Some(input), Some(purpose), Some(case_number), Some(legal_basis), true) = (
+        scope,
+        input,
+        purpose,
+        case_number,
+        legal_basis,
+        faults.is_empty(),
+    ) else {
+        return Err(Fault::invalid(faults.into_vec()));
+    };
+    let subject_type = type_of(&input);
+    let subject = match input {
+        SubjectInput::Organisation(identifier) => Subject::Organisation(identifier),
+        person => subject::resolve(person, &deps.keyring)
+            .await
+            .map_err(keyring_fault)?,
+    }
+    .to_string();
+    let token_reached = match &request.at_least {
+        Some(token) => reached(deps, lists, token).await,
+        None => true,
+    };
+    // What the answer must have seen is no part of the question: asking again
+    // with a later token is the same check.
+    let content = pb::CheckRequest {
+        check_id: scope.id.to_string(),
+        subject: subject.clone(),
+        purpose: purpose.clone(),
+        case_number: case_number.clone(),
+        legal_basis: request.legal_basis.clone(),
+        at_least: None,
+    };
+    Ok(Question {
+        check_id: content.check_id.clone(),
+        department: department.clone(),
+        key: scope.key(digest("sanctions.check", &content)),
+        context: scope.context(policy.version()),
+        subject,
+        subject_type,
+        purpose,
+        case_number,
+        legal_basis,
+        policy: policy.clone(),
+        today,
+        token_reached,
+    })
+}
+
+fn type_of(input: &SubjectInput) -> SubjectType {
+    match input {
+        SubjectInput::Organisation(_) => SubjectType::Organisation,
+        SubjectInput::Person(_) | SubjectInput::PersonId(_) => SubjectType::NaturalPerson,
+    }
+}
+
+fn token_faults(faults: &mut Faults, deps: &Deps, token: Option<&pb::ConsistencyToken>) {
+    let shards = deps.store.shards().get();
+    for (index, basis) in token.iter().flat_map(|token| &token.shards).enumerate() {
+        if basis.shard >= u32::from(shards) {
+            faults.push(FieldFault::new(
+                format!("at_least.shards[{index}].shard"),
+                "SHARD_UNKNOWN",
+                format!(
+                    "there are {shards} shards, from 0; pass a token exactly as it was received"
+                ),
+            ));
+        }
+    }
+}
+
+/// Waits until all that the token names has been seen here; bounded.
+async fn reached(deps: &Deps, lists: &Progress, token: &pb::ConsistencyToken) -> bool {
+    let seen = async {
+        for basis in &token.shards {
+            let shard = Shard(u16::try_from(basis.shard).unwrap_or(u16::MAX));
+            if !lists.wait_for(shard, basis.lists, TOKEN_WAIT).await {
+                return false;
+            }
+            let mut size = deps.store.watch(logs::SANCTIONS, shard);
+            if size
+                .wait_for(|size| *size >= basis.sanctions)
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        }
+        token.pack_version.is_empty()
+            || deps
+                .catalogue
+                .wait_for_version(&token.pack_version, TOKEN_WAIT)
+                .await
+                .is_some()
+    };
+    tokio::time::timeout(TOKEN_WAIT, seen)
+        .await
+        .unwrap_or(false)
+}

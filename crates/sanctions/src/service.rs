@@ -1,0 +1,286 @@
+//! The calls of sanctions: authorise, decode, execute, encode.
+
+mod stream;
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use tally_auth::Caller;
+use tally_domain::department::DepartmentId;
+use tally_eventlog::consumer::Progress;
+use tally_proto::tally::sanctions::v1 as pb;
+use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsService;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::wiring::Readers;
+use tally_service::{Deps, Policy, logs};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::directive::Rejection;
+use crate::engine::{CheckOptions, Engine};
+use crate::mailbox::{self, Items};
+use crate::respond::{self, Responder};
+use crate::{consumer, question};
+
+type Answers = BoxStream<'static, Result<pb::CheckManyResponse, Status>>;
+
+/// The service.
+#[derive(Clone)]
+pub struct Sanctions {
+    deps: Deps,
+    lists: Arc<Progress>,
+    own: Arc<Progress>,
+    engine: Engine,
+}
+
+impl Sanctions {
+    pub(crate) fn new(deps: Deps, readers: &Readers, options: CheckOptions) -> Self {
+        let deps = deps.on(logs::SANCTIONS);
+        let lists = readers.get(consumer::LISTS);
+        let engine = Engine::start(deps.clone(), lists.clone(), options);
+        Self {
+            deps,
+            lists,
+            own: readers.get(consumer::SELF),
+            engine,
+        }
+    }
+
+    /// The caller's department, if the policy pack has it, and the policy.
+    fn member(
+        &self,
+        caller: &Caller,
+        right: &'static str,
+    ) -> Result<(DepartmentId, Arc<Policy>), Fault> {
+        let department = caller.department()?;
+        let policy = self.deps.catalogue.active()?;
+        if policy.pack.department(department).is_none() {
+            return Err(Fault::permission(
+                right,
+                "the department is not in the policy pack, so it takes no part",
+            ));
+        }
+        Ok((department.clone(), policy))
+    }
+
+    fn responder<'a>(
+        &'a self,
+        caller: &'a Caller,
+        department: &'a DepartmentId,
+        policy: &'a Arc<Policy>,
+    ) -> Responder<'a> {
+        Responder {
+            deps: &self.deps,
+            lists: &self.lists,
+            caller,
+            department,
+            policy,
+        }
+    }
+
+    async fn do_subscribe(&self, request: Request<pb::SubscribeRequest>) -> Result<Items, Fault> {
+        let (department, _) = self.member(Caller::of(&request)?, "sanctions.subscribe")?;
+        mailbox::subscribe(
+            &self.deps,
+            self.own.clone(),
+            department.to_string(),
+            request.get_ref(),
+        )
+        .await
+    }
+
+    async fn do_acknowledge(
+        &self,
+        request: Request<pb::AcknowledgeRequest>,
+    ) -> Result<pb::AcknowledgeResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let (department, policy) = self.member(caller, "sanctions.respond")?;
+        let receipt = self
+            .responder(caller, &department, &policy)
+            .acknowledge(request.get_ref())
+            .await?;
+        Ok(pb::AcknowledgeResponse {
+            receipt: Some(receipt),
+        })
+    }
+
+    async fn do_start(
+        &self,
+        request: Request<pb::StartRequest>,
+    ) -> Result<pb::StartResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let (department, policy) = self.member(caller, "sanctions.respond")?;
+        let receipt = self
+            .responder(caller, &department, &policy)
+            .start(request.get_ref())
+            .await?;
+        Ok(pb::StartResponse {
+            receipt: Some(receipt),
+        })
+    }
+
+    async fn do_execute(
+        &self,
+        request: Request<pb::ExecuteRequest>,
+    ) -> Result<pb::ExecuteResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        caller.officer()?;
+        let (department, policy) = self.member(caller, "sanctions.execute")?;
+        let receipt = self
+            .responder(caller, &department, &policy)
+            .executed(request.get_ref())
+            .await?;
+        Ok(pb::ExecuteResponse {
+            receipt: Some(receipt),
+        })
+    }
+
+    async fn do_decline(
+        &self,
+        request: Request<pb::DeclineRequest>,
+    ) -> Result<pb::DeclineResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        caller.officer()?;
+        let (department, policy) = self.member(caller, "sanctions.execute")?;
+        let receipt = self
+            .responder(caller, &department, &policy)
+            .decline(request.get_ref())
+            .await?;
+        Ok(pb::DeclineResponse {
+            receipt: Some(receipt),
+        })
+    }
+
+    async fn do_confirm_lift(
+        &self,
+        request: Request<pb::ConfirmLiftRequest>,
+    ) -> Result<pb::ConfirmLiftResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let (department, policy) = self.member(caller, "sanctions.respond")?;
+        let receipt = self
+            .responder(caller, &department, &policy)
+            .confirm_lift(request.get_ref())
+            .await?;
+        Ok(pb::ConfirmLiftResponse {
+            receipt: Some(receipt),
+        })
+    }
+
+    async fn do_get_directive(
+        &self,
+        request: Request<pb::GetDirectiveRequest>,
+    ) -> Result<pb::GetDirectiveResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let mut faults = Faults::default();
+        let id = respond::uuid(&mut faults, "directive_id", &request.get_ref().directive_id);
+        let id = id.ok_or_else(|| Fault::invalid(faults.into_vec()))?;
+        let directive = respond::load(&self.deps, &id)
+            .await?
+            .present()
+            .ok_or(Rejection::Unknown)?;
+        // Departments see what they initiated or have to answer, the operator all.
+        if let Some(department) = &caller.department {
+            let department = department.as_str();
+            if directive.department != department && directive.initiator != department {
+                return Err(Rejection::Unknown.into());
+            }
+        }
+        Ok(pb::GetDirectiveResponse {
+            directive: Some(directive),
+        })
+    }
+
+    async fn do_check(
+        &self,
+        request: Request<pb::CheckRequest>,
+    ) -> Result<pb::CheckResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let (department, policy) = self.member(caller, "sanctions.check")?;
+        let question = question::decode(
+            &self.deps,
+            &self.lists,
+            caller,
+            &department,
+            &policy,
+            request.get_ref(),
+        )
+        .await?;
+        let answer = self.engine.answer(vec![question]).await.pop();
+        answer.unwrap_or_else(|| Err(Fault::internal("a question was not answered")))
+    }
+}
+
+#[tonic::async_trait]
+impl SanctionsService for Sanctions {
+    type SubscribeStream = Items;
+    type CheckManyStream = Answers;
+
+    async fn subscribe(
+        &self,
+        request: Request<pb::SubscribeRequest>,
+    ) -> Result<Response<Items>, Status> {
+        Ok(Response::new(self.do_subscribe(request).await?))
+    }
+
+    async fn acknowledge(
+        &self,
+        request: Request<pb::AcknowledgeRequest>,
+    ) -> Result<Response<pb::AcknowledgeResponse>, Status> {
+        Ok(Response::new(self.do_acknowledge(request).await?))
+    }
+
+    async fn start(
+        &self,
+        request: Request<pb::StartRequest>,
+    ) -> Result<Response<pb::StartResponse>, Status> {
+        Ok(Response::new(self.do_start(request).await?))
+    }
+
+    async fn execute(
+        &self,
+        request: Request<pb::ExecuteRequest>,
+    ) -> Result<Response<pb::ExecuteResponse>, Status> {
+        Ok(Response::new(self.do_execute(request).await?))
+    }
+
+    async fn decline(
+        &self,
+        request: Request<pb::DeclineRequest>,
+    ) -> Result<Response<pb::DeclineResponse>, Status> {
+        Ok(Response::new(self.do_decline(request).await?))
+    }
+
+    async fn confirm_lift(
+        &self,
+        request: Request<pb::ConfirmLiftRequest>,
+    ) -> Result<Response<pb::ConfirmLiftResponse>, Status> {
+        Ok(Response::new(self.do_confirm_lift(request).await?))
+    }
+
+    async fn get_directive(
+        &self,
+        request: Request<pb::GetDirectiveRequest>,
+    ) -> Result<Response<pb::GetDirectiveResponse>, Status> {
+        Ok(Response::new(self.do_get_directive(request).await?))
+    }
+
+    async fn check(
+        &self,
+        request: Request<pb::CheckRequest>,
+    ) -> Result<Response<pb::CheckResponse>, Status> {
+        Ok(Response::new(self.do_check(request).await?))
+    }
+
+    async fn check_many(
+        &self,
+        request: Request<Streaming<pb::CheckManyRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let caller = Caller::of(&request)?.clone();
+        Ok(Response::new(
+            self.do_check_many(caller, request.into_inner())?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;
