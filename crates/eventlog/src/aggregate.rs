@@ -61,7 +61,7 @@ pub trait Codec: Aggregate {
 
 /// Starts a test: what has happened.
 ///
-/// ```ignore
+/// ```text
 /// given([Event::Triggered { respond_by: NOON }])
 ///     .when(Command::Respond { at: NOON + SECOND })
 /// ```

@@ -73,7 +73,13 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Before the first record.
     pub fn start(epoch: u64) -> Self {
-        Self { next: 0, log_id: Uuid::nil(), leaf: [0; 32], seen_at: Timestamp::UNIX_EPOCH, epoch }
+        Self {
+            next: 0,
+            log_id: Uuid::nil(),
+            leaf: [0; 32],
+            seen_at: Timestamp::UNIX_EPOCH,
+            epoch,
+        }
     }
 }
 
@@ -256,5 +262,8 @@ pub enum AppendError {
 }
 
 fn version_text(version: Option<u64>) -> String {
-    version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"))
+    version.map_or_else(
+        || "no version".to_owned(),
+        |version| format!("version {version}"),
+    )
 }

@@ -28,7 +28,9 @@ pub struct SystemClock {
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self { moved: watch::Sender::new(0) }
+        Self {
+            moved: watch::Sender::new(0),
+        }
     }
 }
 
@@ -67,7 +69,10 @@ pub struct ClockBackward {
 impl MovableClock {
     /// A clock at a distance from the system's; negative is behind it.
     pub fn new(ahead: SignedDuration) -> Self {
-        Self { ahead: Mutex::new(ahead), moved: watch::Sender::new(0) }
+        Self {
+            ahead: Mutex::new(ahead),
+            moved: watch::Sender::new(0),
+        }
     }
 
     /// A clock that shows `start` now.
@@ -77,7 +82,10 @@ impl MovableClock {
 
     /// Distance from the system's clock; what has to be kept over a restart.
     pub fn ahead(&self) -> SignedDuration {
-        *self.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self
+            .ahead
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Moves the clock to a later time, and returns the new distance.
@@ -86,7 +94,10 @@ impl MovableClock {
     ///
     /// [`ClockBackward`]: ask for a later time.
     pub fn advance_to(&self, to: Timestamp) -> Result<SignedDuration, ClockBackward> {
-        let mut ahead = self.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ahead = self
+            .ahead
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let wall = Timestamp::now();
         let now = wall.saturating_add(*ahead).unwrap_or(Timestamp::MAX);
         if to < now {
@@ -103,7 +114,9 @@ impl MovableClock {
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
         let ahead = self.ahead();
-        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+        Timestamp::now()
+            .saturating_add(ahead)
+            .unwrap_or(Timestamp::MAX)
     }
 
     fn wall(&self) -> Timestamp {

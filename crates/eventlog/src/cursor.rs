@@ -70,16 +70,21 @@ pub async fn resume(
     for place in &cursor.shards {
         let index = usize::try_from(place.shard).unwrap_or(usize::MAX);
         let Some(resume) = resumes.get_mut(index) else {
-            return Err(malformed(format!("shard {} of {}", place.shard, shards.get())));
+            return Err(malformed(format!(
+                "shard {} of {}",
+                place.shard,
+                shards.get()
+            )));
         };
         if *resume != Resume::default() {
             return Err(malformed(format!("shard {} twice", place.shard)));
         }
-        let leaf: Hash = place
-            .leaf_hash
-            .as_ref()
-            .try_into()
-            .map_err(|_| malformed(format!("leaf hash of shard {} has not 32 bytes", place.shard)))?;
+        let leaf: Hash = place.leaf_hash.as_ref().try_into().map_err(|_| {
+            malformed(format!(
+                "leaf hash of shard {} has not 32 bytes",
+                place.shard
+            ))
+        })?;
         let shard = Shard(index as u16);
         let head = &heads[index];
         let found = source.read(log, shard, place.position, 1).await?;
@@ -87,14 +92,18 @@ pub async fn resume(
         if !same_log || found.first().is_none_or(|record| record.leaf != leaf) {
             return Err(CursorError::Diverged {
                 log,
-                cursor_log: Uuid::from_slice(&cursor.log_id).map_or_else(|_| "unknown".to_owned(), |id| id.to_string()),
+                cursor_log: Uuid::from_slice(&cursor.log_id)
+                    .map_or_else(|_| "unknown".to_owned(), |id| id.to_string()),
                 log_id: head.log_id,
                 shard,
                 position: place.position,
                 size: head.size(),
             });
         }
-        *resume = Resume { next: place.position + 1, number: place.number };
+        *resume = Resume {
+            next: place.position + 1,
+            number: place.number,
+        };
     }
     Ok(resumes)
 }

@@ -25,7 +25,10 @@ pub struct StreamName {
 impl StreamName {
     /// A stream of a category.
     pub fn new(category: &'static str, id: impl Into<String>) -> Self {
-        Self { category, id: id.into() }
+        Self {
+            category,
+            id: id.into(),
+        }
     }
 }
 
@@ -112,8 +115,15 @@ pub fn actor_to_proto(actor: &Actor) -> pb::Actor {
         Role::Process => pb::ActorRole::Process,
     };
     pb::Actor {
-        department: actor.department.as_ref().map(ToString::to_string).unwrap_or_default(),
-        officer: actor.officer.map(|officer| uuid_bytes(officer.0)).unwrap_or_default(),
+        department: actor
+            .department
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        officer: actor
+            .officer
+            .map(|officer| uuid_bytes(officer.0))
+            .unwrap_or_default(),
         role: role.into(),
     }
 }
@@ -197,12 +207,14 @@ impl Recorded {
             position: stored.position,
             reason,
         };
-        let record = pb::Record::decode(stored.bytes.clone()).map_err(|error| fault(error.to_string()))?;
+        let record =
+            pb::Record::decode(stored.bytes.clone()).map_err(|error| fault(error.to_string()))?;
         let envelope =
             pb::Envelope::decode(record.envelope).map_err(|error| fault(error.to_string()))?;
         let log_id = Uuid::from_slice(&record.log_id).map_err(|error| fault(error.to_string()))?;
         let time = |at: Option<&prost_types::Timestamp>, name: &str| {
-            at.and_then(from_proto_time).ok_or_else(|| fault(format!("{name} is missing or out of range")))
+            at.and_then(from_proto_time)
+                .ok_or_else(|| fault(format!("{name} is missing or out of range")))
         };
         Ok(Self {
             log,

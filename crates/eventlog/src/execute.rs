@@ -1,17 +1,17 @@
 //! Executes commands: load, decide, append; again when another was first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
+use crate::BoxError;
 use crate::aggregate::Codec;
 use crate::append::{
     Append, AppendError, Appended, CommandKey, ExpectedVersion, Guard, Outcome, StreamAppend,
 };
-use crate::BoxError;
 use crate::clock::Clock;
 use crate::event::{DecodeError, EventContext, NewEvent, Recorded, StoredRecord, StreamName};
 use crate::shard::LogName;
@@ -54,7 +54,9 @@ pub enum ExecuteError<R: std::fmt::Debug> {
         id: Uuid,
     },
     /// Others were first, again and again: retry with the same command id.
-    #[error("others changed `{stream}` {TRIES_MAX} times meanwhile; retry with the same command id")]
+    #[error(
+        "others changed `{stream}` {TRIES_MAX} times meanwhile; retry with the same command id"
+    )]
     Aborted {
         /// The stream.
         stream: StreamName,
@@ -80,7 +82,10 @@ pub enum ExecuteError<R: std::fmt::Debug> {
 
 impl<R: std::fmt::Debug> From<StoreError> for ExecuteError<R> {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable { source: error.source, outcome: Outcome::NotApplied }
+        Self::Unavailable {
+            source: error.source,
+            outcome: Outcome::NotApplied,
+        }
     }
 }
 
@@ -113,8 +118,35 @@ pub struct Loaded<A> {
 
 impl<A: Default> Default for Loaded<A> {
     fn default() -> Self {
-        Self { state: A::default(), version: None }
+        Self {
+            state: A::default(),
+            version: None,
+        }
     }
+}
+
+impl<A: crate::aggregate::Aggregate> Loaded<A> {
+    fn after(&self, events: &[A::Event]) -> Self {
+        let mut state = self.state.clone();
+        for event in events {
+            state.evolve(event);
+        }
+        let next = self.version.map_or(0, |version| version + 1);
+        Self {
+            state,
+            version: (next + events.len() as u64).checked_sub(1),
+        }
+    }
+}
+
+/// Streams that more than one of these tasks is for.
+fn shared_streams<'a, A: crate::aggregate::Aggregate>(
+    tasks: &'a [Task<A>],
+    open: &[usize],
+) -> HashSet<&'a str> {
+    let mut seen = HashSet::with_capacity(open.len());
+    let streams = open.iter().map(|index| tasks[*index].stream_id.as_str());
+    streams.filter(|stream| !seen.insert(*stream)).collect()
 }
 
 impl Executor {
@@ -128,7 +160,10 @@ impl Executor {
         log: LogName,
         task: Task<A>,
     ) -> Result<Appended, ExecuteError<A::Rejection>> {
-        self.execute_many(log, vec![task]).await.pop().expect("one result per task")
+        self.execute_many(log, vec![task])
+            .await
+            .pop()
+            .expect("one result per task")
     }
 
     /// Executes commands together: one load, one group commit, per round.
@@ -145,7 +180,8 @@ impl Executor {
         let mut results: Vec<Option<TaskResult<A>>> = tasks.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..tasks.len()).collect();
         for round in 0..TRIES_MAX {
-            let states = match self.load_round(log, &tasks, &open, round).await {
+            let shared = shared_streams(&tasks, &open);
+            let mut states = match self.load_round(log, &tasks, &open, round).await {
                 Ok(states) => states,
                 Err(error) => {
                     for index in open {
@@ -157,36 +193,50 @@ impl Executor {
             let mut appends = Vec::with_capacity(open.len());
             let mut appended = Vec::with_capacity(open.len());
             let mut settled = Vec::new();
+            let mut ahead = HashSet::new();
+            let mut again = Vec::new();
             for index in open {
                 let task = &tasks[index];
-                let loaded = states.get(task.stream_id.as_str());
-                let (state, version) = loaded.map_or((None, None), |loaded| (Some(&loaded.state), loaded.version));
-                let decision = match state {
-                    Some(state) => state.decide(&task.command),
-                    None => A::default().decide(&task.command),
-                };
+                let stream = task.stream_id.as_str();
+                let fresh = Loaded::default();
+                let loaded = states.get(stream).unwrap_or(&fresh);
+                let decision = loaded.state.decide(&task.command);
+                // A refusal must rest on what has committed: wait for the round
+                // in which the tasks before it on this stream have.
+                let refused = decision.as_ref().map_or(true, Vec::is_empty);
+                if refused && ahead.contains(stream) {
+                    again.push(index);
+                    continue;
+                }
                 match decision {
                     Ok(events) if events.is_empty() => settled.push((index, None)),
                     Ok(events) => {
-                        appends.push(self.append_of::<A>(log, task, version, &events));
+                        appends.push(self.append_of::<A>(log, task, loaded.version, &events));
                         appended.push(index);
+                        // The next task on this stream decides on what this one makes of it.
+                        if shared.contains(stream) {
+                            let next = loaded.after(&events);
+                            states.insert(stream, next);
+                            ahead.insert(stream);
+                        }
                     }
                     Err(rejection) => settled.push((index, Some(rejection))),
                 }
             }
             self.settle(log, &tasks, settled, &mut results).await;
             let outcomes = self.store.append(appends).await;
-            let mut lost = Vec::new();
             for (index, outcome) in appended.into_iter().zip(outcomes) {
                 match outcome {
-                    Err(AppendError::WrongExpectedVersion { .. }) => lost.push(index),
+                    Err(AppendError::WrongExpectedVersion { .. }) => again.push(index),
                     outcome => results[index] = Some(outcome.map_err(execute_error)),
                 }
             }
-            if lost.is_empty() {
+            if again.is_empty() {
                 return finish(results);
             }
-            open = lost;
+            // In the order in which they were asked.
+            again.sort_unstable();
+            open = again;
         }
         for index in open {
             let stream = StreamName::new(A::CATEGORY, tasks[index].stream_id.clone());
@@ -200,10 +250,21 @@ impl Executor {
     /// # Errors
     ///
     /// [`LoadError`]: the store cannot be read, or a record cannot.
-    pub async fn load<A: Codec>(&self, log: LogName, ids: &[&str]) -> Result<Vec<Loaded<A>>, LoadError> {
-        let streams: Vec<StreamName> = ids.iter().map(|id| StreamName::new(A::CATEGORY, *id)).collect();
+    pub async fn load<A: Codec>(
+        &self,
+        log: LogName,
+        ids: &[&str],
+    ) -> Result<Vec<Loaded<A>>, LoadError> {
+        let streams: Vec<StreamName> = ids
+            .iter()
+            .map(|id| StreamName::new(A::CATEGORY, *id))
+            .collect();
         let histories = self.store.read_streams(log, &streams).await?;
-        histories.iter().map(|history| fold::<A>(log, history)).collect::<Result<_, _>>().map_err(LoadError::from)
+        histories
+            .iter()
+            .map(|history| fold::<A>(log, history))
+            .collect::<Result<_, _>>()
+            .map_err(LoadError::from)
     }
 
     async fn load_round<'a, A: Codec>(
@@ -235,7 +296,11 @@ impl Executor {
         version: Option<u64>,
         events: &[A::Event],
     ) -> Append {
-        let shard_key = if task.subject.is_empty() { &task.stream_id } else { &task.subject };
+        let shard_key = if task.subject.is_empty() {
+            &task.stream_id
+        } else {
+            &task.subject
+        };
         let now = self.clock.now();
         let events = events
             .iter()
@@ -278,7 +343,10 @@ impl Executor {
         if settled.is_empty() {
             return;
         }
-        let keys: Vec<CommandKey> = settled.iter().map(|(index, _)| tasks[*index].key.clone()).collect();
+        let keys: Vec<CommandKey> = settled
+            .iter()
+            .map(|(index, _)| tasks[*index].key.clone())
+            .collect();
         let remembered = match self.store.remembered(log, &keys).await {
             Ok(remembered) => remembered,
             Err(error) => {
@@ -291,9 +359,10 @@ impl Executor {
         for ((index, rejection), remembered) in settled.into_iter().zip(remembered) {
             let task = &tasks[index];
             results[index] = Some(match (remembered, rejection) {
-                (Some(first), _) if first.digest == task.key.digest => {
-                    Ok(Appended { repeated: true, ..first.first })
-                }
+                (Some(first), _) if first.digest == task.key.digest => Ok(Appended {
+                    repeated: true,
+                    ..first.first
+                }),
                 (Some(_), _) => Err(ExecuteError::CommandReused { id: task.key.id }),
                 (None, Some(rejection)) => Err(ExecuteError::Rejected(rejection)),
                 (None, None) => Ok(nothing_to_do(log, self, task)),
@@ -303,7 +372,11 @@ impl Executor {
 }
 
 fn nothing_to_do<A: Codec>(log: LogName, executor: &Executor, task: &Task<A>) -> Appended {
-    let shard_key = if task.subject.is_empty() { &task.stream_id } else { &task.subject };
+    let shard_key = if task.subject.is_empty() {
+        &task.stream_id
+    } else {
+        &task.subject
+    };
     Appended {
         log,
         log_id: Uuid::nil(),
@@ -366,12 +439,19 @@ fn execute_error<R: std::fmt::Debug>(error: AppendError) -> ExecuteError<R> {
     match error {
         AppendError::WrongExpectedVersion { stream, .. } => ExecuteError::Aborted { stream },
         AppendError::CommandReused { id } => ExecuteError::CommandReused { id },
-        AppendError::CheckpointMoved { .. } | AppendError::Outdated { .. } => ExecuteError::Outdated,
+        AppendError::CheckpointMoved { .. } | AppendError::Outdated { .. } => {
+            ExecuteError::Outdated
+        }
         AppendError::Busy => ExecuteError::Busy,
-        AppendError::Unavailable { source, outcome } => ExecuteError::Unavailable { source, outcome },
+        AppendError::Unavailable { source, outcome } => {
+            ExecuteError::Unavailable { source, outcome }
+        }
     }
 }
 
 fn finish<T>(results: Vec<Option<T>>) -> Vec<T> {
-    results.into_iter().map(|result| result.expect("every task was settled or appended")).collect()
+    results
+        .into_iter()
+        .map(|result| result.expect("every task was settled or appended"))
+        .collect()
 }

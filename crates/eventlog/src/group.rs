@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument as _;
 
 use crate::BoxError;
@@ -56,7 +56,11 @@ impl GroupOptions {
                 weight += append.weight();
                 weight <= self.batch_weight_max
             };
-            let count = appends.iter().take(self.batch_appends_max).take_while(fits).count();
+            let count = appends
+                .iter()
+                .take(self.batch_appends_max)
+                .take_while(fits)
+                .count();
             let (batch, rest) = appends.split_at(count.max(1));
             batches.push(batch);
             appends = rest;
@@ -133,7 +137,10 @@ impl Tail {
                 ((log, shard), tail)
             })
             .collect();
-        Self { shards, records_max }
+        Self {
+            shards,
+            records_max,
+        }
     }
 
     /// The size of a shard as it grows.
@@ -146,7 +153,13 @@ impl Tail {
     }
 
     /// Records from a position on, if all of them are still in memory.
-    pub fn read(&self, log: LogName, shard: Shard, from: u64, limit: usize) -> Option<Vec<StoredRecord>> {
+    pub fn read(
+        &self,
+        log: LogName,
+        shard: Shard,
+        from: u64,
+        limit: usize,
+    ) -> Option<Vec<StoredRecord>> {
         let tail = self.shards.get(&(log, shard))?;
         if from >= *tail.size.borrow() {
             return Some(Vec::new());
@@ -158,7 +171,9 @@ impl Tail {
     }
 
     fn shard(&self, log: LogName, shard: Shard) -> &ShardTail {
-        self.shards.get(&(log, shard)).expect("the store was opened with this log and shard")
+        self.shards
+            .get(&(log, shard))
+            .expect("the store was opened with this log and shard")
     }
 
     /// Takes over the size that a store found after a commit of unknown outcome.
@@ -170,7 +185,10 @@ impl Tail {
             return;
         }
         // Records in memory must be contiguous, or a reader would skip some.
-        tail.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        tail.recent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         tail.size.send_replace(size);
     }
 
@@ -218,9 +236,22 @@ impl Writer {
         // The semaphore bounds the queue by weight; the channel itself needs no bound.
         let (queue, jobs) = mpsc::unbounded_channel();
         let places = Arc::new(Semaphore::new(options.queue_weight_max));
-        let group = Group { backend, tail, clock, options: options.clone(), linker };
+        let group = Group {
+            backend,
+            tail,
+            clock,
+            options: options.clone(),
+            linker,
+        };
         let task = tokio::spawn(group.run(jobs));
-        (Self { queue, places, options }, task)
+        (
+            Self {
+                queue,
+                places,
+                options,
+            },
+            task,
+        )
     }
 
     /// Appends; see [`crate::store::EventStore::append`].
@@ -236,21 +267,42 @@ impl Writer {
             return (0..count).map(|_| Err(AppendError::Busy)).collect();
         };
         let (reply, answer) = oneshot::channel();
-        if self.queue.send(Job { appends, reply, _place: place }).is_err() {
+        if self
+            .queue
+            .send(Job {
+                appends,
+                reply,
+                _place: place,
+            })
+            .is_err()
+        {
             return unavailable(count, "the store is closed".into(), Outcome::NotApplied);
         }
         match answer.await {
             Ok(outcomes) => outcomes,
             // The writer ended between taking the job and answering it.
-            Err(_) => unavailable(count, "the store was closed meanwhile".into(), Outcome::Unknown),
+            Err(_) => unavailable(
+                count,
+                "the store was closed meanwhile".into(),
+                Outcome::Unknown,
+            ),
         }
     }
 }
 
-fn unavailable(count: usize, source: BoxError, outcome: Outcome) -> Vec<Result<Appended, AppendError>> {
+fn unavailable(
+    count: usize,
+    source: BoxError,
+    outcome: Outcome,
+) -> Vec<Result<Appended, AppendError>> {
     let source = Arc::new(source);
     (0..count)
-        .map(|_| Err(AppendError::Unavailable { source: source.clone(), outcome }))
+        .map(|_| {
+            Err(AppendError::Unavailable {
+                source: source.clone(),
+                outcome,
+            })
+        })
         .collect()
 }
 
@@ -336,7 +388,10 @@ impl<B: Backend> Group<B> {
         }
     }
 
-    async fn transact(&mut self, appends: &[Append]) -> Result<Vec<Result<Appended, AppendError>>, CommitError> {
+    async fn transact(
+        &mut self,
+        appends: &[Append],
+    ) -> Result<Vec<Result<Appended, AppendError>>, CommitError> {
         let mut loaded = match self.backend.begin(&Wanted::of(appends)).await {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -366,7 +421,14 @@ impl<B: Backend> Group<B> {
     /// see its records even if nobody retries and nothing more is appended.
     async fn look_again(&mut self, rows: &Rows) {
         let heads = rows.heads.keys().copied().collect();
-        match self.backend.begin(&Wanted { heads, ..Wanted::default() }).await {
+        match self
+            .backend
+            .begin(&Wanted {
+                heads,
+                ..Wanted::default()
+            })
+            .await
+        {
             Ok(loaded) => self.tail.catch_up_all(&loaded),
             // The next append to the shard looks again.
             Err(error) => tracing::warn!(error = %error, "outcome of a batch stays unknown"),
@@ -377,7 +439,9 @@ impl<B: Backend> Group<B> {
 
 fn failed(count: usize, error: CommitError) -> Vec<Result<Appended, AppendError>> {
     let (source, outcome) = match error {
-        CommitError::NotApplied(source) | CommitError::Constraint(source) => (source, Outcome::NotApplied),
+        CommitError::NotApplied(source) | CommitError::Constraint(source) => {
+            (source, Outcome::NotApplied)
+        }
         CommitError::Unknown(source) => (source, Outcome::Unknown),
     };
     tracing::error!(error = %source, outcome = ?outcome, "batch did not commit");

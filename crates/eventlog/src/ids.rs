@@ -19,7 +19,9 @@ pub enum IdFault {
     #[error("the command id must be a UUIDv7, which has its time in it")]
     NotV7,
     /// Older than what is remembered: whether it was applied can no longer be said.
-    #[error("the command id is from {at}, more than 30 days ago; look up whether it was applied, then use a new id")]
+    #[error(
+        "the command id is from {at}, more than 30 days ago; look up whether it was applied, then use a new id"
+    )]
     TooOld {
         /// Time in the id.
         at: Timestamp,
@@ -161,10 +163,26 @@ mod tests {
         assert_eq!(time_of(id), Some(cause().at));
         for other in [
             cause().derived_id(1),
-            Cause { position: 10, ..cause() }.derived_id(0),
-            Cause { shard: Shard(4), ..cause() }.derived_id(0),
-            Cause { handler: "other", ..cause() }.derived_id(0),
-            Cause { log: LogName("list"), ..cause() }.derived_id(0),
+            Cause {
+                position: 10,
+                ..cause()
+            }
+            .derived_id(0),
+            Cause {
+                shard: Shard(4),
+                ..cause()
+            }
+            .derived_id(0),
+            Cause {
+                handler: "other",
+                ..cause()
+            }
+            .derived_id(0),
+            Cause {
+                log: LogName("list"),
+                ..cause()
+            }
+            .derived_id(0),
         ] {
             assert_ne!(id, other);
         }
@@ -188,9 +206,18 @@ mod tests {
             Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0)).to_string()
         };
         assert!(parse_command_id(&at("2026-02-28T00:00:00Z"), wall).is_ok());
-        assert!(matches!(parse_command_id(&at("2026-01-01T00:00:00Z"), wall), Err(IdFault::TooOld { .. })));
-        assert!(matches!(parse_command_id(&at("2026-04-01T00:00:00Z"), wall), Err(IdFault::InFuture { .. })));
+        assert!(matches!(
+            parse_command_id(&at("2026-01-01T00:00:00Z"), wall),
+            Err(IdFault::TooOld { .. })
+        ));
+        assert!(matches!(
+            parse_command_id(&at("2026-04-01T00:00:00Z"), wall),
+            Err(IdFault::InFuture { .. })
+        ));
         assert_eq!(parse_command_id("x", wall), Err(IdFault::NotV7));
-        assert_eq!(parse_command_id(&Uuid::new_v4().to_string(), wall), Err(IdFault::NotV7));
+        assert_eq!(
+            parse_command_id(&Uuid::new_v4().to_string(), wall),
+            Err(IdFault::NotV7)
+        );
     }
 }

@@ -92,7 +92,10 @@ mod tests {
             _ => {
                 let k = leaves.len().next_power_of_two() / 2;
                 let k = if k == leaves.len() { k / 2 } else { k };
-                node_hash(&root_by_definition(&leaves[..k]), &root_by_definition(&leaves[k..]))
+                node_hash(
+                    &root_by_definition(&leaves[..k]),
+                    &root_by_definition(&leaves[k..]),
+                )
             }
         }
     }
@@ -116,8 +119,15 @@ mod tests {
         // Published test vector of certificate transparency: one empty leaf.
         let mut frontier = Frontier::default();
         frontier.push(leaf_hash(&[]));
-        let hex: String = frontier.root().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+        let hex: String = frontier
+            .root()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+        );
     }
 
     #[test]

@@ -94,7 +94,9 @@ impl Wanted {
                 wanted.commands.insert(command_ref(append.log, command));
             }
             if let Some(checkpoint) = &append.checkpoint {
-                wanted.checkpoints.insert((checkpoint.consumer, checkpoint.shard));
+                wanted
+                    .checkpoints
+                    .insert((checkpoint.consumer, checkpoint.shard));
             }
             for guard in &append.guards {
                 wanted.checkpoints.insert((guard.consumer, guard.shard));
@@ -192,7 +194,10 @@ fn sequence_one(
 
     let appended = encode_events(append, next_versions, loaded, now, rows);
     if let Some(command) = &append.command {
-        let remembered = Remembered { digest: command.digest, first: appended.clone() };
+        let remembered = Remembered {
+            digest: command.digest,
+            first: appended.clone(),
+        };
         let key = command_ref(append.log, command);
         loaded.commands.insert(key.clone(), remembered.clone());
         rows.commands.push((key, remembered));
@@ -214,9 +219,10 @@ fn repeated(append: &Append, loaded: &Loaded) -> Result<Option<Appended>, Append
     };
     match loaded.commands.get(&command_ref(append.log, command)) {
         None => Ok(None),
-        Some(remembered) if remembered.digest == command.digest => {
-            Ok(Some(Appended { repeated: true, ..remembered.first.clone() }))
-        }
+        Some(remembered) if remembered.digest == command.digest => Ok(Some(Appended {
+            repeated: true,
+            ..remembered.first.clone()
+        })),
         Some(_) => Err(AppendError::CommandReused { id: command.id }),
     }
 }
@@ -244,7 +250,10 @@ fn verify_guards(append: &Append, loaded: &Loaded) -> Result<(), AppendError> {
     for guard in &append.guards {
         let current = loaded.checkpoints.get(&(guard.consumer, guard.shard));
         if current.map_or(0, |checkpoint| checkpoint.next) != guard.next {
-            return Err(AppendError::Outdated { consumer: guard.consumer, shard: guard.shard });
+            return Err(AppendError::Outdated {
+                consumer: guard.consumer,
+                shard: guard.shard,
+            });
         }
     }
     Ok(())
@@ -314,14 +323,25 @@ fn encode_events(
             head.frontier.push(leaf);
             head.leaf = leaf;
             head.recorded_at = recorded_at;
-            appended.last = Some(LastRecord { position, leaf, recorded_at });
+            appended.last = Some(LastRecord {
+                position,
+                leaf,
+                recorded_at,
+            });
             rows.events.push(EventRow {
                 log: append.log,
-                record: StoredRecord { shard: append.shard, position, leaf, bytes },
+                record: StoredRecord {
+                    shard: append.shard,
+                    position,
+                    leaf,
+                    bytes,
+                },
                 stream: part.stream.clone(),
                 version,
             });
-            loaded.versions.insert((append.log, part.stream.clone()), version);
+            loaded
+                .versions
+                .insert((append.log, part.stream.clone()), version);
             version += 1;
         }
     }

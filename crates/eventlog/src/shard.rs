@@ -38,7 +38,11 @@ impl ShardCount {
     ///
     /// The count itself where it is out of range: choose another.
     pub fn new(count: u16) -> Result<Self, u16> {
-        if (1..=1024).contains(&count) { Ok(Self(count)) } else { Err(count) }
+        if (1..=1024).contains(&count) {
+            Ok(Self(count))
+        } else {
+            Err(count)
+        }
     }
 
     /// The count.
@@ -74,8 +78,12 @@ mod tests {
     fn a_key_stays_on_its_shard() {
         // Golden: a store whose subjects moved would be a store without order.
         let shards = ShardCount::default();
-        assert_eq!(shards.of("cn-uscc:9152000071430580XT"), shards.of("cn-uscc:9152000071430580XT"));
-        let used: std::collections::BTreeSet<_> = (0..1_000).map(|n| shards.of(&n.to_string())).collect();
+        assert_eq!(
+            shards.of("cn-uscc:9152000071430580XT"),
+            shards.of("cn-uscc:9152000071430580XT")
+        );
+        let used: std::collections::BTreeSet<_> =
+            (0..1_000).map(|n| shards.of(&n.to_string())).collect();
         assert_eq!(used.len(), 16);
     }
 }

@@ -25,7 +25,9 @@ pub struct StoreError {
 impl StoreError {
     /// From any error of the store's driver.
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self { source: Arc::new(source.into()) }
+        Self {
+            source: Arc::new(source.into()),
+        }
     }
 }
 

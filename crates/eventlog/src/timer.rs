@@ -79,13 +79,26 @@ impl Timer {
         let due = self.handler.due_before(self.clock.now());
         let mut from = Vec::new();
         loop {
-            let rows = self.store.scan(self.handler.view(), shard, &from, Some(&due), BATCH).await?;
+            let rows = self
+                .store
+                .scan(self.handler.view(), shard, &from, Some(&due), BATCH)
+                .await?;
             let full = rows.len() == BATCH;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
+            let Some((last, _)) = rows.last() else {
+                return Ok(());
+            };
             from = last.to_vec();
             from.push(0);
             for (key, value) in rows {
-                self.handler.fire(shard, key, value).await?;
+                // One row that cannot fire must not hold back what is due after it.
+                if let Err(error) = self.handler.fire(shard, key, value).await {
+                    tracing::warn!(
+                        view = self.handler.view(),
+                        shard = shard.0,
+                        error = %error,
+                        "not fired, tried again at the next turn"
+                    );
+                }
             }
             if !full {
                 return Ok(());

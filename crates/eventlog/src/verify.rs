@@ -56,32 +56,58 @@ impl ShardVerifier {
     pub fn record(&mut self, position: u64, bytes: &Bytes, leaf: Hash) {
         let expected = self.frontier.size();
         if position != expected {
-            self.fault(Some(position), "POSITION", format!("found where position {expected} should be"));
+            self.fault(
+                Some(position),
+                "POSITION",
+                format!("found where position {expected} should be"),
+            );
         }
         let computed = leaf_hash(bytes);
         if computed != leaf {
-            self.fault(Some(expected), "LEAF", "the stored bytes do not have the stored leaf hash".to_owned());
+            self.fault(
+                Some(expected),
+                "LEAF",
+                "the stored bytes do not have the stored leaf hash".to_owned(),
+            );
         }
         self.frontier.push(computed);
         self.contents(expected, bytes, leaf);
     }
 
     fn contents(&mut self, position: u64, bytes: &Bytes, leaf: Hash) {
-        let stored = crate::event::StoredRecord { shard: self.shard, position, leaf, bytes: bytes.clone() };
+        let stored = crate::event::StoredRecord {
+            shard: self.shard,
+            position,
+            leaf,
+            bytes: bytes.clone(),
+        };
         let recorded = match Recorded::decode(self.log, &stored) {
             Ok(recorded) => recorded,
             Err(error) => return self.fault(Some(position), "DECODE", error.reason),
         };
         // The place inside the bytes is what travels; it must be the place it is stored at.
         match <crate::pb::Record as prost::Message>::decode(bytes.clone()) {
-            Ok(record) if record.position == position && record.shard == u32::from(self.shard.0) => {}
-            _ => self.fault(Some(position), "POSITION", "the record says that it belongs elsewhere".to_owned()),
+            Ok(record)
+                if record.position == position && record.shard == u32::from(self.shard.0) => {}
+            _ => self.fault(
+                Some(position),
+                "POSITION",
+                "the record says that it belongs elsewhere".to_owned(),
+            ),
         }
         if recorded.log_id != self.head.log_id {
-            self.fault(Some(position), "POSITION", format!("the record is of log {}", recorded.log_id));
+            self.fault(
+                Some(position),
+                "POSITION",
+                format!("the record is of log {}", recorded.log_id),
+            );
         }
         if recorded.recorded_at < self.recorded_at {
-            self.fault(Some(position), "TIME", "recorded before the record before it".to_owned());
+            self.fault(
+                Some(position),
+                "TIME",
+                "recorded before the record before it".to_owned(),
+            );
         }
         self.recorded_at = recorded.recorded_at;
         let stream = stream_hash(&recorded);
@@ -101,17 +127,29 @@ impl ShardVerifier {
     pub fn finish(&mut self) -> Hash {
         let root = self.frontier.root();
         if self.frontier.size() != self.head.size() {
-            let message = format!("{} records found, the head says {}", self.frontier.size(), self.head.size());
+            let message = format!(
+                "{} records found, the head says {}",
+                self.frontier.size(),
+                self.head.size()
+            );
             self.fault(None, "POSITION", message);
         } else if root != self.head.frontier.root() {
-            self.fault(None, "ROOT", "the records do not have the head's Merkle root".to_owned());
+            self.fault(
+                None,
+                "ROOT",
+                "the records do not have the head's Merkle root".to_owned(),
+            );
         }
         root
     }
 
     fn fault(&mut self, position: Option<u64>, reason: &'static str, message: String) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault { position, reason, message });
+            self.faults.push(Fault {
+                position,
+                reason,
+                message,
+            });
         }
     }
 }

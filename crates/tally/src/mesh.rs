@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use tally_audit::RebuildTarget;
+use tally_audit::{Audit, RebuildTarget};
 use tally_auth::{AuthLayer, OfficerDirectory, Rules};
 use tally_domain::department::{DepartmentId, OfficerId};
 use tally_eventlog::BoxError;
@@ -22,6 +22,8 @@ use tally_eventlog::timer::Timer;
 use tally_rpc::{ServeError, ServeLimits};
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Catalogue, Deps, logs};
+use tally_sanctions::CheckOptions;
+use tally_service::log_service::Logs;
 use tally_store_sqlite::keyring::{OpenKeyRingError, SqliteKeyStore};
 use tally_store_sqlite::{CreateOptions, OpenError, SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
@@ -55,7 +57,7 @@ impl MeshOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             test_clock: None,
             shards: ShardCount::default(),
-            check_freshness: tally_sanctions::FRESHNESS_DEFAULT,
+            check_freshness: CheckOptions::default().freshness,
         }
     }
 }
@@ -225,16 +227,24 @@ fn wire(deps: &Deps, options: &MeshOptions, wiring: &mut Wiring, node: NodeState
     wiring.start_timers(tally_lists::timers(&lists));
     wiring.start_timers(tally_feedback::timers(&feedback));
 
-    let source: Arc<dyn LogSource> = wiring.store.clone();
     let readers = &wiring.readers;
-    let rebuild = std::mem::take(&mut wiring.rebuild);
+    let source: Arc<dyn LogSource> = wiring.store.clone();
+    let all_logs: Logs = logs::ALL.iter().map(|log| (*log, source.clone())).collect();
+    let audit = Audit {
+        logs: all_logs.clone(),
+        targets: std::mem::take(&mut wiring.rebuild),
+        lists_writer: Some(wiring.store.clone()),
+        keyring: deps.keyring.clone(),
+        clock: deps.clock.clone(),
+    };
+    let checks = CheckOptions { freshness: options.check_freshness, ..CheckOptions::default() };
     let routes = Routes::new(tally_catalog::server(deps.on(logs::CATALOG)))
         .add_service(tally_collection::server(collection, readers))
         .add_service(tally_lists::server(lists, readers))
-        .add_service(tally_sanctions::server(sanctions, readers, options.check_freshness))
+        .add_service(tally_sanctions::server_with(sanctions, readers, checks))
         .add_service(tally_feedback::server(feedback, readers))
-        .add_service(tally_audit::server(deps.clone(), source.clone(), rebuild))
-        .add_service(tally_service::log_service::server(source))
+        .add_service(tally_audit::server(audit))
+        .add_service(tally_service::log_service::server(all_logs))
         .add_service(crate::node::server(node, deps.catalogue.clone(), readers.clone()));
     // Health says "serving" for as long as the process answers at all.
     tally_rpc::with_standard_services(routes).0
@@ -257,7 +267,8 @@ impl Wiring {
             let store: Arc<dyn EventStore> = self.store.clone();
             self.rebuild.push(RebuildTarget {
                 consumer: spec.name,
-                source: spec.source,
+                log: spec.source,
+                source: self.store.clone(),
                 projection: spec.projection.clone(),
                 store: store.clone(),
             });

@@ -40,7 +40,9 @@ pub struct Poison {
 impl Poison {
     /// A poison with its reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self {
+            reason: reason.into(),
+        }
     }
 }
 
@@ -91,7 +93,9 @@ pub enum ReactError {
 
 impl From<StoreError> for ReactError {
     fn from(error: StoreError) -> Self {
-        Self::Retry { reason: error.to_string() }
+        Self::Retry {
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -105,7 +109,12 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`ReactError`]: whether to try again or to park the subject.
-    async fn react(&self, event: &Recorded, rows: &ViewRows, cause: Cause) -> Result<(), ReactError>;
+    async fn react(
+        &self,
+        event: &Recorded,
+        rows: &ViewRows,
+        cause: Cause,
+    ) -> Result<(), ReactError>;
 }
 
 /// Bounds of a consumer.
@@ -169,11 +178,20 @@ impl Consumer {
         for shard in shards.all() {
             let (sender, receiver) = tokio::sync::mpsc::channel(4);
             replays.push(sender);
-            let runner =
-                runner::Runner::new(consumer.clone(), shard, progress.clone(), stop.clone(), receiver);
+            let runner = runner::Runner::new(
+                consumer.clone(),
+                shard,
+                progress.clone(),
+                stop.clone(),
+                receiver,
+            );
             tasks.spawn(runner.run());
         }
-        ConsumerHandle { progress, replays, tasks }
+        ConsumerHandle {
+            progress,
+            replays,
+            tasks,
+        }
     }
 }
 
@@ -198,7 +216,10 @@ impl ConsumerHandle {
     /// The reason why the first of the rest could not be applied.
     pub async fn replay_parked(&self, shard: Shard, subject: &str) -> Result<usize, Poison> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        let replay = runner::Replay { subject: subject.to_owned(), reply };
+        let replay = runner::Replay {
+            subject: subject.to_owned(),
+            reply,
+        };
         let stopped = || Poison::new("the reader has stopped; start it again first");
         let queue = self.replays.get(usize::from(shard.0)).ok_or_else(stopped)?;
         queue.send(replay).await.map_err(|_| stopped())?;

@@ -37,13 +37,23 @@ fn prefix(consumer: &str) -> Vec<u8> {
 
 /// Parks an event.
 pub(super) fn park(consumer: &str, shard: Shard, event: &ParkedEvent) -> ViewWrite {
-    let row = RowKey { view: PARKED_VIEW, shard, key: key(consumer, &event.subject, event.position) };
-    ViewWrite { row, value: Some(Bytes::copy_from_slice(event.reason.as_bytes())) }
+    let row = RowKey {
+        view: PARKED_VIEW,
+        shard,
+        key: key(consumer, &event.subject, event.position),
+    };
+    ViewWrite {
+        row,
+        value: Some(Bytes::copy_from_slice(event.reason.as_bytes())),
+    }
 }
 
 /// Takes a parked event out.
 pub(super) fn unpark(consumer: &str, shard: Shard, event: &ParkedEvent) -> ViewWrite {
-    ViewWrite { value: None, ..park(consumer, shard, event) }
+    ViewWrite {
+        value: None,
+        ..park(consumer, shard, event)
+    }
 }
 
 /// All parked events of a consumer on a shard, by subject and position.
@@ -58,8 +68,13 @@ pub(super) async fn load(
 ) -> Result<Vec<ParkedEvent>, StoreError> {
     let prefix = prefix(consumer);
     let end = prefix_end(&prefix);
-    let rows = store.scan(PARKED_VIEW, shard, &prefix, end.as_deref(), usize::MAX >> 1).await?;
-    Ok(rows.iter().filter_map(|(key, reason)| parse(consumer, key, reason)).collect())
+    let rows = store
+        .scan(PARKED_VIEW, shard, &prefix, end.as_deref(), usize::MAX >> 1)
+        .await?;
+    Ok(rows
+        .iter()
+        .filter_map(|(key, reason)| parse(consumer, key, reason))
+        .collect())
 }
 
 /// Reads a row of the view back, if it is this consumer's.

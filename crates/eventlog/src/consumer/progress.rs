@@ -42,8 +42,16 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn new(consumer: &'static str, log: LogName, shards: ShardCount) -> Self {
-        let shards = shards.all().map(|_| watch::Sender::new(ShardProgress::default())).collect();
-        Self { consumer, log, shards, paused: watch::Sender::new(false) }
+        let shards = shards
+            .all()
+            .map(|_| watch::Sender::new(ShardProgress::default()))
+            .collect();
+        Self {
+            consumer,
+            log,
+            shards,
+            paused: watch::Sender::new(false),
+        }
     }
 
     /// Name of the consumer.
@@ -76,7 +84,10 @@ impl Progress {
 
     /// All shards' states, in order.
     pub fn all(&self) -> Vec<ShardProgress> {
-        self.shards.iter().map(|sender| sender.borrow().clone()).collect()
+        self.shards
+            .iter()
+            .map(|sender| sender.borrow().clone())
+            .collect()
     }
 
     /// Waits until a shard's runner has applied `next` records. False: it had

@@ -30,12 +30,19 @@ impl ViewRows {
             .get(row)
             .or_else(|| self.written.get(row))
             .or_else(|| self.stored.get(row))
-            .ok_or_else(|| Poison::new(format!("a row of {} is read but was not declared", row.view)))?;
+            .ok_or_else(|| {
+                Poison::new(format!(
+                    "a row of {} is read but was not declared",
+                    row.view
+                ))
+            })?;
         value
             .as_ref()
             .map(|value| M::decode(value.clone()))
             .transpose()
-            .map_err(|error| Poison::new(format!("a row of {} cannot be decoded: {error}", row.view)))
+            .map_err(|error| {
+                Poison::new(format!("a row of {} cannot be decoded: {error}", row.view))
+            })
     }
 
     /// Sets a row.
@@ -70,7 +77,10 @@ impl ViewRows {
     }
 
     /// Adds rows as they are stored.
-    pub(super) fn insert_stored(&mut self, rows: impl IntoIterator<Item = (RowKey, Option<Bytes>)>) {
+    pub(super) fn insert_stored(
+        &mut self,
+        rows: impl IntoIterator<Item = (RowKey, Option<Bytes>)>,
+    ) {
         self.stored.extend(rows);
     }
 

@@ -89,7 +89,8 @@ impl Runner {
                 message = stopped.message,
                 "reader stopped"
             );
-            self.progress.update(self.shard, |state| state.stopped = Some(stopped));
+            self.progress
+                .update(self.shard, |state| state.stopped = Some(stopped));
         }
     }
 
@@ -117,7 +118,12 @@ impl Runner {
     }
 
     async fn pause(&self, reason: &str) {
-        tracing::warn!(consumer = self.consumer.name, shard = self.shard.0, reason, "reader tries again");
+        tracing::warn!(
+            consumer = self.consumer.name,
+            shard = self.shard.0,
+            reason,
+            "reader tries again"
+        );
         tokio::time::sleep(self.consumer.options.retry_pause).await;
     }
 
@@ -151,19 +157,29 @@ impl Runner {
     async fn start(&mut self) -> Result<(), Halt> {
         let consumer = &self.consumer;
         let checkpoints = consumer.store.checkpoints(consumer.name).await?;
-        let stored = checkpoints.into_iter().nth(usize::from(self.shard.0)).flatten();
+        let stored = checkpoints
+            .into_iter()
+            .nth(usize::from(self.shard.0))
+            .flatten();
         if let Some(checkpoint) = stored {
             if checkpoint.epoch > consumer.epoch {
                 return Err(Halt::Stop(fenced(checkpoint.epoch)));
             }
-            self.checkpoint = Checkpoint { epoch: consumer.epoch, ..checkpoint };
+            self.checkpoint = Checkpoint {
+                epoch: consumer.epoch,
+                ..checkpoint
+            };
         }
         if let Some(last) = self.checkpoint.next.checked_sub(1) {
-            let found = consumer.source.read(consumer.log, self.shard, last, 1).await?;
+            let found = consumer
+                .source
+                .read(consumer.log, self.shard, last, 1)
+                .await?;
             self.verify_place(last, found.first()).await?;
         }
         // What a failed commit had parked comes again and must not count twice.
-        self.newly_parked.retain(|position| *position < self.checkpoint.next);
+        self.newly_parked
+            .retain(|position| *position < self.checkpoint.next);
         self.parked.clear();
         for event in parked::load(&*consumer.store, consumer.name, self.shard).await? {
             *self.parked.entry(event.subject).or_default() += 1;
@@ -179,7 +195,8 @@ impl Runner {
     async fn verify_place(&self, last: u64, found: Option<&StoredRecord>) -> Result<(), Halt> {
         let heads = self.consumer.source.heads(self.consumer.log).await?;
         let head = &heads[usize::from(self.shard.0)];
-        let same_leaf = found.is_some_and(|record| record.position == last && record.leaf == self.checkpoint.leaf);
+        let same_leaf = found
+            .is_some_and(|record| record.position == last && record.leaf == self.checkpoint.leaf);
         if same_leaf && head.log_id == self.checkpoint.log_id {
             return Ok(());
         }
@@ -205,7 +222,12 @@ impl Runner {
         let read_at = consumer.clock.wall();
         let records = consumer
             .source
-            .read(consumer.log, self.shard, self.checkpoint.next, consumer.options.batch_records_max)
+            .read(
+                consumer.log,
+                self.shard,
+                self.checkpoint.next,
+                consumer.options.batch_records_max,
+            )
             .await?;
         let at_head = records.len() < consumer.options.batch_records_max;
         if records.is_empty() {
@@ -231,7 +253,8 @@ impl Runner {
             };
             self.commit(applied, Some(read_at)).await?;
         } else {
-            self.progress.update(self.shard, |state| state.seen_at = Some(read_at));
+            self.progress
+                .update(self.shard, |state| state.seen_at = Some(read_at));
         }
         Ok(())
     }
@@ -262,7 +285,10 @@ impl Runner {
             match Recorded::decode(consumer.log, record) {
                 Ok(event) => events.push(event),
                 Err(error) => {
-                    applied.halt = Some(Halt::Stop(Stopped { reason: "DECODE", message: error.to_string() }));
+                    applied.halt = Some(Halt::Stop(Stopped {
+                        reason: "DECODE",
+                        message: error.to_string(),
+                    }));
                     break;
                 }
             }
@@ -292,10 +318,19 @@ impl Runner {
     }
 
     /// Applies one event, or parks it.
-    async fn handle(&mut self, event: &Recorded, rows: &mut ViewRows, applied: &mut Applied) -> Result<(), Halt> {
+    async fn handle(
+        &mut self,
+        event: &Recorded,
+        rows: &mut ViewRows,
+        applied: &mut Applied,
+    ) -> Result<(), Halt> {
         let subject = &event.envelope.subject;
         if self.parked.contains_key(subject) {
-            self.park(event, "waits behind an earlier event of its subject".to_owned(), applied);
+            self.park(
+                event,
+                "waits behind an earlier event of its subject".to_owned(),
+                applied,
+            );
             return Ok(());
         }
         let poison = match self.try_event(event, rows).await {
@@ -315,7 +350,8 @@ impl Runner {
         self.newly_parked.push_back(event.position);
         // The window ends with this record.
         let window = self.consumer.options.parked_window;
-        self.newly_parked.retain(|position| event.position - *position < window);
+        self.newly_parked
+            .retain(|position| event.position - *position < window);
         if self.newly_parked.len() > self.consumer.options.parked_max {
             return Err(Halt::Stop(Stopped {
                 reason: "TOO_MANY_PARKED",
@@ -341,7 +377,10 @@ impl Runner {
             reason,
             "event parked"
         );
-        *self.parked.entry(event.envelope.subject.clone()).or_default() += 1;
+        *self
+            .parked
+            .entry(event.envelope.subject.clone())
+            .or_default() += 1;
         applied.parked.push(ParkedEvent {
             subject: event.envelope.subject.clone(),
             position: event.position,
@@ -373,9 +412,16 @@ impl Runner {
 
     /// Commits rows, parked events and the checkpoint together; returns why
     /// the batch ended early, if it did.
-    async fn commit(&mut self, applied: Applied, seen_at: Option<Timestamp>) -> Result<Option<Halt>, Halt> {
+    async fn commit(
+        &mut self,
+        applied: Applied,
+        seen_at: Option<Timestamp>,
+    ) -> Result<Option<Halt>, Halt> {
         let consumer = &self.consumer;
-        let mut to = Checkpoint { next: applied.next, ..self.checkpoint.clone() };
+        let mut to = Checkpoint {
+            next: applied.next,
+            ..self.checkpoint.clone()
+        };
         if let Some((log_id, leaf)) = applied.last {
             to.log_id = log_id;
             to.leaf = leaf;
@@ -386,7 +432,12 @@ impl Runner {
             to.seen_at = seen_at;
         }
         let mut views = applied.writes;
-        views.extend(applied.parked.iter().map(|event| parked::park(consumer.name, self.shard, event)));
+        views.extend(
+            applied
+                .parked
+                .iter()
+                .map(|event| parked::park(consumer.name, self.shard, event)),
+        );
         self.write(to, views).await?;
         let parked = (!applied.parked.is_empty()).then(|| self.parked.clone());
         let next = self.checkpoint.next;
@@ -415,7 +466,13 @@ impl Runner {
             views,
             ..Append::to(self.consumer.log, self.shard)
         };
-        let outcome = self.consumer.store.append(vec![append]).await.pop().expect("one result per append");
+        let outcome = self
+            .consumer
+            .store
+            .append(vec![append])
+            .await
+            .pop()
+            .expect("one result per append");
         match outcome {
             Ok(_) => {
                 self.checkpoint = to;
@@ -456,7 +513,8 @@ impl Runner {
             left => self.parked.insert(subject.to_owned(), left),
         };
         let parked = self.parked.clone();
-        self.progress.update(self.shard, |state| state.parked = parked);
+        self.progress
+            .update(self.shard, |state| state.parked = parked);
         outcome.map(|()| done)
     }
 
@@ -464,14 +522,26 @@ impl Runner {
         let consumer = self.consumer.clone();
         let unreadable = |error: StoreError| Poison::new(error.to_string());
         let source = &consumer.source;
-        let stored = source.read(consumer.log, self.shard, parked.position, 1).await.map_err(unreadable)?;
-        let stored = stored.first().ok_or_else(|| Poison::new("the log lacks the parked event"))?;
-        let event = Recorded::decode(consumer.log, stored)?;
-        let mut rows = ViewRows::default();
-        load_rows(&*consumer.store, &*consumer.projection, std::slice::from_ref(&event), &mut rows)
+        let stored = source
+            .read(consumer.log, self.shard, parked.position, 1)
             .await
             .map_err(unreadable)?;
-        self.try_event(&event, &mut rows).await.map_err(|error| Poison::new(error.to_string()))?;
+        let stored = stored
+            .first()
+            .ok_or_else(|| Poison::new("the log lacks the parked event"))?;
+        let event = Recorded::decode(consumer.log, stored)?;
+        let mut rows = ViewRows::default();
+        load_rows(
+            &*consumer.store,
+            &*consumer.projection,
+            std::slice::from_ref(&event),
+            &mut rows,
+        )
+        .await
+        .map_err(unreadable)?;
+        self.try_event(&event, &mut rows)
+            .await
+            .map_err(|error| Poison::new(error.to_string()))?;
         let mut views = rows.take_writes();
         views.push(parked::unpark(consumer.name, self.shard, parked));
         match self.write(self.checkpoint.clone(), views).await {
@@ -485,7 +555,9 @@ impl Runner {
 fn fenced(epoch: u64) -> Stopped {
     Stopped {
         reason: "FENCED",
-        message: format!("the shard is held under epoch {epoch} by another process; this one is out of date"),
+        message: format!(
+            "the shard is held under epoch {epoch} by another process; this one is out of date"
+        ),
     }
 }
 
@@ -496,7 +568,9 @@ async fn load_rows(
     rows: &mut ViewRows,
 ) -> Result<(), StoreError> {
     // An event whose reads cannot be told is poison; `apply` will say so.
-    let wanted = events.iter().flat_map(|event| projection.reads(event).unwrap_or_default());
+    let wanted = events
+        .iter()
+        .flat_map(|event| projection.reads(event).unwrap_or_default());
     let unknown = rows.unknown(wanted);
     if unknown.is_empty() {
         return Ok(());
@@ -515,7 +589,10 @@ pub struct Fold<'a> {
 impl<'a> Fold<'a> {
     /// Starts with no rows.
     pub fn new(projection: &'a dyn Projection) -> Self {
-        Self { projection, rows: std::collections::BTreeMap::new() }
+        Self {
+            projection,
+            rows: std::collections::BTreeMap::new(),
+        }
     }
 
     /// Applies an event.
