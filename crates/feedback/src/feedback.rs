@@ -1,63 +1,14 @@
 //! The feedback on one directive: due, reported, accepted or returned, overdue.
 
+mod rejection;
+mod values;
+
 use jiff::{Timestamp, ToSpan as _};
 use tally_domain::date::LegalDate;
-use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::Aggregate;
-use tally_eventlog::pb::DocumentRef;
-use tally_rpc::Fault;
 
-/// What a feedback is about; every event repeats it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct About {
-    /// Responding department.
-    pub department: String,
-    /// Department that listed.
-    pub initiator: String,
-    /// Id of the measure.
-    pub measure: String,
-    /// Month in which the directive was made, `YYYY-MM`.
-    pub month: String,
-}
-
-/// A report that is owed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Due {
-    /// Whom the directive is about.
-    pub subject: String,
-    /// Id of the list type.
-    pub list_type: String,
-    /// Last day to report in time.
-    pub report_by: LegalDate,
-    /// Legal basis of the measure.
-    pub legal_basis: Option<LegalBasisRef>,
-}
-
-/// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Executed.
-    Executed,
-    /// Declined.
-    Declined,
-    /// In hand: an interim report; the final one is still owed.
-    InProgress,
-}
-
-/// A report.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// What was done.
-    pub outcome: Outcome,
-    /// By which document; an interim report may have none.
-    pub document: Option<DocumentRef>,
-    /// On which day; an interim report may have none.
-    pub done_on: Option<LegalDate>,
-    /// The check that was made before; empty if none.
-    pub check_id: String,
-    /// Remarks.
-    pub remarks: String,
-}
+pub use rejection::Rejection;
+pub use values::{About, Due, Outcome, Report, Reported};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -189,17 +140,6 @@ pub enum State {
     Closed,
 }
 
-/// What a report leaves to know.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reported {
-    /// What was done.
-    pub outcome: Outcome,
-    /// By which document.
-    pub document: Option<DocumentRef>,
-    /// On which day.
-    pub done_on: Option<LegalDate>,
-}
-
 /// A feedback that exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
@@ -302,63 +242,6 @@ impl Known {
 /// The aggregate: nothing before a report is due.
 #[derive(Debug, Clone, Default)]
 pub struct Feedback(pub Option<Known>);
-
-/// Why a command is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// There is no such directive.
-    #[error("no directive with this id asks for a report; take the id from the mailbox")]
-    Unknown,
-    /// Another department than the one that was asked.
-    #[error("only the responding department of the directive reports on it")]
-    NotResponder,
-    /// Another department than the one that listed.
-    #[error("only the department that listed accepts or returns a report")]
-    NotInitiator,
-    /// The directive was lifted.
-    #[error("the directive was lifted and no report is owed; confirm the lift instead")]
-    Closed,
-    /// Reported, and not returned.
-    #[error("the final report is in; it is amended after the initiating department returns it")]
-    NotOwed,
-    /// Accepted already.
-    #[error("the report was accepted; nothing is left to decide")]
-    Accepted,
-    /// No report to decide on.
-    #[error("there is no report to decide on; wait until the responding department reports")]
-    NoReport,
-    /// An interim report.
-    #[error("an interim report is not accepted; wait for the final one or return this one")]
-    Interim,
-}
-
-impl Rejection {
-    /// Stable reason.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Unknown => "FEEDBACK_UNKNOWN",
-            Self::NotResponder | Self::NotInitiator => "RIGHT_MISSING",
-            Self::Closed => "FEEDBACK_CLOSED",
-            Self::NotOwed => "REPORT_NOT_OWED",
-            Self::Accepted => "FEEDBACK_ACCEPTED",
-            Self::NoReport => "REPORT_MISSING",
-            Self::Interim => "REPORT_INTERIM",
-        }
-    }
-}
-
-impl From<Rejection> for Fault {
-    fn from(rejection: Rejection) -> Fault {
-        match rejection {
-            Rejection::Unknown => Fault::not_found(rejection.reason(), rejection.to_string()),
-            Rejection::NotResponder => Fault::permission("feedback.report", rejection.to_string())
-                .with("competence", "responding department"),
-            Rejection::NotInitiator => Fault::permission("feedback.accept", rejection.to_string())
-                .with("competence", "initiating department"),
-            _ => Fault::rejected(rejection.reason(), rejection.to_string()),
-        }
-    }
-}
 
 impl Aggregate for Feedback {
     type Command = Command;

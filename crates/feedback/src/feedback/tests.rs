@@ -1,5 +1,8 @@
 use jiff::civil::date;
+use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::given;
+use tally_eventlog::pb::DocumentRef;
+use tally_rpc::Fault;
 
 use super::*;
 

@@ -1,0 +1,60 @@
+//! Why a command on a feedback is refused, and how the caller is told.
+
+use tally_rpc::Fault;
+
+/// Why a command is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such directive.
+    #[error("no directive with this id asks for a report; take the id from the mailbox")]
+    Unknown,
+    /// Another department than the one that was asked.
+    #[error("only the responding department of the directive reports on it")]
+    NotResponder,
+    /// Another department than the one that listed.
+    #[error("only the department that listed accepts or returns a report")]
+    NotInitiator,
+    /// The directive was lifted.
+    #[error("the directive was lifted and no report is owed; confirm the lift instead")]
+    Closed,
+    /// Reported, and not returned.
+    #[error("the final report is in; it is amended after the initiating department returns it")]
+    NotOwed,
+    /// Accepted already.
+    #[error("the report was accepted; nothing is left to decide")]
+    Accepted,
+    /// No report to decide on.
+    #[error("there is no report to decide on; wait until the responding department reports")]
+    NoReport,
+    /// An interim report.
+    #[error("an interim report is not accepted; wait for the final one or return this one")]
+    Interim,
+}
+
+impl Rejection {
+    /// Stable reason.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unknown => "FEEDBACK_UNKNOWN",
+            Self::NotResponder | Self::NotInitiator => "RIGHT_MISSING",
+            Self::Closed => "FEEDBACK_CLOSED",
+            Self::NotOwed => "REPORT_NOT_OWED",
+            Self::Accepted => "FEEDBACK_ACCEPTED",
+            Self::NoReport => "REPORT_MISSING",
+            Self::Interim => "REPORT_INTERIM",
+        }
+    }
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Fault {
+        match rejection {
+            Rejection::Unknown => Fault::not_found(rejection.reason(), rejection.to_string()),
+            Rejection::NotResponder => Fault::permission("feedback.report", rejection.to_string())
+                .with("competence", "responding department"),
+            Rejection::NotInitiator => Fault::permission("feedback.accept", rejection.to_string())
+                .with("competence", "initiating department"),
+            _ => Fault::rejected(rejection.reason(), rejection.to_string()),
+        }
+    }
+}
