@@ -4,6 +4,8 @@
 //! with the load and a lone question waits for nobody.
 
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -81,18 +83,7 @@ impl Engine {
     /// Outside of a tokio runtime.
     pub fn start(deps: Deps, lists: Arc<Progress>, options: CheckOptions) -> Self {
         let (queue, jobs) = mpsc::channel(options.queue_max);
-        let sanctions = deps
-            .store
-            .shards()
-            .all()
-            .map(|shard| deps.store.watch(logs::SANCTIONS, shard))
-            .collect();
-        let worker = Arc::new(Worker {
-            deps,
-            lists,
-            sanctions,
-            freshness: options.freshness,
-        });
+        let worker = Arc::new(Worker::new(deps, lists, options.freshness));
         tokio::spawn(run(worker, jobs, options));
         Self { queue }
     }
@@ -157,6 +148,17 @@ struct Decided {
 }
 
 impl Worker {
+    fn new(deps: Deps, lists: Arc<Progress>, freshness: Duration) -> Self {
+        let watch = |shard| deps.store.watch(logs::SANCTIONS, shard);
+        let sanctions = deps.store.shards().all().map(watch).collect();
+        Self {
+            deps,
+            lists,
+            sanctions,
+            freshness,
+        }
+    }
+
     async fn serve(&self, batch: Vec<Job>) {
         let mut replies = Vec::with_capacity(batch.len());
         let mut questions = Vec::new();

@@ -283,4 +283,4 @@ impl SanctionsService for Sanctions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,5 @@
 mod checks;
-mod mesh;
+pub(crate) mod mesh;
 mod reconciler;
 mod records;
 
@@ -21,7 +21,7 @@ mod tonic_reason {
     }
 }
 
-const ENTRY: &str = "00000000-0000-8000-8000-000000000001";
+pub(crate) const ENTRY: &str = "00000000-0000-8000-8000-000000000001";
 
 fn kinds(items: &[pb::SubscribeResponse]) -> Vec<(u64, pb::MailboxItemKind)> {
     items

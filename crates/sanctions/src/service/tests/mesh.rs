@@ -139,6 +139,14 @@ impl Mesh {
         mesh
     }
 
+    pub fn deps(&self) -> &Deps {
+        &self.service.deps
+    }
+
+    pub fn reader_of_lists(&self) -> Arc<Progress> {
+        self.service.lists.clone()
+    }
+
     pub fn progress(&self, consumer: &str) -> &Progress {
         let handle = self
             .handles
