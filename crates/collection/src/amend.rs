@@ -1,0 +1,211 @@
+//! Corrections and withdrawals: only by the department that pushed the record.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tally_auth::Caller;
+use tally_domain::fault::FieldFault;
+use tally_eventlog::execute::Task;
+use tally_proto::tally::collection::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::reply::{keyring_fault, load_fault};
+use tally_service::{CommandScope, Deps, digest, execute_fault, logs, receipt, subject};
+use uuid::Uuid;
+
+use crate::draft::Judge;
+use crate::intake::sealing_stream;
+use crate::record::{Command, Corrected, RIGHT_CORRECT, RIGHT_WITHDRAW, Record, Rejection};
+
+/// Characters that a reason may have, as the longest remarks of departments' forms.
+const REASON_CHARS_MAX: usize = 2_000;
+
+/// Reads the id of a record.
+///
+/// # Errors
+///
+/// The fault of `record_id`.
+pub(crate) fn parse_record_id(text: &str) -> Result<Uuid, FieldFault> {
+    Uuid::try_parse(text).map_err(|_| {
+        FieldFault::new(
+            "record_id",
+            "RECORD_ID_INVALID",
+            "a record's id is the UUID that its receipt named",
+        )
+    })
+}
+
+/// Loads the state of a record.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub(crate) async fn load(deps: &Deps, record_id: Uuid) -> Result<Record, Fault> {
+    let id = record_id.to_string();
+    let loaded = deps
+        .executor
+        .load::<Record>(logs::COLLECTION, &[&id])
+        .await
+        .map_err(load_fault)?;
+    Ok(loaded
+        .into_iter()
+        .next()
+        .map(|loaded| loaded.state)
+        .unwrap_or_default())
+}
+
+/// Corrects a record.
+///
+/// # Errors
+///
+/// Every fault of the message, or the rejection.
+pub(crate) async fn correct(
+    deps: &Deps,
+    caller: &Caller,
+    request: pb::CorrectRecordRequest,
+) -> Result<pb::CorrectRecordResponse, Fault> {
+    let department = caller.department()?;
+    let policy = deps.catalogue.active()?;
+    let mut faults = Faults::default();
+    let scope = faults.keep(CommandScope::new(caller, &request.command_id, &*deps.clock));
+    let record_id = faults.keep(parse_record_id(&request.record_id));
+    let reason = faults.text("reason", &request.reason, REASON_CHARS_MAX);
+    let held = match record_id {
+        Some(record_id) => load(deps, record_id).await?,
+        None => Record::default(),
+    };
+    if record_id.is_some() {
+        held.owned_by(department.as_str(), RIGHT_CORRECT)?;
+    }
+    let judge = Judge {
+        policy: &policy,
+        today: policy.today(deps.clock.now()),
+        department,
+        held_basis: held.legal_basis(),
+    };
+    let judged = judge.judge(request.record, &mut faults);
+    let (Some(scope), Some(record_id), Some(reason), Some((subject, draft))) =
+        (scope, record_id, reason, judged)
+    else {
+        return Err(Fault::invalid(faults.into_vec()));
+    };
+    let subject = subject::resolve(subject, &deps.keyring)
+        .await
+        .map_err(keyring_fault)?;
+    let sealer = if draft.is_personal() {
+        let stream = sealing_stream(record_id);
+        deps.keyring
+            .sealers(&[&stream])
+            .await
+            .map_err(keyring_fault)?
+            .pop()
+    } else {
+        None
+    };
+    let (legal_basis, effective_at) = (draft.legal_basis.clone(), draft.effective_at);
+    let body = pb::RecordCorrected {
+        content: Some(draft.seal(sealer.as_ref())),
+        reason,
+    };
+    let key = scope.key(digest(
+        &format!("collection.correct {record_id} {subject} {legal_basis}"),
+        &body,
+    ));
+    let command = Command::Correct(Arc::new(Corrected {
+        department: department.to_string(),
+        subject: subject.to_string(),
+        legal_basis,
+        effective_at,
+        body,
+    }));
+    let receipt = execute(
+        deps,
+        &scope,
+        policy.version(),
+        record_id,
+        &held,
+        command,
+        key,
+    )
+    .await?;
+    Ok(pb::CorrectRecordResponse {
+        receipt: Some(receipt),
+    })
+}
+
+/// Withdraws a record.
+///
+/// # Errors
+///
+/// Every fault of the message, or the rejection.
+pub(crate) async fn withdraw(
+    deps: &Deps,
+    caller: &Caller,
+    request: pb::WithdrawRecordRequest,
+) -> Result<pb::WithdrawRecordResponse, Fault> {
+    let department = caller.department()?;
+    let policy = deps.catalogue.active()?;
+    let mut faults = Faults::default();
+    let scope = faults.keep(CommandScope::new(caller, &request.command_id, &*deps.clock));
+    let record_id = faults.keep(parse_record_id(&request.record_id));
+    let reason = faults.text("reason", &request.reason, REASON_CHARS_MAX);
+    let document = faults.document("document", request.document.as_ref());
+    let (Some(scope), Some(record_id), Some(reason), Some(document)) =
+        (scope, record_id, reason, document)
+    else {
+        return Err(Fault::invalid(faults.into_vec()));
+    };
+    let held = load(deps, record_id).await?;
+    held.owned_by(department.as_str(), RIGHT_WITHDRAW)?;
+    let body = pb::RecordWithdrawn {
+        reason: reason.clone(),
+        document: Some(document.clone()),
+        record_type: String::new(),
+    };
+    let key = scope.key(digest(&format!("collection.withdraw {record_id}"), &body));
+    let command = Command::Withdraw {
+        department: department.to_string(),
+        at: deps.clock.now(),
+        reason,
+        document,
+    };
+    let receipt = execute(
+        deps,
+        &scope,
+        policy.version(),
+        record_id,
+        &held,
+        command,
+        key,
+    )
+    .await?;
+    Ok(pb::WithdrawRecordResponse {
+        receipt: Some(receipt),
+    })
+}
+
+async fn execute(
+    deps: &Deps,
+    scope: &CommandScope,
+    pack_version: &str,
+    record_id: Uuid,
+    held: &Record,
+    command: Command,
+    key: tally_eventlog::append::CommandKey,
+) -> Result<tally_eventlog::pb::Receipt, Fault> {
+    // The record's subject, not the one in the message: it is the shard key.
+    let subject = held.accepted().ok_or(Rejection::Unknown)?.subject.clone();
+    let task = Task::<Record> {
+        stream_id: record_id.to_string(),
+        subject,
+        command,
+        key,
+        context: scope.context(pack_version),
+        note: Bytes::new(),
+        fresh: false,
+        guards: Vec::new(),
+    };
+    let executed = deps.executor.execute(logs::COLLECTION, task).await;
+    let appended = executed.map_err(|error| execute_fault(error, Fault::from))?;
+    Ok(receipt(&appended))
+}

@@ -1,0 +1,133 @@
+//! The answers to pushed records: receipts, and refusals with every reason.
+
+use bytes::Bytes;
+use tally_domain::fault::FieldFault;
+use tally_eventlog::append::{Appended, LastRecord};
+use tally_eventlog::event::Recorded;
+use tally_eventlog::execute::ExecuteError;
+use tally_proto::tally::collection::v1 as pb;
+use tally_rpc::{Fault, fault};
+use tally_service::{execute_fault, receipt};
+use uuid::Uuid;
+
+use crate::record::Rejection;
+
+/// The right to push, as the contract names it.
+const RIGHT_PUSH: &str = "collection.push";
+
+/// The answer to one record.
+pub(crate) struct Answer {
+    /// The command it answers.
+    pub command_id: String,
+    /// Accepted, or why not.
+    pub outcome: Result<pb::AcceptedRecord, Failure>,
+}
+
+/// What is wrong with a record before any state is looked at.
+pub(crate) struct Refused {
+    pub faults: Vec<FieldFault>,
+    /// Set where the caller's department may not report such records.
+    pub not_competent: Option<String>,
+}
+
+/// Why a record was not accepted.
+pub(crate) enum Failure {
+    /// It is wrong in itself.
+    Refused(Refused),
+    /// It was not executed.
+    NotExecuted {
+        /// Why.
+        error: ExecuteError<Rejection>,
+        /// The record that its natural key names.
+        record_id: Uuid,
+    },
+    /// Whether it was accepted before cannot be read.
+    Unread(Fault),
+}
+
+/// The first event of a record that is there already, as a result.
+pub(crate) fn as_appended(first: &Recorded) -> Appended {
+    Appended {
+        log: first.log,
+        log_id: first.log_id,
+        shard: first.shard,
+        last: Some(LastRecord {
+            position: first.position,
+            leaf: first.leaf,
+            recorded_at: first.recorded_at,
+        }),
+        note: Bytes::new(),
+        repeated: true,
+    }
+}
+
+/// The receipt of a record.
+pub(crate) fn accepted(record_id: Uuid, appended: &Appended) -> pb::AcceptedRecord {
+    // A repeat is answered with what the first time was answered.
+    let id = Uuid::from_slice(&appended.note).unwrap_or(record_id);
+    pb::AcceptedRecord {
+        record_id: id.to_string(),
+        receipt: Some(receipt(appended)),
+    }
+}
+
+impl Refused {
+    fn into_faults(mut self) -> Vec<FieldFault> {
+        let denied = self.not_competent.map(|message| {
+            FieldFault::new("record.record_type", fault::reason::RIGHT_MISSING, message)
+        });
+        self.faults.extend(denied);
+        self.faults
+    }
+}
+
+impl Failure {
+    /// The failure of a single call.
+    pub fn into_fault(self) -> Fault {
+        match self {
+            Self::Refused(Refused {
+                not_competent: Some(message),
+                ..
+            }) => Fault::permission(RIGHT_PUSH, message),
+            Self::Refused(refused) => Fault::invalid(refused.faults),
+            Self::NotExecuted { error, record_id } => execute_fault(error, |rejection| {
+                Fault::from(rejection).with("record_id", record_id.to_string())
+            }),
+            Self::Unread(fault) => fault,
+        }
+    }
+
+    /// The refusal on a stream, which goes on after it.
+    ///
+    /// # Errors
+    ///
+    /// It is no refusal: the stream ends with this fault.
+    pub fn into_refusal(self) -> Result<pb::Refusal, Fault> {
+        let faults = match self {
+            Self::Refused(refused) => refused.into_faults(),
+            Self::NotExecuted {
+                error: ExecuteError::Rejected(rejection),
+                ..
+            } => rejection.field_faults(),
+            Self::NotExecuted {
+                error: error @ ExecuteError::CommandReused { .. },
+                ..
+            } => {
+                vec![FieldFault::new(
+                    "command_id",
+                    "COMMAND_ID_REUSED",
+                    error.to_string(),
+                )]
+            }
+            failure => return Err(failure.into_fault()),
+        };
+        let faults = faults.into_iter().map(|fault| pb::Fault {
+            field: fault.field,
+            reason: fault.reason.to_owned(),
+            message: fault.message,
+        });
+        Ok(pb::Refusal {
+            faults: faults.collect(),
+        })
+    }
+}

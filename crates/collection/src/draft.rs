@@ -1,0 +1,253 @@
+//! A record as a department states it, judged by the policy pack: every fault
+//! at once, or a draft that is ready to be sealed.
+
+use jiff::Timestamp;
+use tally_domain::calendar::Deadline;
+use tally_domain::date::{LegalDate, Term};
+use tally_domain::department::DepartmentId;
+use tally_domain::document::DocumentNumber;
+use tally_domain::legal::LegalBasisRef;
+use tally_domain::policy::{BasisFault, RecordType};
+use tally_domain::subject::SubjectType;
+use tally_eventlog::sealing::Sealer;
+use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::collection::v1::stored_field::Value;
+use tally_service::Policy;
+use tally_service::field::Faults;
+use tally_service::subject::{self, SubjectInput};
+
+use crate::fields::{self, DraftField, DraftValue};
+
+/// By what a record is judged.
+pub(crate) struct Judge<'a> {
+    /// The active policy.
+    pub policy: &'a Policy,
+    /// The legal date now.
+    pub today: LegalDate,
+    /// The department that states the record.
+    pub department: &'a DepartmentId,
+    /// For a correction: the basis that the record rests on. It carries the
+    /// correction even where the catalogue has moved on, because what is wrong
+    /// must always be correctable.
+    pub held_basis: Option<&'a LegalBasisRef>,
+}
+
+/// A record without faults, not sealed yet. Without `Debug`: it holds personal
+/// values.
+pub(crate) struct Draft {
+    /// Id of the catalogue item.
+    pub record_type: String,
+    /// Number of the decision document.
+    pub document_number: DocumentNumber,
+    /// The legal basis it rests on.
+    pub legal_basis: LegalBasisRef,
+    /// First moment of the first day it holds.
+    pub effective_at: Timestamp,
+    /// Last day on which it is published in time.
+    pub publish_by: Deadline,
+    decided_on: LegalDate,
+    term: Term,
+    fields: Vec<DraftField>,
+}
+
+impl Draft {
+    /// True if something of it must be sealed.
+    pub fn is_personal(&self) -> bool {
+        self.fields
+            .iter()
+            .any(|field| matches!(field.value, DraftValue::Personal(_)))
+    }
+
+    /// What is stored. Personal values are sealed by `sealer`, that of the
+    /// record's stream.
+    ///
+    /// # Panics
+    ///
+    /// If the draft [`Draft::is_personal`] and there is no sealer: nothing
+    /// personal is ever stored in clear.
+    pub fn seal(self, sealer: Option<&Sealer>) -> pb::StoredContent {
+        let stored = |field: DraftField| {
+            let value = match field.value {
+                DraftValue::Clear(text) => Value::Text(text),
+                DraftValue::Personal(text) => {
+                    let sealer =
+                        sealer.expect("sealers are made for all personal drafts of a chunk");
+                    Value::Sealed(sealer.seal(&field.name, &text))
+                }
+            };
+            pb::StoredField {
+                name: field.name,
+                value: Some(value),
+            }
+        };
+        pb::StoredContent {
+            record_type: self.record_type,
+            document_number: self.document_number.into(),
+            decided_on: self.decided_on.to_string(),
+            valid_from: self.term.from.to_string(),
+            valid_until: self
+                .term
+                .until
+                .map(|until| until.to_string())
+                .unwrap_or_default(),
+            fields: self.fields.into_iter().map(stored).collect(),
+        }
+    }
+}
+
+impl Judge<'_> {
+    /// The draft and whom it is about; nothing where something is wrong, here
+    /// or among the faults before.
+    pub fn judge(
+        &self,
+        record: Option<pb::RecordContent>,
+        faults: &mut Faults,
+    ) -> Option<(SubjectInput, Draft)> {
+        let Some(record) = record else {
+            faults.add("record", "FIELD_REQUIRED", "a record is required");
+            return None;
+        };
+        let subject = faults.keep(subject::parse("record.subject", &record.subject));
+        let record_type = self.policy.pack.record_type(&record.record_type);
+        if record_type.is_none() {
+            faults.add(
+                "record.record_type",
+                "RECORD_TYPE_UNKNOWN",
+                "the policy pack has no such record type, and nothing outside the pack is collected",
+            );
+        }
+        let number = DocumentNumber::parse(&record.document_number);
+        let number = faults.keep(number.map_err(|fault| fault.at("record.document_number")));
+        let decided_on = self.decided_on(&record.decided_on, faults);
+        let term = term(decided_on, &record, faults);
+        let basis = faults.legal_basis("record.legal_basis", record.legal_basis.as_ref());
+        if let (Some(record_type), Some(subject), Some(basis)) = (record_type, &subject, &basis) {
+            self.judge_basis(record_type, subject, basis, decided_on, faults);
+        }
+        let fields =
+            record_type.map(|record_type| fields::validate(record_type, record.fields, faults));
+        if !faults.is_empty() {
+            return None;
+        }
+        let (record_type, decided_on, term) = (record_type?, decided_on?, term?);
+        let draft = Draft {
+            record_type: record.record_type,
+            document_number: number?,
+            legal_basis: basis?,
+            effective_at: self.policy.start_of(term.from),
+            publish_by: self
+                .policy
+                .deadline(decided_on, record_type.report_within_working_days),
+            decided_on,
+            term,
+            fields: fields?,
+        };
+        Some((subject?, draft))
+    }
+
+    fn decided_on(&self, text: &str, faults: &mut Faults) -> Option<LegalDate> {
+        let decided_on = faults.date("record.decided_on", text)?;
+        if decided_on > self.today {
+            faults.add(
+                "record.decided_on",
+                "DATE_IN_FUTURE",
+                format!(
+                    "today is {}; a decision is reported once it is taken",
+                    self.today
+                ),
+            );
+            return None;
+        }
+        Some(decided_on)
+    }
+
+    /// No record without a legal basis for it. The catalogue item's basis must
+    /// be in force today, because collecting is an act of today; the version
+    /// cited must have been in force on the day of the decision.
+    fn judge_basis(
+        &self,
+        record_type: &RecordType,
+        subject: &SubjectInput,
+        cited: &LegalBasisRef,
+        decided_on: Option<LegalDate>,
+        faults: &mut Faults,
+    ) {
+        let pack = &self.policy.pack;
+        let subject_type = subject_type(subject);
+        let Some(expected) = record_type.basis_for(subject_type) else {
+            match subject_type {
+                SubjectType::NaturalPerson => {
+                    faults.push(subject::natural_persons_off("record.subject"))
+                }
+                SubjectType::Organisation => faults.add(
+                    "record.subject",
+                    "SUBJECT_TYPE_NOT_COVERED",
+                    "records of this type are not about organisations",
+                ),
+            }
+            return;
+        };
+        let is_held = self.held_basis.is_some_and(|held| held.id == cited.id);
+        if cited.id != expected.id && !is_held {
+            faults.add(
+                "record.legal_basis",
+                "LEGAL_BASIS_OTHER",
+                format!("records of this type rest on {expected}; cite that one"),
+            );
+        }
+        let mut in_force = |basis: &LegalBasisRef, day: LegalDate| {
+            let answer = pack.in_force(basis, day, self.department, subject_type);
+            if let Err(fault) = &answer {
+                faults.add(
+                    "record.legal_basis",
+                    basis_reason(fault),
+                    format!("on {day}: {fault}"),
+                );
+            }
+            answer.is_ok()
+        };
+        if let Some(decided_on) = decided_on
+            && !in_force(cited, decided_on)
+        {
+            return;
+        }
+        if self.held_basis.is_none() {
+            in_force(expected, self.today);
+        }
+    }
+}
+
+fn term(
+    decided_on: Option<LegalDate>,
+    record: &pb::RecordContent,
+    faults: &mut Faults,
+) -> Option<Term> {
+    let given = faults.date_or_none("record.valid_from", &record.valid_from);
+    let until = faults.date_or_none("record.valid_until", &record.valid_until);
+    let from = if record.valid_from.is_empty() {
+        decided_on?
+    } else {
+        given?
+    };
+    faults.keep(Term::new(from, until).map_err(|fault| fault.at("record.valid_until")))
+}
+
+fn subject_type(subject: &SubjectInput) -> SubjectType {
+    match subject {
+        SubjectInput::Organisation(_) => SubjectType::Organisation,
+        SubjectInput::Person(_) | SubjectInput::PersonId(_) => SubjectType::NaturalPerson,
+    }
+}
+
+fn basis_reason(fault: &BasisFault) -> &'static str {
+    match fault {
+        BasisFault::Unknown { .. } => "LEGAL_BASIS_UNKNOWN",
+        BasisFault::NotYetInForce { .. } | BasisFault::Expired { .. } => "LEGAL_BASIS_NOT_IN_FORCE",
+        BasisFault::Department { .. } => "LEGAL_BASIS_OTHER_DEPARTMENT",
+        BasisFault::SubjectType { .. } => "LEGAL_BASIS_OTHER_SUBJECT_TYPE",
+    }
+}
+
+#[cfg(test)]
+#[path = "draft_tests.rs"]
+mod tests;

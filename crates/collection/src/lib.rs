@@ -1,0 +1,43 @@
+//! Collection: records come in from departments, are judged by the catalogue
+//! item they claim, and get a receipt or every reason against them.
+//!
+//! Owns the aggregate `record` in the log `collection`, the log
+//! `collection-access` of who was shown sealed fields, and the views
+//! `collection.record` and `collection.count`.
+
+pub mod codec;
+pub mod opening;
+pub mod projection;
+pub mod record;
+
+mod amend;
+mod answer;
+mod draft;
+mod fields;
+mod intake;
+mod push;
+mod query;
+mod service;
+
+use std::sync::Arc;
+
+use tally_service::wiring::ConsumerSpec;
+use tally_service::{Deps, logs};
+
+pub use intake::record_id;
+pub use projection::CollectionViews;
+pub use service::server;
+
+/// The consumer that writes the views of collection.
+pub const CONSUMER: &str = "collection.self";
+
+/// The consumers that the service needs.
+pub fn consumers(_deps: &Deps) -> Vec<ConsumerSpec> {
+    vec![ConsumerSpec {
+        name: CONSUMER,
+        source: logs::COLLECTION,
+        projection: Arc::new(CollectionViews),
+        process: None,
+        idle_checkpoint: None,
+    }]
+}

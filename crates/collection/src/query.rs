@@ -1,0 +1,223 @@
+//! Questions: one record, and counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prost::Message as _;
+use tally_auth::{Caller, CallerKind};
+use tally_domain::department::DepartmentId;
+use tally_domain::fault::FieldFault;
+use tally_eventlog::aggregate::Aggregate as _;
+use tally_eventlog::consumer::Progress;
+use tally_eventlog::event::{Recorded, StreamName, to_proto_time};
+use tally_eventlog::execute::fold;
+use tally_eventlog::shard::Shard;
+use tally_eventlog::store::prefix_end;
+use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::collection::v1::stored_field::Value;
+use tally_proto::tally::log::v1::Sealed;
+use tally_rpc::Fault;
+use tally_service::field::Faults;
+use tally_service::reply::store_fault;
+use tally_service::wiring::caught_up_everywhere;
+use tally_service::{Deps, logs};
+use uuid::Uuid;
+
+use crate::amend::parse_record_id;
+use crate::codec::clear_content;
+use crate::opening::Opening;
+use crate::projection::{COUNT_VIEW, SEPARATOR};
+use crate::record::{Record, Rejection};
+
+/// Characters that a case number may have; as a document number.
+const CASE_NUMBER_CHARS_MAX: usize = 128;
+
+/// Rows read at a time.
+const PAGE: usize = 1_000;
+
+/// When a caller is told to ask again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// One record, as the caller may see it.
+///
+/// # Errors
+///
+/// It does not exist, or is withdrawn and the caller did not push it.
+pub(crate) async fn record(
+    deps: &Deps,
+    caller: &Caller,
+    request: pb::GetRecordRequest,
+) -> Result<pb::GetRecordResponse, Fault> {
+    let mut faults = Faults::default();
+    let record_id = faults.keep(parse_record_id(&request.record_id));
+    let case_number = faults.text_or_empty(
+        "case_number",
+        request.case_number.trim(),
+        CASE_NUMBER_CHARS_MAX,
+    );
+    let (Some(record_id), Some(case_number)) = (record_id, case_number) else {
+        return Err(Fault::invalid(faults.into_vec()));
+    };
+    let (state, first) = load(deps, record_id).await?;
+    let accepted = state.accepted().ok_or(Rejection::Unknown)?;
+    let basis = state.legal_basis().ok_or(Rejection::Unknown)?;
+    let content = state.content().ok_or(Rejection::Unknown)?;
+    let is_owner = matches!(caller.kind, CallerKind::System | CallerKind::Officer)
+        && caller
+            .department
+            .as_ref()
+            .is_some_and(|department| department.as_str() == accepted.department);
+    if state.is_withdrawn() && !is_owner && caller.kind != CallerKind::Operator {
+        return Err(Fault::rejected(
+            Rejection::Withdrawn.reason(),
+            "the record was withdrawn: it is not displayed, shared or used any more",
+        ));
+    }
+    let sealed = sealed_fields(content);
+    let mut shown = clear_content(&accepted.subject, content, basis);
+    let mut withheld: Vec<String> = Vec::new();
+    if is_owner && !case_number.is_empty() && !sealed.is_empty() {
+        let subject = &accepted.subject;
+        let opening = Opening {
+            caller,
+            record_id,
+            subject,
+            case_number,
+            sealed,
+        };
+        for (name, text) in opening.open(deps).await? {
+            match text {
+                Some(value) => shown.fields.push(pb::Field { name, value }),
+                None => withheld.push(name),
+            }
+        }
+        let place = |field: &pb::Field| {
+            content
+                .fields
+                .iter()
+                .position(|stored| stored.name == field.name)
+        };
+        shown.fields.sort_by_key(place);
+    } else {
+        withheld.extend(sealed.into_iter().map(|(name, _)| name.to_owned()));
+    }
+    let in_use = if state.is_withdrawn() {
+        pb::RecordState::Withdrawn
+    } else {
+        pb::RecordState::Accepted
+    };
+    Ok(pb::GetRecordResponse {
+        record_id: record_id.to_string(),
+        record: Some(shown),
+        department: accepted.department.clone(),
+        state: in_use.into(),
+        corrections: state.corrections(),
+        recorded_at: Some(to_proto_time(first.recorded_at)),
+        withheld,
+    })
+}
+
+async fn load(deps: &Deps, record_id: Uuid) -> Result<(Record, Recorded), Fault> {
+    let stream = StreamName::new(Record::CATEGORY, record_id.to_string());
+    let histories = deps
+        .store
+        .read_streams(logs::COLLECTION, &[stream])
+        .await
+        .map_err(store_fault)?;
+    let history = histories.into_iter().next().unwrap_or_default();
+    let first = history.first().ok_or(Rejection::Unknown)?;
+    let first = Recorded::decode(logs::COLLECTION, first).map_err(Fault::internal)?;
+    let loaded = fold::<Record>(logs::COLLECTION, &history).map_err(Fault::internal)?;
+    Ok((loaded.state, first))
+}
+
+fn sealed_fields(content: &pb::StoredContent) -> Vec<(&str, &Sealed)> {
+    let sealed = content
+        .fields
+        .iter()
+        .filter_map(|field| match &field.value {
+            Some(Value::Sealed(sealed)) => Some((field.name.as_str(), sealed)),
+            _ => None,
+        });
+    sealed.collect()
+}
+
+/// Counts by department and record type, over all shards.
+///
+/// # Errors
+///
+/// The views are behind the log: ask again.
+pub(crate) async fn counts(
+    deps: &Deps,
+    reader: &Progress,
+    request: pb::GetCountsRequest,
+) -> Result<pb::GetCountsResponse, Fault> {
+    let prefix = prefix(&request.department).map_err(|fault| Fault::invalid(vec![fault]))?;
+    if !caught_up_everywhere(&*deps.store, reader).await {
+        return Err(Fault::unavailable(
+            "VIEW_BEHIND",
+            "the counts are behind the log; ask again",
+            RETRY_AFTER,
+        ));
+    }
+    let mut sums = BTreeMap::new();
+    for shard in deps.store.shards().all() {
+        add_shard(deps, shard, &prefix, &mut sums).await?;
+    }
+    Ok(pb::GetCountsResponse {
+        counts: sums.into_values().collect(),
+    })
+}
+
+fn prefix(department: &str) -> Result<Vec<u8>, FieldFault> {
+    if department.is_empty() {
+        return Ok(Vec::new());
+    }
+    let department = DepartmentId::parse(department).map_err(|fault| fault.at("department"))?;
+    Ok([department.as_str().as_bytes(), &[SEPARATOR]].concat())
+}
+
+async fn add_shard(
+    deps: &Deps,
+    shard: Shard,
+    prefix: &[u8],
+    sums: &mut BTreeMap<Vec<u8>, pb::RecordCount>,
+) -> Result<(), Fault> {
+    let end = prefix_end(prefix);
+    let mut from = prefix.to_vec();
+    loop {
+        let page = deps
+            .store
+            .scan(COUNT_VIEW, shard, &from, end.as_deref(), PAGE);
+        let rows = page.await.map_err(store_fault)?;
+        let full = rows.len() == PAGE;
+        for (key, value) in rows {
+            add_row(&key, value, sums)?;
+            // The next key after this one.
+            from = [&key[..], &[0]].concat();
+        }
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+fn add_row(
+    key: &[u8],
+    value: bytes::Bytes,
+    sums: &mut BTreeMap<Vec<u8>, pb::RecordCount>,
+) -> Result<(), Fault> {
+    let row = pb::CountRow::decode(value).map_err(Fault::internal)?;
+    let mut parts = key.splitn(2, |byte| *byte == SEPARATOR);
+    let mut part = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    let (department, record_type) = (part(), part());
+    let sum = sums.entry(key.to_vec()).or_insert_with(|| pb::RecordCount {
+        department,
+        record_type,
+        ..pb::RecordCount::default()
+    });
+    sum.accepted += row.accepted;
+    sum.corrected += row.corrected;
+    sum.withdrawn += row.withdrawn;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The calls of collection.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use tally_auth::Caller;
+use tally_eventlog::consumer::Progress;
+use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::collection::v1::collection_service_server::{
+    CollectionService, CollectionServiceServer,
+};
+use tally_rpc::Fault;
+use tally_service::Deps;
+use tally_service::wiring::Readers;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::intake::Intake;
+use crate::{CONSUMER, amend, push, query};
+
+/// The service over its log.
+///
+/// # Panics
+///
+/// If the composition root did not start the consumers of [`crate::consumers`].
+pub fn server(
+    deps: Deps,
+    readers: &Readers,
+) -> CollectionServiceServer<impl CollectionService + use<>> {
+    CollectionServiceServer::new(Service {
+        deps,
+        reader: readers.get(CONSUMER),
+    })
+}
+
+struct Service {
+    deps: Deps,
+    reader: Arc<Progress>,
+}
+
+impl Service {
+    fn push_all(
+        &self,
+        request: Request<Streaming<pb::PushRecordsRequest>>,
+    ) -> Result<BoxStream<'static, Result<pb::PushRecordsResponse, Status>>, Fault> {
+        let intake = Intake::new(self.deps.clone(), Caller::of(&request)?)?;
+        Ok(push::start(intake, request.into_inner()))
+    }
+
+    async fn push_one(
+        &self,
+        request: Request<pb::PushRecordRequest>,
+    ) -> Result<pb::PushRecordResponse, Fault> {
+        let intake = Intake::new(self.deps.clone(), Caller::of(&request)?)?;
+        let pb::PushRecordRequest { command_id, record } = request.into_inner();
+        let chunk = intake
+            .prepare(vec![pb::PushRecordsRequest { command_id, record }])
+            .await?;
+        let answer = intake
+            .execute(chunk)
+            .await
+            .pop()
+            .expect("one answer per request");
+        let accepted = answer.outcome.map_err(|failure| failure.into_fault())?;
+        Ok(pb::PushRecordResponse {
+            accepted: Some(accepted),
+        })
+    }
+
+    async fn correct(
+        &self,
+        request: Request<pb::CorrectRecordRequest>,
+    ) -> Result<pb::CorrectRecordResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        amend::correct(&self.deps, &caller, request.into_inner()).await
+    }
+
+    async fn withdraw(
+        &self,
+        request: Request<pb::WithdrawRecordRequest>,
+    ) -> Result<pb::WithdrawRecordResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        amend::withdraw(&self.deps, &caller, request.into_inner()).await
+    }
+
+    async fn show(
+        &self,
+        request: Request<pb::GetRecordRequest>,
+    ) -> Result<pb::GetRecordResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        query::record(&self.deps, &caller, request.into_inner()).await
+    }
+
+    async fn count(
+        &self,
+        request: Request<pb::GetCountsRequest>,
+    ) -> Result<pb::GetCountsResponse, Fault> {
+        Caller::of(&request)?;
+        query::counts(&self.deps, &self.reader, request.into_inner()).await
+    }
+}
+
+#[tonic::async_trait]
+impl CollectionService for Service {
+    type PushRecordsStream = BoxStream<'static, Result<pb::PushRecordsResponse, Status>>;
+
+    async fn push_records(
+        &self,
+        request: Request<Streaming<pb::PushRecordsRequest>>,
+    ) -> Result<Response<Self::PushRecordsStream>, Status> {
+        Ok(Response::new(self.push_all(request)?))
+    }
+
+    async fn push_record(
+        &self,
+        request: Request<pb::PushRecordRequest>,
+    ) -> Result<Response<pb::PushRecordResponse>, Status> {
+        Ok(Response::new(self.push_one(request).await?))
+    }
+
+    async fn correct_record(
+        &self,
+        request: Request<pb::CorrectRecordRequest>,
+    ) -> Result<Response<pb::CorrectRecordResponse>, Status> {
+        Ok(Response::new(self.correct(request).await?))
+    }
+
+    async fn withdraw_record(
+        &self,
+        request: Request<pb::WithdrawRecordRequest>,
+    ) -> Result<Response<pb::WithdrawRecordResponse>, Status> {
+        Ok(Response::new(self.withdraw(request).await?))
+    }
+
+    async fn get_record(
+        &self,
+        request: Request<pb::GetRecordRequest>,
+    ) -> Result<Response<pb::GetRecordResponse>, Status> {
+        Ok(Response::new(self.show(request).await?))
+    }
+
+    async fn get_counts(
+        &self,
+        request: Request<pb::GetCountsRequest>,
+    ) -> Result<Response<pb::GetCountsResponse>, Status> {
+        Ok(Response::new(self.count(request).await?))
+    }
+}
