@@ -368,8 +368,10 @@ impl Demo {
                 .zip(read.iter())
                 .all(|(came, read)| came >= read))
         });
-        if let Err(error) = came.await {
-            self.summary.line(error.to_string());
+        match came.await {
+            Ok(()) => {}
+            Err(never @ DemoError::NeverCame { .. }) => self.summary.line(never.to_string()),
+            Err(error) => return Err(error),
         }
         let gaps: u64 = self
             .ledger
