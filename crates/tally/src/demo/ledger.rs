@@ -12,9 +12,9 @@ use super::cast::Dept;
 use super::content::{self, LISTED, Plan, RED};
 use super::schedule::Schedule;
 
-/// Days before the objection, in time for the decision, or never.
+/// Listed in error: its objection leads to a correction.
 pub const WRONG: usize = RED;
-/// Its objection is not upheld by the facts: the listing stands.
+/// Its objection is without ground: the listing is upheld.
 pub const UPHELD: usize = RED + 1;
 /// Its term ends within the demo.
 pub const SHORT: usize = RED + 2;

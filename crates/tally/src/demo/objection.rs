@@ -1,6 +1,6 @@
 //! Step 5: one listing was wrong. An objection suspends it at once; another
-//! officer corrects it out; everyone lets go. A second objection is not upheld
-//! by the facts, and an honest taxpayer turns out not to be one.
+//! officer corrects it out; everyone lets go. A second objection is without
+//! ground, and an honest taxpayer turns out not to be one.
 
 use tally_eventlog::event::from_proto_time;
 use tally_proto::tally::collection::v1::PushRecordRequest;
