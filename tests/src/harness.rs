@@ -41,12 +41,18 @@ pub const LAPSED: &str = "tally-interim-measures/3";
 
 /// A legal basis of the small pack.
 pub fn basis(id: &str) -> Option<LegalBasisRef> {
-    Some(LegalBasisRef { id: id.to_owned(), version: 1 })
+    Some(LegalBasisRef {
+        id: id.to_owned(),
+        version: 1,
+    })
 }
 
 /// A document by its number.
 pub fn document(number: &str) -> Option<DocumentRef> {
-    Some(DocumentRef { number: number.to_owned(), ..Default::default() })
+    Some(DocumentRef {
+        number: number.to_owned(),
+        ..Default::default()
+    })
 }
 
 /// A running mesh and what belongs to it.
@@ -82,7 +88,9 @@ impl Harness {
         let mesh = Mesh::start(options).await.expect("a fresh mesh starts");
         let harness = Self { mesh, dir };
         let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
-        load_pack(&harness.client(OPERATOR).await, &pack).await.expect("the pack loads");
+        load_pack(&harness.client(OPERATOR).await, &pack)
+            .await
+            .expect("the pack loads");
         harness
     }
 
@@ -92,7 +100,11 @@ impl Harness {
     ///
     /// If anything fails: it is a test.
     pub async fn system(&self, department: &str) -> Client {
-        self.issued(&format!("urn:tally:department:{department}"), &format!("system-{department}")).await
+        self.issued(
+            &format!("urn:tally:department:{department}"),
+            &format!("system-{department}"),
+        )
+        .await
     }
 
     /// The same for an officer.
@@ -102,7 +114,8 @@ impl Harness {
     /// If anything fails: it is a test.
     pub async fn officer(&self, department: &str, number: &str) -> Client {
         let urn = format!("urn:tally:department:{department}:officer:{number}");
-        self.issued(&urn, &format!("officer-{department}-{number}")).await
+        self.issued(&urn, &format!("officer-{department}-{number}"))
+            .await
     }
 
     /// The operator.
@@ -118,7 +131,9 @@ impl Harness {
     }
 
     async fn client(&self, name: &str) -> Client {
-        Client::of_dir(self.dir.path(), name).await.expect("the mesh answers")
+        Client::of_dir(self.dir.path(), name)
+            .await
+            .expect("the mesh answers")
     }
 
     /// Moves the clock.
@@ -130,7 +145,12 @@ impl Harness {
         let to: Timestamp = to.parse().expect("a timestamp");
         let to = Some(tally_eventlog::event::to_proto_time(to));
         let request = node::AdvanceClockRequest { to };
-        self.operator().await.node().advance_clock(request).await.expect("the clock moves forward");
+        self.operator()
+            .await
+            .node()
+            .advance_clock(request)
+            .await
+            .expect("the clock moves forward");
     }
 
     /// Waits until every consumer has applied all there is, and what follows
@@ -149,7 +169,9 @@ impl Harness {
                 for progress in self.mesh.readers.iter() {
                     for shard in self.mesh.store.shards().all() {
                         let size = *self.mesh.store.watch(progress.log(), shard).borrow();
-                        progress.wait_for(shard, size, Duration::from_secs(60)).await;
+                        progress
+                            .wait_for(shard, size, Duration::from_secs(60))
+                            .await;
                     }
                 }
                 if self.sizes() == before {
@@ -157,7 +179,9 @@ impl Harness {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), settled).await.expect("the mesh settles within a minute");
+        tokio::time::timeout(Duration::from_secs(60), settled)
+            .await
+            .expect("the mesh settles within a minute");
     }
 
     fn sizes(&self) -> Vec<u64> {
@@ -165,7 +189,12 @@ impl Harness {
         let store = &self.mesh.store;
         tally_service::logs::ALL
             .iter()
-            .flat_map(|log| store.shards().all().map(|shard| *store.watch(*log, shard).borrow()))
+            .flat_map(|log| {
+                store
+                    .shards()
+                    .all()
+                    .map(|shard| *store.watch(*log, shard).borrow())
+            })
             .collect()
     }
 
@@ -182,14 +211,20 @@ impl Harness {
 
 /// A penalty record about a subject.
 pub fn penalty(subject: &str, number: &str, decided_on: &str) -> collection::RecordContent {
-    let field = |name: &str, value: &str| collection::Field { name: name.to_owned(), value: value.to_owned() };
+    let field = |name: &str, value: &str| collection::Field {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
     collection::RecordContent {
         subject: subject.to_owned(),
         record_type: "administrative-penalty".to_owned(),
         document_number: number.to_owned(),
         decided_on: decided_on.to_owned(),
         legal_basis: basis(COLLECTING),
-        fields: vec![field("party_name", "Example Ltd"), field("penalty_category", "fine")],
+        fields: vec![
+            field("party_name", "Example Ltd"),
+            field("penalty_category", "fine"),
+        ],
         ..Default::default()
     }
 }
@@ -200,8 +235,16 @@ pub fn penalty(subject: &str, number: &str, decided_on: &str) -> collection::Rec
 ///
 /// If it is refused.
 pub async fn push(client: &Client, record: collection::RecordContent) -> (String, Receipt) {
-    let request = collection::PushRecordRequest { command_id: command_id(), record: Some(record) };
-    let answer = client.collection().push_record(request).await.expect("the record is accepted").into_inner();
+    let request = collection::PushRecordRequest {
+        command_id: command_id(),
+        record: Some(record),
+    };
+    let answer = client
+        .collection()
+        .push_record(request)
+        .await
+        .expect("the record is accepted")
+        .into_inner();
     let accepted = answer.accepted.expect("an accepted record");
     (accepted.record_id, accepted.receipt.expect("a receipt"))
 }
@@ -226,7 +269,11 @@ pub struct BlackListing {
 /// # Panics
 ///
 /// If a step is refused.
-pub async fn list_black(first: &Client, second: &Client, listing: &BlackListing) -> (String, Receipt) {
+pub async fn list_black(
+    first: &Client,
+    second: &Client,
+    listing: &BlackListing,
+) -> (String, Receipt) {
     let entry_id = nominate(first, listing).await;
     let request = lists::NotifyRequest {
         command_id: command_id(),
@@ -247,7 +294,12 @@ pub async fn list_black(first: &Client, second: &Client, listing: &BlackListing)
         entry_id: entry_id.clone(),
         decision: document("listing 1"),
     };
-    let listed = second.lists().list(request).await.expect("listed by a second officer").into_inner();
+    let listed = second
+        .lists()
+        .list(request)
+        .await
+        .expect("listed by a second officer")
+        .into_inner();
     (entry_id, listed.receipt.expect("a receipt"))
 }
 
@@ -258,7 +310,13 @@ pub async fn list_black(first: &Client, second: &Client, listing: &BlackListing)
 /// If it is refused.
 pub async fn nominate(officer: &Client, listing: &BlackListing) -> String {
     let request = nomination(listing);
-    officer.lists().nominate(request).await.expect("nominated").into_inner().entry_id
+    officer
+        .lists()
+        .nominate(request)
+        .await
+        .expect("nominated")
+        .into_inner()
+        .entry_id
 }
 
 /// The request of a nomination for the black list.
@@ -286,7 +344,11 @@ pub async fn accept_objection(officer: &Client, entry_id: &str) -> Receipt {
         entry_id: entry_id.to_owned(),
         objection: document("objection 1"),
     };
-    let answer = officer.lists().accept_objection(request).await.expect("the objection is accepted");
+    let answer = officer
+        .lists()
+        .accept_objection(request)
+        .await
+        .expect("the objection is accepted");
     answer.into_inner().receipt.expect("a receipt")
 }
 
@@ -304,8 +366,15 @@ pub fn question(subject: &str) -> sanctions::CheckRequest {
 
 /// The token that makes an answer see a receipt of `lists`.
 pub fn token(receipt: &Receipt) -> sanctions::ConsistencyToken {
-    let shard = sanctions::ShardBasis { shard: receipt.shard, lists: receipt.position + 1, sanctions: 0 };
-    sanctions::ConsistencyToken { shards: vec![shard], pack_version: String::new() }
+    let shard = sanctions::ShardBasis {
+        shard: receipt.shard,
+        lists: receipt.position + 1,
+        sanctions: 0,
+    };
+    sanctions::ConsistencyToken {
+        shards: vec![shard],
+        pack_version: String::new(),
+    }
 }
 
 /// Asks, having seen at least a receipt of `lists`.
@@ -313,9 +382,21 @@ pub fn token(receipt: &Receipt) -> sanctions::ConsistencyToken {
 /// # Panics
 ///
 /// If it is refused.
-pub async fn check_after(client: &Client, subject: &str, receipt: &Receipt) -> sanctions::CheckResponse {
-    let request = sanctions::CheckRequest { at_least: Some(token(receipt)), ..question(subject) };
-    client.sanctions().check(request).await.expect("the check is answered").into_inner()
+pub async fn check_after(
+    client: &Client,
+    subject: &str,
+    receipt: &Receipt,
+) -> sanctions::CheckResponse {
+    let request = sanctions::CheckRequest {
+        at_least: Some(token(receipt)),
+        ..question(subject)
+    };
+    client
+        .sanctions()
+        .check(request)
+        .await
+        .expect("the check is answered")
+        .into_inner()
 }
 
 /// All that is in a department's mailbox now.
@@ -324,8 +405,16 @@ pub async fn check_after(client: &Client, subject: &str, receipt: &Receipt) -> s
 ///
 /// If the stream fails.
 pub async fn mailbox(client: &Client) -> Vec<sanctions::SubscribeResponse> {
-    let request = sanctions::SubscribeRequest { cursor: None, until_head: true };
-    let mut stream = client.sanctions().subscribe(request).await.expect("subscribed").into_inner();
+    let request = sanctions::SubscribeRequest {
+        cursor: None,
+        until_head: true,
+    };
+    let mut stream = client
+        .sanctions()
+        .subscribe(request)
+        .await
+        .expect("subscribed")
+        .into_inner();
     let mut items = Vec::new();
     while let Some(item) = stream.message().await.expect("the stream goes on") {
         items.push(item);
@@ -347,5 +436,12 @@ pub async fn report(client: &Client, directive_id: &str, done_on: &str) -> Recei
         done_on: done_on.to_owned(),
         ..Default::default()
     };
-    client.feedback().report(request).await.expect("reported").into_inner().receipt.expect("a receipt")
+    client
+        .feedback()
+        .report(request)
+        .await
+        .expect("reported")
+        .into_inner()
+        .receipt
+        .expect("a receipt")
 }

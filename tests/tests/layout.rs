@@ -25,7 +25,18 @@ const SERVICE_IMPORTS: [&str; 7] = [
 
 /// Libraries that do input or output.
 const IO: [&str; 12] = [
-    "tokio", "sqlx", "rdkafka", "tonic", "hyper", "axum", "reqwest", "tower", "async-std", "rusqlite", "mio", "socket2",
+    "tokio",
+    "sqlx",
+    "rdkafka",
+    "tonic",
+    "hyper",
+    "axum",
+    "reqwest",
+    "tower",
+    "async-std",
+    "rusqlite",
+    "mio",
+    "socket2",
 ];
 
 struct Workspace {
@@ -36,12 +47,23 @@ struct Workspace {
 impl Workspace {
     fn read() -> Self {
         let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+            .args([
+                "metadata",
+                "--format-version",
+                "1",
+                "--no-deps",
+                "--offline",
+            ])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let metadata: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
         let dependencies = metadata["packages"]
             .as_array()
             .expect("packages")
@@ -62,11 +84,17 @@ impl Workspace {
     }
 
     fn of(&self, package: &str) -> &BTreeSet<String> {
-        self.dependencies.get(package).unwrap_or_else(|| panic!("{package} is not in the workspace"))
+        self.dependencies
+            .get(package)
+            .unwrap_or_else(|| panic!("{package} is not in the workspace"))
     }
 
     fn internal(&self, package: &str) -> BTreeSet<&str> {
-        self.of(package).iter().map(String::as_str).filter(|name| self.dependencies.contains_key(*name)).collect()
+        self.of(package)
+            .iter()
+            .map(String::as_str)
+            .filter(|name| self.dependencies.contains_key(*name))
+            .collect()
     }
 }
 
@@ -74,7 +102,10 @@ impl Workspace {
 fn the_domain_does_no_input_or_output() {
     let workspace = Workspace::read();
     for io in IO {
-        assert!(!workspace.of("tally-domain").contains(io), "domain imports {io}");
+        assert!(
+            !workspace.of("tally-domain").contains(io),
+            "domain imports {io}"
+        );
     }
     assert!(workspace.internal("tally-domain").is_empty());
 }
@@ -83,9 +114,15 @@ fn the_domain_does_no_input_or_output() {
 fn the_event_log_knows_no_store_and_no_transport() {
     let workspace = Workspace::read();
     for forbidden in ["sqlx", "rdkafka", "tonic"] {
-        assert!(!workspace.of("tally-eventlog").contains(forbidden), "eventlog imports {forbidden}");
+        assert!(
+            !workspace.of("tally-eventlog").contains(forbidden),
+            "eventlog imports {forbidden}"
+        );
     }
-    assert_eq!(workspace.internal("tally-eventlog"), BTreeSet::from(["tally-domain", "tally-proto"]));
+    assert_eq!(
+        workspace.internal("tally-eventlog"),
+        BTreeSet::from(["tally-domain", "tally-proto"])
+    );
 }
 
 #[test]
@@ -102,9 +139,15 @@ fn services_import_neither_adapters_nor_each_other() {
     let allowed = BTreeSet::from(SERVICE_IMPORTS);
     for service in SERVICES.into_iter().chain(["tally-service"]) {
         let imported = workspace.internal(service);
-        assert!(imported.is_subset(&allowed), "{service} imports {imported:?}");
+        assert!(
+            imported.is_subset(&allowed),
+            "{service} imports {imported:?}"
+        );
         for forbidden in ["sqlx", "rdkafka"] {
-            assert!(!workspace.of(service).contains(forbidden), "{service} imports {forbidden}");
+            assert!(
+                !workspace.of(service).contains(forbidden),
+                "{service} imports {forbidden}"
+            );
         }
     }
 }
@@ -113,7 +156,9 @@ fn services_import_neither_adapters_nor_each_other() {
 fn only_the_binary_names_adapters() {
     let workspace = Workspace::read();
     for (package, dependencies) in &workspace.dependencies {
-        let names_one = dependencies.iter().any(|name| name.starts_with("tally-store-") || name.starts_with("tally-bus-"));
+        let names_one = dependencies
+            .iter()
+            .any(|name| name.starts_with("tally-store-") || name.starts_with("tally-bus-"));
         let may = ["tally", "tally-tests"].contains(&package.as_str());
         assert!(may || !names_one, "{package} names an adapter");
     }

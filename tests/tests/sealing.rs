@@ -18,7 +18,10 @@ const NUMBER: &str = "999999200002291230";
 const OFFICER: &str = "OFFICER-48151623";
 
 fn field(name: &str, value: &str) -> collection::Field {
-    collection::Field { name: name.to_owned(), value: value.to_owned() }
+    collection::Field {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }
 }
 
 fn with_representative(number: &str) -> collection::RecordContent {
@@ -40,20 +43,38 @@ fn assert_nowhere(dir: &Path, needles: &[&str]) {
         }
         let bytes = std::fs::read(&path).expect("a file");
         for needle in needles {
-            let found = bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+            let found = bytes
+                .windows(needle.len())
+                .any(|window| window == needle.as_bytes());
             assert!(!found, "{} contains personal data in clear", path.display());
         }
     }
 }
 
-async fn shown(client: &tally::client::Client, record_id: &str, case: &str) -> collection::GetRecordResponse {
-    let request =
-        collection::GetRecordRequest { record_id: record_id.to_owned(), case_number: case.to_owned() };
-    client.collection().get_record(request).await.expect("shown").into_inner()
+async fn shown(
+    client: &tally::client::Client,
+    record_id: &str,
+    case: &str,
+) -> collection::GetRecordResponse {
+    let request = collection::GetRecordRequest {
+        record_id: record_id.to_owned(),
+        case_number: case.to_owned(),
+    };
+    client
+        .collection()
+        .get_record(request)
+        .await
+        .expect("shown")
+        .into_inner()
 }
 
 fn values(answer: &collection::GetRecordResponse) -> Vec<&str> {
-    answer.record.iter().flat_map(|record| &record.fields).map(|field| field.value.as_str()).collect()
+    answer
+        .record
+        .iter()
+        .flat_map(|record| &record.fields)
+        .map(|field| field.value.as_str())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,14 +107,28 @@ async fn personal_data_is_sealed_opened_with_a_trace_and_erased_for_good() {
     assert!(!values(&without_case).contains(&NAME));
     assert_eq!(without_case.withheld.len(), 2);
     let operator = shown(&mesh.operator().await, &record, "case 7").await;
-    assert!(!values(&operator).contains(&NAME), "an operator never sees it");
+    assert!(
+        !values(&operator).contains(&NAME),
+        "an operator never sees it"
+    );
 
     // The history shows who looked, and never what.
     let request = audit::ReplayRequest::default();
-    let mut history = mesh.operator().await.audit().replay(request).await.expect("replays").into_inner();
+    let mut history = mesh
+        .operator()
+        .await
+        .audit()
+        .replay(request)
+        .await
+        .expect("replays")
+        .into_inner();
     let mut openings = 0;
     while let Some(line) = history.message().await.expect("the stream goes on") {
-        assert!(!line.json.contains(NAME) && !line.json.contains(NUMBER) && !line.json.contains(OFFICER));
+        assert!(
+            !line.json.contains(NAME)
+                && !line.json.contains(NUMBER)
+                && !line.json.contains(OFFICER)
+        );
         openings += usize::from(line.json.contains("SealedOpened"));
     }
     assert_eq!(openings, 1);
@@ -105,9 +140,18 @@ async fn personal_data_is_sealed_opened_with_a_trace_and_erased_for_good() {
 
 async fn erase_and_look_again(dir: tempfile::TempDir, record: &str) {
     let data = tally::data_dir::DataDir::new(dir.path());
-    let store = std::sync::Arc::new(SqliteKeyStore::open(data.keyring()).await.expect("the key ring"));
+    let store = std::sync::Arc::new(
+        SqliteKeyStore::open(data.keyring())
+            .await
+            .expect("the key ring"),
+    );
     let keyring = KeyRing::new(store.clone(), data.master_key().expect("the master key"));
-    assert!(keyring.erase_stream(&format!("collection/record/{record}")).await.expect("erased"));
+    assert!(
+        keyring
+            .erase_stream(&format!("collection/record/{record}"))
+            .await
+            .expect("erased")
+    );
     store.close().await;
     drop(keyring);
 
@@ -116,9 +160,18 @@ async fn erase_and_look_again(dir: tempfile::TempDir, record: &str) {
     let system = mesh.system(MARKET).await;
     let erased = shown(&system, record, "case 8").await;
     assert!(!values(&erased).contains(&NAME) && !values(&erased).contains(&NUMBER));
-    assert!(values(&erased).contains(&"Example Ltd"), "what is not personal is still there");
-    let mut verified =
-        mesh.operator().await.audit().verify(audit::VerifyRequest {}).await.expect("verifies").into_inner();
+    assert!(
+        values(&erased).contains(&"Example Ltd"),
+        "what is not personal is still there"
+    );
+    let mut verified = mesh
+        .operator()
+        .await
+        .audit()
+        .verify(audit::VerifyRequest {})
+        .await
+        .expect("verifies")
+        .into_inner();
     while let Some(shard) = verified.message().await.expect("the stream goes on") {
         assert!(shard.faults.is_empty(), "{}: {:?}", shard.log, shard.faults);
     }

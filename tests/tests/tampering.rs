@@ -21,21 +21,30 @@ const START: &str = "2026-03-02T01:00:00Z";
 async fn full_mesh() -> Harness {
     let mesh = Harness::start(START).await;
     let system = mesh.system(MARKET).await;
-    let (first, second) = (mesh.officer(MARKET, "1").await, mesh.officer(MARKET, "2").await);
+    let (first, second) = (
+        mesh.officer(MARKET, "1").await,
+        mesh.officer(MARKET, "2").await,
+    );
     let responder = mesh.system(TAX).await;
     let mut listed = None;
     for (n, subject) in [COMPANY, OTHER_COMPANY].into_iter().enumerate() {
         let mut record = penalty(subject, &format!("penalty {n}"), "2026-03-01");
-        record.fields.push(tally_proto::tally::collection::v1::Field {
-            name: "legal_representative".to_owned(),
-            value: "Zhuge Testperson".to_owned(),
-        });
+        record
+            .fields
+            .push(tally_proto::tally::collection::v1::Field {
+                name: "legal_representative".to_owned(),
+                value: "Zhuge Testperson".to_owned(),
+            });
         let (record, _) = push(&system, record).await;
         let request = tally_proto::tally::collection::v1::GetRecordRequest {
             record_id: record.clone(),
             case_number: "case 1".to_owned(),
         };
-        system.collection().get_record(request).await.expect("opened, and logged");
+        system
+            .collection()
+            .get_record(request)
+            .await
+            .expect("opened, and logged");
         let listing = BlackListing {
             subject: subject.to_owned(),
             ground: record,
@@ -49,7 +58,10 @@ async fn full_mesh() -> Harness {
     let answer = check_after(&responder, OTHER_COMPANY, &receipt).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
     mesh.settle().await;
-    let directive = mailbox(&responder).await[0].directive.clone().expect("a directive");
+    let directive = mailbox(&responder).await[0]
+        .directive
+        .clone()
+        .expect("a directive");
     report(&responder, &directive.directive_id, "2026-03-02").await;
     mesh.settle().await;
     mesh
@@ -63,7 +75,12 @@ async fn any_byte_of_any_record() {
         let heads = mesh.mesh.store.heads(log).await.expect("heads");
         for (shard, head) in mesh.mesh.store.shards().all().zip(heads) {
             let size = usize::try_from(head.size()).expect("small");
-            let records = mesh.mesh.store.read_durable(log, shard, 0, size.max(1)).await.expect("records");
+            let records = mesh
+                .mesh
+                .store
+                .read_durable(log, shard, 0, size.max(1))
+                .await
+                .expect("records");
             assert_eq!(records.len(), size);
             for tampered in &records {
                 // Every byte of a short record, every seventh of a long one: a
@@ -79,8 +96,9 @@ async fn any_byte_of_any_record() {
                         verifier.record(record.position, &Bytes::from(bytes), record.leaf);
                     }
                     verifier.finish();
-                    let located =
-                        verifier.faults.iter().any(|fault| fault.position == Some(tampered.position) && fault.reason == "LEAF");
+                    let located = verifier.faults.iter().any(|fault| {
+                        fault.position == Some(tampered.position) && fault.reason == "LEAF"
+                    });
                     assert!(located, "{log}/{shard}/{} byte {place}", tampered.position);
                     flips += 1;
                     if records.len() > 20 && place > 40 {
@@ -95,7 +113,11 @@ async fn any_byte_of_any_record() {
 }
 
 async fn open(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(path).connect().await.expect("the database opens")
+    SqliteConnectOptions::new()
+        .filename(path)
+        .connect()
+        .await
+        .expect("the database opens")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,18 +147,31 @@ async fn a_changed_record_on_disk_is_named_by_verify() {
     let options = MeshOptions::in_dir(DataDir::new(dir.path()));
     let mesh = Harness::with(options, dir).await;
     let operator = mesh.operator().await;
-    let mut verified = operator.audit().verify(audit::VerifyRequest {}).await.expect("verifies").into_inner();
+    let mut verified = operator
+        .audit()
+        .verify(audit::VerifyRequest {})
+        .await
+        .expect("verifies")
+        .into_inner();
     let mut named = Vec::new();
     while let Some(shard) = verified.message().await.expect("the stream goes on") {
         let number = shard.head.as_ref().map_or(0, |head| head.shard);
-        named.extend(shard.faults.into_iter().map(|fault| (shard.log.clone(), number, fault.position)));
+        named.extend(
+            shard
+                .faults
+                .into_iter()
+                .map(|fault| (shard.log.clone(), number, fault.position)),
+        );
     }
     let expected = (
         "lists".to_owned(),
         u32::try_from((id >> 40) & 0xffff).expect("a shard"),
         Some(u64::try_from(id & 0xff_ffff_ffff).expect("a position")),
     );
-    assert!(named.contains(&expected), "{expected:?} is not among {named:?}");
+    assert!(
+        named.contains(&expected),
+        "{expected:?} is not among {named:?}"
+    );
     mesh.stop().await;
 }
 
@@ -175,10 +210,20 @@ async fn a_changed_row_of_each_view_is_found_by_a_rebuild() {
     let options = MeshOptions::in_dir(DataDir::new(dir.path()));
     let mesh = Harness::with(options, dir).await;
     let operator = mesh.operator().await;
-    let mut rebuilt = operator.audit().rebuild(audit::RebuildRequest {}).await.expect("rebuilds").into_inner();
+    let mut rebuilt = operator
+        .audit()
+        .rebuild(audit::RebuildRequest {})
+        .await
+        .expect("rebuilds")
+        .into_inner();
     let mut found = BTreeSet::new();
     while let Some(consumer) = rebuilt.message().await.expect("the stream goes on") {
-        found.extend(consumer.differences.into_iter().map(|difference| difference.view));
+        found.extend(
+            consumer
+                .differences
+                .into_iter()
+                .map(|difference| difference.view),
+        );
     }
     assert_eq!(found, expected);
     mesh.stop().await;

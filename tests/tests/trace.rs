@@ -10,7 +10,10 @@ async fn one_trace_leads_from_push_to_feedback() {
     let spans = tally_telemetry::in_memory();
     let mesh = Harness::start("2026-03-02T01:00:00Z").await;
     let system = mesh.system(MARKET).await;
-    let (first, second) = (mesh.officer(MARKET, "1").await, mesh.officer(MARKET, "2").await);
+    let (first, second) = (
+        mesh.officer(MARKET, "1").await,
+        mesh.officer(MARKET, "2").await,
+    );
     let responder = mesh.system(TAX).await;
     let case = tracing::info_span!("case");
     async {
@@ -24,38 +27,69 @@ async fn one_trace_leads_from_push_to_feedback() {
         };
         list_black(&first, &second, &listing).await;
         mesh.settle().await;
-        let directive = mailbox(&responder).await[0].directive.clone().expect("a directive");
+        let directive = mailbox(&responder).await[0]
+            .directive
+            .clone()
+            .expect("a directive");
         report(&responder, &directive.directive_id, "2026-03-02").await;
     }
     .instrument(case.clone())
     .await;
     let traceparent = case.in_scope(tally_telemetry::traceparent_of_current);
     drop(case);
-    let trace_id = traceparent.split('-').nth(1).expect("a W3C trace context").to_owned();
+    let trace_id = traceparent
+        .split('-')
+        .nth(1)
+        .expect("a W3C trace context")
+        .to_owned();
     mesh.settle().await;
 
     // Every event of the chain carries the trace: also the directive, which no
     // caller asked for, and the feedback that is due because of it.
-    let request = audit::ReplayRequest { subject: COMPANY.to_owned(), ..Default::default() };
-    let mut history = mesh.operator().await.audit().replay(request).await.expect("replays").into_inner();
+    let request = audit::ReplayRequest {
+        subject: COMPANY.to_owned(),
+        ..Default::default()
+    };
+    let mut history = mesh
+        .operator()
+        .await
+        .audit()
+        .replay(request)
+        .await
+        .expect("replays")
+        .into_inner();
     let mut traced = Vec::new();
     while let Some(line) = history.message().await.expect("the stream goes on") {
         if line.json.contains(&trace_id) {
             traced.push(line.json);
         }
     }
-    for event in ["RecordAccepted", "EntryListed", "DirectiveTriggered", "FeedbackDue", "FeedbackSubmitted"] {
-        assert!(traced.iter().any(|json| json.contains(event)), "{event} is not in the trace");
+    for event in [
+        "RecordAccepted",
+        "EntryListed",
+        "DirectiveTriggered",
+        "FeedbackDue",
+        "FeedbackSubmitted",
+    ] {
+        assert!(
+            traced.iter().any(|json| json.contains(event)),
+            "{event} is not in the trace"
+        );
     }
     mesh.stop().await;
 
     let of_trace = spans.of_trace(&trace_id);
     for method in ["PushRecord", "Nominate", "List", "Report"] {
-        assert!(of_trace.iter().any(|span| span.name.contains(method)), "no span of {method}");
+        assert!(
+            of_trace.iter().any(|span| span.name.contains(method)),
+            "no span of {method}"
+        );
     }
     // Group commit serves many traces; its spans link to the commands in them.
-    let linked = spans.spans().into_iter().filter(|span| span.name == "append_batch").any(|span| {
-        span.links.iter().any(|(trace, _)| *trace == trace_id)
-    });
+    let linked = spans
+        .spans()
+        .into_iter()
+        .filter(|span| span.name == "append_batch")
+        .any(|span| span.links.iter().any(|(trace, _)| *trace == trace_id));
     assert!(linked, "no batch links to the commands in it");
 }

@@ -47,7 +47,11 @@ impl Policy {
     pub fn new(pack: Arc<Pack>) -> Result<Self, jiff::Error> {
         let time_zone = pack.meta.tz()?;
         let working_days = pack.working_days();
-        Ok(Self { pack, working_days, time_zone })
+        Ok(Self {
+            pack,
+            working_days,
+            time_zone,
+        })
     }
 
     /// Version of the pack.
@@ -68,7 +72,8 @@ impl Policy {
     /// The first moment of a legal date.
     pub fn start_of(&self, date: LegalDate) -> Timestamp {
         // A date at the edge of time has no moment; none of law is there.
-        date.to_zoned(self.time_zone.clone()).map_or(Timestamp::MIN, |zoned| zoned.timestamp())
+        date.to_zoned(self.time_zone.clone())
+            .map_or(Timestamp::MIN, |zoned| zoned.timestamp())
     }
 }
 
@@ -77,6 +82,9 @@ struct State {
     history: PolicyHistory,
     policies: HashMap<String, Arc<Policy>>,
     active: Option<Arc<Policy>>,
+    /// When the active pack was recorded: packs can lie on several shards,
+    /// which are read one after the other.
+    active_since: Timestamp,
     /// Items of packs that are not active yet, by version.
     loading: HashMap<String, Vec<PackItem>>,
 }
@@ -90,7 +98,10 @@ pub struct Catalogue {
 
 impl Default for Catalogue {
     fn default() -> Self {
-        Self { state: RwLock::default(), version: watch::Sender::new(String::new()) }
+        Self {
+            state: RwLock::default(),
+            version: watch::Sender::new(String::new()),
+        }
     }
 }
 
@@ -126,7 +137,12 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    async fn read(&self, source: &dyn LogSource, shard: Shard, next: &mut u64) -> Result<(), StoreError> {
+    async fn read(
+        &self,
+        source: &dyn LogSource,
+        shard: Shard,
+        next: &mut u64,
+    ) -> Result<(), StoreError> {
         const BATCH: usize = 1_000;
         loop {
             let records = source.read(logs::CATALOG, shard, *next, BATCH).await?;
@@ -135,7 +151,12 @@ impl Catalogue {
                     .map_err(|error| error.to_string())
                     .and_then(|event| self.apply(&event));
                 if let Err(reason) = applied {
-                    tracing::error!(shard = shard.0, position = stored.position, reason, "pack not applied");
+                    tracing::error!(
+                        shard = shard.0,
+                        position = stored.position,
+                        reason,
+                        "pack not applied"
+                    );
                 }
                 *next = stored.position + 1;
             }
@@ -153,33 +174,49 @@ impl Catalogue {
     pub fn apply(&self, event: &Recorded) -> Result<(), String> {
         match event.envelope.event_type.as_str() {
             event_type::PACK_ITEM_LOADED => {
-                let loaded: pb::PackItemLoaded = event.payload().map_err(|error| error.to_string())?;
+                let loaded: pb::PackItemLoaded =
+                    event.payload().map_err(|error| error.to_string())?;
                 let item = item_from_proto(loaded.item.unwrap_or_default())?;
                 let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-                state.loading.entry(loaded.pack_version).or_default().push(item);
+                state
+                    .loading
+                    .entry(loaded.pack_version)
+                    .or_default()
+                    .push(item);
                 Ok(())
             }
             event_type::PACK_ACTIVATED => {
-                let activated: pb::PackActivated = event.payload().map_err(|error| error.to_string())?;
-                self.activate(activated)
+                let activated: pb::PackActivated =
+                    event.payload().map_err(|error| error.to_string())?;
+                self.activate(activated, event.recorded_at)
             }
             other => Err(format!("{other} is unknown to this version; upgrade it")),
         }
     }
 
-    fn activate(&self, activated: pb::PackActivated) -> Result<(), String> {
+    fn activate(&self, activated: pb::PackActivated, recorded_at: Timestamp) -> Result<(), String> {
         let meta = meta_from_proto(activated.meta.unwrap_or_default());
         let version = meta.version.clone();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let items = state.loading.remove(&version).unwrap_or_default();
         if items.len() != activated.items as usize {
-            return Err(format!("pack {version} has {} of {} items", items.len(), activated.items));
+            return Err(format!(
+                "pack {version} has {} of {} items",
+                items.len(),
+                activated.items
+            ));
         }
         let pack = assemble(meta, items, &activated.digest)?;
         let policy = Arc::new(Policy::new(pack.clone()).map_err(|error| error.to_string())?);
-        state.history.load(pack).map_err(|error| error.to_string())?;
+        state
+            .history
+            .load(pack)
+            .map_err(|error| error.to_string())?;
         state.policies.insert(version.clone(), policy.clone());
-        state.active = Some(policy);
+        if state.active.is_none() || recorded_at >= state.active_since {
+            state.active = Some(policy);
+            state.active_since = recorded_at;
+        }
         drop(state);
         self.version.send_replace(version);
         Ok(())
@@ -192,18 +229,30 @@ impl Catalogue {
     /// `NO_POLICY_PACK`: none is loaded; the operator loads one.
     pub fn active(&self) -> Result<Arc<Policy>, Fault> {
         self.try_active().ok_or_else(|| {
-            Fault::rejected("NO_POLICY_PACK", "no policy pack is loaded; the operator runs `tally policy load`")
+            Fault::rejected(
+                "NO_POLICY_PACK",
+                "no policy pack is loaded; the operator runs `tally policy load`",
+            )
         })
     }
 
     /// The active policy, if there is one.
     pub fn try_active(&self) -> Option<Arc<Policy>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).active.clone()
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .active
+            .clone()
     }
 
     /// The policy of a version.
     pub fn version(&self, version: &str) -> Option<Arc<Policy>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).policies.get(version).cloned()
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .policies
+            .get(version)
+            .cloned()
     }
 
     /// The policy of a version; waits for it, since a reader of one log can be
@@ -230,14 +279,22 @@ impl Catalogue {
 /// What is wrong with it, every fault.
 pub fn assemble(meta: PackMeta, items: Vec<PackItem>, digest: &[u8]) -> Result<Arc<Pack>, String> {
     let lines = |faults: Vec<tally_domain::policy::PackFault>| {
-        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let pack = Pack::from_items(meta, items).map_err(lines)?;
     if pack.digest() != digest {
         return Err("the digest is not that of the items; send all items again".to_owned());
     }
     let faults = pack.faults();
-    if faults.is_empty() { Ok(Arc::new(pack)) } else { Err(lines(faults)) }
+    if faults.is_empty() {
+        Ok(Arc::new(pack))
+    } else {
+        Err(lines(faults))
+    }
 }
 
 /// A pack's head from the contract.
@@ -280,7 +337,12 @@ pub fn item_from_proto(item: pb::PackItem) -> Result<PackItem, String> {
     .into_iter()
     .find(|kind| kind.as_str() == item.kind)
     .ok_or_else(|| format!("a pack has no items of kind {:?}", item.kind))?;
-    Ok(PackItem { kind, id: item.id, version: item.version, body: item.body })
+    Ok(PackItem {
+        kind,
+        id: item.id,
+        version: item.version,
+        body: item.body,
+    })
 }
 
 /// An item for the contract.

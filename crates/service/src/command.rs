@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tally_auth::{Caller, CallerKind};
+use tally_domain::department::Actor;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::append::CommandKey;
 use tally_eventlog::clock::Clock;
@@ -12,7 +13,6 @@ use tally_eventlog::event::{EventContext, Recorded, actor_to_proto};
 use tally_eventlog::ids::parse_command_id;
 use tally_eventlog::merkle::Hash;
 use tally_eventlog::pb;
-use tally_domain::department::Actor;
 use uuid::Uuid;
 
 /// Who issues a command and under which id.
@@ -47,13 +47,25 @@ impl CommandScope {
     ) -> Result<Self, FieldFault> {
         let id = parse_command_id(command_id, clock.wall())
             .map_err(|fault| FieldFault::new(field, fault.reason(), fault.to_string()))?;
-        Ok(Self { actor: actor_of(caller), id })
+        Ok(Self {
+            actor: actor_of(caller),
+            id,
+        })
     }
 
     /// The command's identity, with the digest of its content.
     pub fn key(&self, digest: Hash) -> CommandKey {
-        let department = self.actor.department.as_ref().map(ToString::to_string).unwrap_or_default();
-        CommandKey { department, id: self.id, digest }
+        let department = self
+            .actor
+            .department
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        CommandKey {
+            department,
+            id: self.id,
+            digest,
+        }
     }
 
     /// What its events have in common. The command starts a chain.
@@ -72,7 +84,9 @@ impl CommandScope {
 /// A caller as the actor of events.
 pub fn actor_of(caller: &Caller) -> Actor {
     match (caller.kind, &caller.department, caller.officer) {
-        (CallerKind::Officer, Some(department), Some(officer)) => Actor::officer(department.clone(), officer),
+        (CallerKind::Officer, Some(department), Some(officer)) => {
+            Actor::officer(department.clone(), officer)
+        }
         (CallerKind::System, Some(department), _) => Actor::system(department.clone()),
         (CallerKind::Operator, ..) => Actor::operator(),
         _ => Actor::process(),
@@ -100,7 +114,11 @@ pub fn process_context(cause: &Recorded, command_id: Uuid) -> Arc<EventContext> 
         command_id,
         causation_id: uuid(&cause.envelope.event_id),
         correlation_id: uuid(&cause.envelope.correlation_id),
-        traceparent: if current.is_empty() { cause.envelope.traceparent.clone() } else { current },
+        traceparent: if current.is_empty() {
+            cause.envelope.traceparent.clone()
+        } else {
+            current
+        },
     })
 }
 
@@ -116,6 +134,9 @@ pub fn process_key(command_id: Uuid) -> CommandKey {
 /// An actor as it was stored, opened to what decisions need: department and officer.
 pub fn stored_actor(actor: Option<&pb::Actor>) -> (String, Option<Uuid>) {
     actor.map_or((String::new(), None), |actor| {
-        (actor.department.clone(), Uuid::from_slice(&actor.officer).ok())
+        (
+            actor.department.clone(),
+            Uuid::from_slice(&actor.officer).ok(),
+        )
     })
 }

@@ -13,7 +13,12 @@ pub struct Faults(Vec<FieldFault>);
 
 impl Faults {
     /// Adds a fault.
-    pub fn add(&mut self, field: impl Into<String>, reason: &'static str, message: impl Into<String>) {
+    pub fn add(
+        &mut self,
+        field: impl Into<String>,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         self.0.push(FieldFault::new(field, reason, message));
     }
 
@@ -54,7 +59,11 @@ impl Faults {
 
     /// An optional date; an empty text is none.
     pub fn date_or_none(&mut self, field: &str, text: &str) -> Option<LegalDate> {
-        if text.is_empty() { None } else { self.date(field, text) }
+        if text.is_empty() {
+            None
+        } else {
+            self.date(field, text)
+        }
     }
 
     /// A text of 1 to `chars_max` characters.
@@ -71,48 +80,86 @@ impl Faults {
     pub fn text_or_empty(&mut self, field: &str, text: &str, chars_max: usize) -> Option<String> {
         let count = text.chars().count();
         if count > chars_max {
-            self.add(field, "TEXT_TOO_LONG", format!("{count} characters, at most {chars_max} are taken"));
+            self.add(
+                field,
+                "TEXT_TOO_LONG",
+                format!("{count} characters, at most {chars_max} are taken"),
+            );
             return None;
         }
         Some(text.to_owned())
     }
 
     /// A required legal basis.
-    pub fn legal_basis(&mut self, field: &str, basis: Option<&pb::LegalBasisRef>) -> Option<LegalBasisRef> {
+    pub fn legal_basis(
+        &mut self,
+        field: &str,
+        basis: Option<&pb::LegalBasisRef>,
+    ) -> Option<LegalBasisRef> {
         match basis {
-            Some(basis) if !basis.id.is_empty() && basis.version > 0 => {
-                Some(LegalBasisRef { id: basis.id.clone(), version: basis.version })
-            }
+            Some(basis) if !basis.id.is_empty() && basis.version > 0 => Some(LegalBasisRef {
+                id: basis.id.clone(),
+                version: basis.version,
+            }),
             Some(_) => {
-                self.add(field, "LEGAL_BASIS_INVALID", "a legal basis has an id and a version from 1");
+                self.add(
+                    field,
+                    "LEGAL_BASIS_INVALID",
+                    "a legal basis has an id and a version from 1",
+                );
                 None
             }
             None => {
-                self.add(field, "LEGAL_BASIS_REQUIRED", "nothing is done without a legal basis; name one of the policy pack");
+                self.add(
+                    field,
+                    "LEGAL_BASIS_REQUIRED",
+                    "nothing is done without a legal basis; name one of the policy pack",
+                );
                 None
             }
         }
     }
 
     /// A required document: its number, and a hash of 32 bytes where one is given.
-    pub fn document(&mut self, field: &str, document: Option<&pb::DocumentRef>) -> Option<pb::DocumentRef> {
+    pub fn document(
+        &mut self,
+        field: &str,
+        document: Option<&pb::DocumentRef>,
+    ) -> Option<pb::DocumentRef> {
         let Some(document) = document else {
-            self.add(field, "DOCUMENT_REQUIRED", "a document is required: its number, and its SHA-256 if there is a file");
+            self.add(
+                field,
+                "DOCUMENT_REQUIRED",
+                "a document is required: its number, and its SHA-256 if there is a file",
+            );
             return None;
         };
         self.document_given(field, document)
     }
 
     /// An optional document.
-    pub fn document_or_none(&mut self, field: &str, document: Option<&pb::DocumentRef>) -> Option<pb::DocumentRef> {
+    pub fn document_or_none(
+        &mut self,
+        field: &str,
+        document: Option<&pb::DocumentRef>,
+    ) -> Option<pb::DocumentRef> {
         document.and_then(|document| self.document_given(field, document))
     }
 
-    fn document_given(&mut self, field: &str, document: &pb::DocumentRef) -> Option<pb::DocumentRef> {
-        let number = DocumentNumber::parse(&document.number).map_err(|fault| fault.at(format!("{field}.number")));
+    fn document_given(
+        &mut self,
+        field: &str,
+        document: &pb::DocumentRef,
+    ) -> Option<pb::DocumentRef> {
+        let number = DocumentNumber::parse(&document.number)
+            .map_err(|fault| fault.at(format!("{field}.number")));
         let number = self.keep(number);
         if !matches!(document.sha256.len(), 0 | 32) {
-            self.add(format!("{field}.sha256"), "HASH_INVALID", "a SHA-256 has 32 bytes");
+            self.add(
+                format!("{field}.sha256"),
+                "HASH_INVALID",
+                "a SHA-256 has 32 bytes",
+            );
             return None;
         }
         let address = self.text_or_empty(&format!("{field}.address"), &document.address, 2_000)?;

@@ -41,8 +41,15 @@ pub mod logs {
     pub const FEEDBACK: LogName = LogName("feedback");
 
     /// All of them.
-    pub const ALL: [LogName; 7] =
-        [CATALOG, COLLECTION, COLLECTION_ACCESS, LISTS, SANCTIONS, SANCTIONS_ACCESS, FEEDBACK];
+    pub const ALL: [LogName; 7] = [
+        CATALOG,
+        COLLECTION,
+        COLLECTION_ACCESS,
+        LISTS,
+        SANCTIONS,
+        SANCTIONS_ACCESS,
+        FEEDBACK,
+    ];
 
     /// The log of that name.
     pub fn by_name(name: &str) -> Option<LogName> {
@@ -70,6 +77,9 @@ pub struct Deps {
 impl Deps {
     /// The same for another log.
     pub fn on(&self, log: LogName) -> Self {
-        Self { log, ..self.clone() }
+        Self {
+            log,
+            ..self.clone()
+        }
     }
 }

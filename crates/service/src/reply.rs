@@ -30,7 +30,10 @@ pub fn receipt(appended: &Appended) -> pb::Receipt {
 }
 
 /// What a caller is told of a command that was not executed.
-pub fn execute_fault<R: std::fmt::Debug>(error: ExecuteError<R>, rejected: impl FnOnce(R) -> Fault) -> Fault {
+pub fn execute_fault<R: std::fmt::Debug>(
+    error: ExecuteError<R>,
+    rejected: impl FnOnce(R) -> Fault,
+) -> Fault {
     match error {
         ExecuteError::Rejected(rejection) => rejected(rejection),
         ExecuteError::CommandReused { id } => Fault::already_exists(
@@ -46,10 +49,14 @@ pub fn execute_fault<R: std::fmt::Debug>(error: ExecuteError<R>, rejected: impl 
             "the log is busy; nothing was applied, retry with the same command id",
             RETRY_AFTER,
         ),
-        ExecuteError::Unavailable { source, outcome: Outcome::Unknown } => {
-            Fault::unknown_outcome(source, RETRY_AFTER)
-        }
-        ExecuteError::Unavailable { source, outcome: Outcome::NotApplied } => {
+        ExecuteError::Unavailable {
+            source,
+            outcome: Outcome::Unknown,
+        } => Fault::unknown_outcome(source, RETRY_AFTER),
+        ExecuteError::Unavailable {
+            source,
+            outcome: Outcome::NotApplied,
+        } => {
             tracing::error!(error = %source, "event store unavailable");
             unavailable()
         }

@@ -26,8 +26,14 @@ pub enum SubjectInput {
 ///
 /// The fault of `field`; it never repeats a person's number.
 pub fn parse(field: &str, text: &str) -> Result<SubjectInput, FieldFault> {
-    if let Some(number) = text.trim().strip_prefix(RESIDENT_ID).and_then(|rest| rest.strip_prefix(':')) {
-        return ResidentId::parse(number).map(SubjectInput::Person).map_err(|fault| fault.at(field));
+    if let Some(number) = text
+        .trim()
+        .strip_prefix(RESIDENT_ID)
+        .and_then(|rest| rest.strip_prefix(':'))
+    {
+        return ResidentId::parse(number)
+            .map(SubjectInput::Person)
+            .map_err(|fault| fault.at(field));
     }
     match text.parse::<Subject>().map_err(|fault| fault.at(field))? {
         Subject::Organisation(identifier) => Ok(SubjectInput::Organisation(identifier)),
@@ -68,7 +74,9 @@ pub async fn resolve(input: SubjectInput, keyring: &KeyRing) -> Result<Subject, 
         SubjectInput::Organisation(identifier) => Subject::Organisation(identifier),
         SubjectInput::PersonId(id) => Subject::Person(id),
         SubjectInput::Person(number) => {
-            let id = keyring.pseudonym(PseudonymKind::Person, number.expose()).await?;
+            let id = keyring
+                .pseudonym(PseudonymKind::Person, number.expose())
+                .await?;
             Subject::Person(PersonId(id))
         }
     })

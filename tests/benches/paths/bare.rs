@@ -1,0 +1,344 @@
+//! The bare servers: the contracts' messages in and out, and in between nothing
+//! but the insert.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use tally_proto::tally::collection::v1 as collection;
+use tally_proto::tally::collection::v1::collection_service_server as collection_server;
+use tally_proto::tally::sanctions::v1 as sanctions;
+use tally_proto::tally::sanctions::v1::sanctions_service_server as sanctions_server;
+use tally_rpc::ServerTls;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::insert::{InsertTask, Inserts};
+use crate::material::{Material, count};
+
+/// Messages of a stream that are inserted together.
+const CHUNK: usize = 512;
+
+/// Chunks of a stream that wait for their commits.
+const CHUNKS_UNDER_WAY: usize = 4;
+
+/// A bare server under load.
+pub struct Bare {
+    /// Where it listens.
+    pub endpoint: String,
+    dir: TempDir,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+    inserts: Vec<InsertTask>,
+    material: Arc<Material>,
+}
+
+/// Material with the answers that ours gave, in the same order.
+pub struct Answers<R> {
+    taker: Taker,
+    answers: Vec<R>,
+}
+
+/// Takes the next rows and inserts them.
+struct Taker {
+    next: AtomicUsize,
+    store: Inserts,
+    /// Only where there are keys: they are durable before what they seal.
+    keyring: Option<Inserts>,
+}
+
+impl<R: Clone> Answers<R> {
+    /// Inserts the next `count` rows, and returns their answers.
+    async fn next(&self, count: usize) -> Vec<R> {
+        let from = self.taker.next.fetch_add(count, Ordering::Relaxed);
+        let places = from..from + count;
+        if let Some(keyring) = &self.taker.keyring {
+            keyring.insert(places.clone()).await;
+        }
+        self.taker.store.insert(places.clone()).await;
+        self.answers[places].to_vec()
+    }
+}
+
+impl Bare {
+    /// Serves pushes.
+    pub async fn collection(
+        tls: &ServerTls,
+        material: Material,
+        answers: Vec<collection::PushRecordsResponse>,
+    ) -> Self {
+        let service = |taker| {
+            let service = Collection(Arc::new(Answers { taker, answers }));
+            Routes::new(collection_server::CollectionServiceServer::new(service))
+        };
+        Self::start(tls, material, service).await
+    }
+
+    /// Serves checks, unary and streamed.
+    pub async fn sanctions(
+        tls: &ServerTls,
+        material: Material,
+        answers: Vec<sanctions::CheckResponse>,
+    ) -> Self {
+        let service = |taker| {
+            let service = Sanctions(Arc::new(Answers { taker, answers }));
+            Routes::new(sanctions_server::SanctionsServiceServer::new(service))
+        };
+        Self::start(tls, material, service).await
+    }
+
+    async fn start(
+        tls: &ServerTls,
+        material: Material,
+        service: impl FnOnce(Taker) -> Routes,
+    ) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let material = Arc::new(material);
+        let (store, task) = Inserts::into_store(&store(&dir), material.clone()).await;
+        let mut inserts = vec![task];
+        let mut keyring = None;
+        if material.items.iter().any(|item| item.key.is_some()) {
+            let (keys, task) =
+                Inserts::into_keyring(&dir.path().join("keyring.db"), material.clone()).await;
+            inserts.push(task);
+            keyring = Some(keys);
+        }
+        let routes = service(Taker {
+            next: AtomicUsize::new(0),
+            store,
+            keyring,
+        });
+        let stop = CancellationToken::new();
+        let (address, server) = serve(tls, routes, stop.clone()).await;
+        Self {
+            endpoint: format!("https://{address}"),
+            dir,
+            stop,
+            server,
+            inserts,
+            material,
+        }
+    }
+
+    /// Stops, and sees to it that it inserted what ours had.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.server.await.expect("the server does not panic");
+        for task in self.inserts {
+            task.await.expect("inserting does not panic");
+        }
+        let store = store(&self.dir);
+        let (items, views) = (
+            self.material.items.len(),
+            self.material.view_rows() + self.material.views.len(),
+        );
+        for (table, rows) in [("event", items), ("command", items), ("view_row", views)] {
+            assert_eq!(
+                count(&store, table).await,
+                rows as i64,
+                "bare inserts the rows of ours into {table}"
+            );
+        }
+    }
+}
+
+fn store(dir: &TempDir) -> std::path::PathBuf {
+    Path::join(dir.path(), "bare.db")
+}
+
+async fn serve(
+    tls: &ServerTls,
+    routes: Routes,
+    stop: CancellationToken,
+) -> (SocketAddr, JoinHandle<()>) {
+    let config = ServerTlsConfig::new()
+        .identity(Identity::from_pem(&tls.certificate_pem, &tls.key_pem))
+        .client_ca_root(Certificate::from_pem(&tls.client_ca_pem));
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let server = Server::builder()
+        .tls_config(config)
+        .expect("the certificates are those of ours")
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .add_routes(routes);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let task = tokio::spawn(async move {
+        let served = server
+            .serve_with_incoming_shutdown(incoming, stop.cancelled())
+            .await;
+        served.expect("the bare server serves");
+    });
+    (address, task)
+}
+
+struct Collection(Arc<Answers<collection::PushRecordsResponse>>);
+
+#[tonic::async_trait]
+impl collection_server::CollectionService for Collection {
+    type PushRecordsStream = BoxStream<'static, Result<collection::PushRecordsResponse, Status>>;
+
+    async fn push_records(
+        &self,
+        request: Request<Streaming<collection::PushRecordsRequest>>,
+    ) -> Result<Response<Self::PushRecordsStream>, Status> {
+        let answers = self.0.clone();
+        let chunks = request.into_inner().ready_chunks(CHUNK).map(move |chunk| {
+            let answers = answers.clone();
+            async move {
+                let next = answers.next(chunk.len()).await;
+                chunk.into_iter().zip(next).map(|(request, mut answer)| {
+                    answer.command_id = request?.command_id;
+                    Ok(answer)
+                })
+            }
+        });
+        Ok(Response::new(
+            chunks
+                .buffered(CHUNKS_UNDER_WAY)
+                .flat_map(stream::iter)
+                .boxed(),
+        ))
+    }
+
+    async fn push_record(
+        &self,
+        _: Request<collection::PushRecordRequest>,
+    ) -> Result<Response<collection::PushRecordResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn correct_record(
+        &self,
+        _: Request<collection::CorrectRecordRequest>,
+    ) -> Result<Response<collection::CorrectRecordResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn withdraw_record(
+        &self,
+        _: Request<collection::WithdrawRecordRequest>,
+    ) -> Result<Response<collection::WithdrawRecordResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_record(
+        &self,
+        _: Request<collection::GetRecordRequest>,
+    ) -> Result<Response<collection::GetRecordResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_counts(
+        &self,
+        _: Request<collection::GetCountsRequest>,
+    ) -> Result<Response<collection::GetCountsResponse>, Status> {
+        Err(not_measured())
+    }
+}
+
+struct Sanctions(Arc<Answers<sanctions::CheckResponse>>);
+
+#[tonic::async_trait]
+impl sanctions_server::SanctionsService for Sanctions {
+    type SubscribeStream = BoxStream<'static, Result<sanctions::SubscribeResponse, Status>>;
+    type CheckManyStream = BoxStream<'static, Result<sanctions::CheckManyResponse, Status>>;
+
+    async fn check(
+        &self,
+        request: Request<sanctions::CheckRequest>,
+    ) -> Result<Response<sanctions::CheckResponse>, Status> {
+        let mut answer = self.0.next(1).await.remove(0);
+        answer.check_id = request.into_inner().check_id;
+        Ok(Response::new(answer))
+    }
+
+    async fn check_many(
+        &self,
+        request: Request<Streaming<sanctions::CheckManyRequest>>,
+    ) -> Result<Response<Self::CheckManyStream>, Status> {
+        let answers = self.0.clone();
+        let chunks = request.into_inner().ready_chunks(CHUNK).map(move |chunk| {
+            let answers = answers.clone();
+            async move {
+                let next = answers.next(chunk.len()).await;
+                chunk.into_iter().zip(next).map(|(request, mut answer)| {
+                    let check_id = request?.check.unwrap_or_default().check_id;
+                    answer.check_id.clone_from(&check_id);
+                    let outcome = Some(sanctions::check_many_response::Outcome::Answer(answer));
+                    Ok(sanctions::CheckManyResponse { check_id, outcome })
+                })
+            }
+        });
+        Ok(Response::new(
+            chunks
+                .buffered(CHUNKS_UNDER_WAY)
+                .flat_map(stream::iter)
+                .boxed(),
+        ))
+    }
+
+    async fn subscribe(
+        &self,
+        _: Request<sanctions::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        Err(not_measured())
+    }
+
+    async fn acknowledge(
+        &self,
+        _: Request<sanctions::AcknowledgeRequest>,
+    ) -> Result<Response<sanctions::AcknowledgeResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn start(
+        &self,
+        _: Request<sanctions::StartRequest>,
+    ) -> Result<Response<sanctions::StartResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn execute(
+        &self,
+        _: Request<sanctions::ExecuteRequest>,
+    ) -> Result<Response<sanctions::ExecuteResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn decline(
+        &self,
+        _: Request<sanctions::DeclineRequest>,
+    ) -> Result<Response<sanctions::DeclineResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn confirm_lift(
+        &self,
+        _: Request<sanctions::ConfirmLiftRequest>,
+    ) -> Result<Response<sanctions::ConfirmLiftResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_directive(
+        &self,
+        _: Request<sanctions::GetDirectiveRequest>,
+    ) -> Result<Response<sanctions::GetDirectiveResponse>, Status> {
+        Err(not_measured())
+    }
+}
+
+fn not_measured() -> Status {
+    Status::unimplemented("this call is not measured")
+}

@@ -1,0 +1,66 @@
+//! Each path of the mesh as a ratio to its composed bare path in the same run:
+//! a bare tonic server behind the same TLS that awaits a bare group-committed
+//! insert of the same rows, bytes and indexes. Figures say something of this
+//! machine, ratios of the mesh.
+//!
+//! `cargo bench -p tally-tests --bench paths -- [--gate] [--records N]
+//! [--checks N] [--rounds N] [--only ingest|checks]`. Without `--bench`, as
+//! tests are run, a tiny load shows that it still works, and nothing is judged.
+
+mod arguments;
+mod bare;
+mod content;
+mod insert;
+mod load;
+mod material;
+mod ours;
+mod paths;
+mod report;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Only};
+use report::Report;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(fault) => {
+            eprintln!("{fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("threads and a timer are all it takes");
+    let report = runtime.block_on(measure(&arguments));
+    report.print();
+    if arguments.gate && !report.holds() {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs ours and bare in turns, so that a change of the machine meets both.
+async fn measure(arguments: &Arguments) -> Report {
+    let options = tally_telemetry::TelemetryOptions {
+        filter: "error".to_owned(),
+        ..Default::default()
+    };
+    // As the binary runs: spans have ids and end here.
+    let _telemetry = tally_telemetry::init(&options).expect("telemetry starts once per process");
+    let mut report = Report::default();
+    for round in 1..=arguments.rounds {
+        eprintln!("round {round} of {}", arguments.rounds);
+        if arguments.only != Only::Checks {
+            for personal_every in [None, Some(10)] {
+                paths::ingest(arguments.records, personal_every, &mut report).await;
+            }
+        }
+        if arguments.only != Only::Ingest {
+            paths::checks(arguments.checks, &mut report).await;
+        }
+    }
+    report
+}

@@ -1,0 +1,370 @@
+//! What a bare path inserts: the very rows that ours made of the same requests.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use prost::Message as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions as _, Row as _, SqliteConnection};
+use tally_eventlog::pb::{Envelope, Record};
+use tally_eventlog::shard::LogName;
+use tally_proto::tally::collection::v1::RecordAccepted;
+use tally_proto::tally::collection::v1::stored_field::Value;
+use tally_proto::tally::sanctions::v1::CheckAnswered;
+use uuid::Uuid;
+
+/// A row of `event`.
+pub struct EventRow {
+    pub id: i64,
+    pub stream: Vec<u8>,
+    pub version: i64,
+    pub leaf: Vec<u8>,
+    pub record: Vec<u8>,
+}
+
+/// A row of `command`.
+pub struct CommandRow {
+    pub id: Vec<u8>,
+    pub log: i64,
+    pub department: String,
+    pub digest: Vec<u8>,
+    pub result: Vec<u8>,
+}
+
+/// A row of `view_row`.
+pub struct ViewRow {
+    pub view: i64,
+    pub shard: i64,
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+/// A row of `shard_head`.
+pub struct HeadRow {
+    pub log: i64,
+    pub shard: i64,
+    pub size: i64,
+    pub leaf: Vec<u8>,
+    pub frontier: Vec<u8>,
+    pub recorded_at: String,
+    pub checksum: Vec<u8>,
+}
+
+/// A row of `checkpoint`.
+pub struct CheckpointRow {
+    pub consumer: String,
+    pub shard: i64,
+    pub next: i64,
+    pub log_id: Vec<u8>,
+    pub leaf: Vec<u8>,
+    pub seen_at: String,
+    pub epoch: i64,
+}
+
+/// A row of the key ring's `data_key`.
+pub struct KeyRow {
+    pub lookup: Vec<u8>,
+    pub key_id: Vec<u8>,
+    pub wrapped: Vec<u8>,
+}
+
+/// The rows of one request.
+pub struct Item {
+    pub event: EventRow,
+    pub command: CommandRow,
+    pub views: Vec<ViewRow>,
+    pub key: Option<KeyRow>,
+}
+
+/// All rows of a load.
+#[derive(Default)]
+pub struct Material {
+    /// One per request, in the order of the command ids.
+    pub items: Vec<Item>,
+    /// What each batch writes anew: heads, checkpoints, and the view rows that
+    /// are no single request's.
+    pub heads: Vec<HeadRow>,
+    pub checkpoints: Vec<CheckpointRow>,
+    pub views: Vec<ViewRow>,
+}
+
+/// What was in a store before the load.
+pub struct Before {
+    events: HashSet<i64>,
+    commands: HashSet<Vec<u8>>,
+    views: HashSet<(i64, i64, Vec<u8>)>,
+    checkpoints: HashMap<(String, i64), i64>,
+}
+
+impl Before {
+    /// Reads what is there.
+    pub async fn read(store: &Path) -> Self {
+        let connection = &mut open(store).await;
+        let checkpoints = checkpoints(connection).await.into_iter();
+        Self {
+            events: rows(connection, "SELECT id FROM event", |row| row.get(0))
+                .await
+                .into_iter()
+                .collect(),
+            commands: rows(connection, "SELECT id FROM command", |row| row.get(0))
+                .await
+                .into_iter()
+                .collect(),
+            views: views(connection)
+                .await
+                .into_iter()
+                .map(|row| (row.view, row.shard, row.key))
+                .collect(),
+            checkpoints: checkpoints
+                .map(|row| ((row.consumer, row.shard), row.next))
+                .collect(),
+        }
+    }
+}
+
+impl Material {
+    /// Reads the rows that a load on `log` has added since `before`.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many events and commands as there were requests.
+    pub async fn read(
+        store: &Path,
+        keyring: &Path,
+        log: LogName,
+        before: &Before,
+        requests: usize,
+    ) -> Self {
+        let connection = &mut open(store).await;
+        let number: i64 = sqlx::query_scalar("SELECT number FROM log WHERE name = ?")
+            .bind(log.0)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("the store has the log");
+        let mut commands: HashMap<Vec<u8>, CommandRow> = commands(connection)
+            .await
+            .into_iter()
+            .filter(|row| row.log == number && !before.commands.contains(&row.id))
+            .map(|row| (row.id.clone(), row))
+            .collect();
+        let mut keys = keys(keyring).await;
+        let mut items = Vec::with_capacity(requests);
+        let mut places: HashMap<Vec<u8>, usize> = HashMap::with_capacity(requests);
+        for event in events(connection).await {
+            if event.id >> 56 != number || before.events.contains(&event.id) {
+                continue;
+            }
+            let envelope = envelope(&event);
+            let command = commands
+                .remove(&envelope.command_id[..])
+                .expect("one event per command");
+            places.insert(name(&envelope).into_bytes(), items.len());
+            items.push(Item {
+                event,
+                command,
+                views: Vec::new(),
+                key: take_key(&envelope, &mut keys),
+            });
+        }
+        assert_eq!(
+            (items.len(), commands.len()),
+            (requests, 0),
+            "one event per request"
+        );
+
+        let mut material = Self::default();
+        for row in views(connection).await {
+            let at = row
+                .key
+                .split(|byte| *byte == 0)
+                .find_map(|part| places.get(part));
+            match at {
+                Some(at) => items[*at].views.push(row),
+                None if before
+                    .views
+                    .contains(&(row.view, row.shard, row.key.clone())) => {}
+                None => material.views.push(row),
+            }
+        }
+        items.sort_unstable_by(|a, b| a.command.id.cmp(&b.command.id));
+        material.items = items;
+        material.heads = heads(connection)
+            .await
+            .into_iter()
+            .filter(|row| row.log == number)
+            .collect();
+        let moved = |row: &CheckpointRow| {
+            before
+                .checkpoints
+                .get(&(row.consumer.clone(), row.shard))
+                .is_none_or(|next| *next != row.next)
+        };
+        material.checkpoints = checkpoints(connection)
+            .await
+            .into_iter()
+            .filter(moved)
+            .collect();
+        material
+    }
+
+    /// Bytes of the records, without what SQLite adds.
+    pub fn record_bytes(&self) -> usize {
+        self.items.iter().map(|item| item.event.record.len()).sum()
+    }
+
+    /// Rows of views that belong to single requests.
+    pub fn view_rows(&self) -> usize {
+        self.items.iter().map(|item| item.views.len()).sum()
+    }
+}
+
+fn envelope(event: &EventRow) -> Envelope {
+    let record = Record::decode(&event.record[..]).expect("what is stored is a record");
+    Envelope::decode(record.envelope).expect("a record has an envelope")
+}
+
+/// The text by which rows of views name the event.
+fn name(envelope: &Envelope) -> String {
+    match CheckAnswered::decode(envelope.payload.clone()) {
+        Ok(answered) if envelope.category == "check" => answered.check_id,
+        _ => envelope.stream_id.clone(),
+    }
+}
+
+fn take_key(envelope: &Envelope, keys: &mut HashMap<Vec<u8>, KeyRow>) -> Option<KeyRow> {
+    if keys.is_empty() {
+        return None;
+    }
+    let content = RecordAccepted::decode(envelope.payload.clone())
+        .ok()?
+        .content?;
+    let sealed = content.fields.iter().find_map(|field| match &field.value {
+        Some(Value::Sealed(sealed)) => Some(sealed),
+        _ => None,
+    })?;
+    keys.remove(&sealed.key_id[..])
+}
+
+/// Id of a command in the form in which requests carry it.
+pub fn command_id(item: &Item) -> String {
+    Uuid::from_slice(&item.command.id)
+        .expect("a command's id is a UUID")
+        .to_string()
+}
+
+async fn open(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    options.connect().await.expect("the store can be read")
+}
+
+async fn rows<T>(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    read: impl Fn(&SqliteRow) -> T,
+) -> Vec<T> {
+    let rows = sqlx::query(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the store can be read");
+    rows.iter().map(read).collect()
+}
+
+async fn events(connection: &mut SqliteConnection) -> Vec<EventRow> {
+    rows(
+        connection,
+        "SELECT id, stream, version, leaf, record FROM event",
+        |row| EventRow {
+            id: row.get(0),
+            stream: row.get(1),
+            version: row.get(2),
+            leaf: row.get(3),
+            record: row.get(4),
+        },
+    )
+    .await
+}
+
+async fn commands(connection: &mut SqliteConnection) -> Vec<CommandRow> {
+    rows(
+        connection,
+        "SELECT id, log, department, digest, result FROM command",
+        |row| CommandRow {
+            id: row.get(0),
+            log: row.get(1),
+            department: row.get(2),
+            digest: row.get(3),
+            result: row.get(4),
+        },
+    )
+    .await
+}
+
+async fn views(connection: &mut SqliteConnection) -> Vec<ViewRow> {
+    rows(
+        connection,
+        "SELECT view, shard, key, value FROM view_row",
+        |row| ViewRow {
+            view: row.get(0),
+            shard: row.get(1),
+            key: row.get(2),
+            value: row.get(3),
+        },
+    )
+    .await
+}
+
+async fn heads(connection: &mut SqliteConnection) -> Vec<HeadRow> {
+    let sql = "SELECT log, shard, size, leaf, frontier, recorded_at, checksum FROM shard_head";
+    rows(connection, sql, |row| HeadRow {
+        log: row.get(0),
+        shard: row.get(1),
+        size: row.get(2),
+        leaf: row.get(3),
+        frontier: row.get(4),
+        recorded_at: row.get(5),
+        checksum: row.get(6),
+    })
+    .await
+}
+
+async fn checkpoints(connection: &mut SqliteConnection) -> Vec<CheckpointRow> {
+    let sql = "SELECT consumer, shard, next, log_id, leaf, seen_at, epoch FROM checkpoint";
+    rows(connection, sql, |row| CheckpointRow {
+        consumer: row.get(0),
+        shard: row.get(1),
+        next: row.get(2),
+        log_id: row.get(3),
+        leaf: row.get(4),
+        seen_at: row.get(5),
+        epoch: row.get(6),
+    })
+    .await
+}
+
+async fn keys(keyring: &Path) -> HashMap<Vec<u8>, KeyRow> {
+    let connection = &mut open(keyring).await;
+    let keys = rows(
+        connection,
+        "SELECT lookup, key_id, wrapped FROM data_key",
+        |row| KeyRow {
+            lookup: row.get(0),
+            key_id: row.get(1),
+            wrapped: row.get(2),
+        },
+    );
+    keys.await
+        .into_iter()
+        .map(|key| (key.key_id.clone(), key))
+        .collect()
+}
+
+/// Rows in the tables of a store, to see that bare inserted what ours did.
+pub async fn count(store: &Path, table: &str) -> i64 {
+    let connection = &mut open(store).await;
+    let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    let count = sqlx::query_scalar(sql)
+        .fetch_one(&mut *connection)
+        .await
+        .expect("the table is there");
+    count
+}

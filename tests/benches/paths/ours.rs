@@ -1,0 +1,121 @@
+//! The mesh under load.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tally::client::Client;
+use tally::data_dir::DataDir;
+use tally::mesh::{Mesh, MeshOptions};
+use tally_eventlog::shard::LogName;
+use tally_eventlog::store::LogSource as _;
+use tally_rpc::{ClientTls, ServerTls};
+use tally_tests::harness::{BlackListing, Harness, MARKET, TAX, list_black, penalty, push};
+use tempfile::TempDir;
+
+use crate::load;
+
+/// When the mesh's clock starts: a day whose holiday notices are in the pack.
+const START: &str = "2026-03-02T01:00:00Z";
+
+/// The longest that a view may take to catch up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+
+/// Listings under way at once while the list is filled.
+const LISTINGS_AT_ONCE: usize = 16;
+
+/// A mesh of its own in a fresh directory.
+pub struct Ours {
+    harness: Harness,
+}
+
+impl Ours {
+    /// Starts with the small pack and a certificate for the system of the tax
+    /// department, under which all load runs.
+    pub async fn start() -> Self {
+        let harness = Harness::start(START).await;
+        harness.system(TAX).await;
+        Self { harness }
+    }
+
+    /// The event store's file.
+    pub fn store(&self) -> PathBuf {
+        DataDir::new(self.harness.dir.path()).store()
+    }
+
+    /// Connections of their own.
+    pub async fn connect(&self, count: usize) -> Vec<Client> {
+        let endpoint = format!("https://{}", self.harness.mesh.address);
+        load::connect(&endpoint, &client_tls(self.harness.dir.path()), count).await
+    }
+
+    /// Puts subjects on the black list, each for a record of its own, and waits
+    /// until all that follows from it has happened.
+    pub async fn list(&self, subjects: &[String]) {
+        let system = self.harness.system(MARKET).await;
+        let first = self.harness.officer(MARKET, "1").await;
+        let second = self.harness.officer(MARKET, "2").await;
+        let (system, first, second) = (&system, &first, &second);
+        let listings = subjects.iter().enumerate().map(|(n, subject)| async move {
+            let record = penalty(subject, &format!("ground {n}"), "2026-02-27");
+            let (ground, _) = push(system, record).await;
+            let listing = BlackListing {
+                subject: subject.clone(),
+                ground,
+                from: "2026-03-02".to_owned(),
+                until: "2027-03-01".to_owned(),
+                served_on: "2026-03-02".to_owned(),
+            };
+            list_black(first, second, &listing).await;
+        });
+        futures::stream::iter(listings)
+            .buffer_unordered(LISTINGS_AT_ONCE)
+            .collect::<Vec<()>>()
+            .await;
+        self.harness.settle().await;
+    }
+
+    /// Waits until every view of a log has all of it.
+    pub async fn caught_up(&self, log: LogName) {
+        let mesh = &self.harness.mesh;
+        for progress in mesh.readers.iter().filter(|progress| progress.log() == log) {
+            for shard in mesh.store.shards().all() {
+                let size = *mesh.store.watch(log, shard).borrow();
+                let reached = progress.wait_for(shard, size, CATCH_UP_MAX).await;
+                assert!(
+                    reached,
+                    "{} has not caught up on shard {shard}",
+                    progress.consumer()
+                );
+            }
+        }
+    }
+
+    /// Stops and leaves the directory.
+    pub async fn stop(self) -> TempDir {
+        self.harness.stop().await
+    }
+}
+
+/// What the load's clients show.
+pub fn client_tls(dir: &Path) -> ClientTls {
+    let tls = DataDir::new(dir).client_tls(&format!("system-{TAX}"));
+    tls.expect("the certificate was issued at the start")
+}
+
+/// What the server shows.
+pub fn server_tls(dir: &Path) -> ServerTls {
+    DataDir::new(dir)
+        .server_tls()
+        .expect("the authority was made at the start")
+}
+
+/// Starts a mesh on what an earlier one left, and returns how long it took to serve.
+pub async fn start_again(dir: &Path) -> Duration {
+    let mesh = Mesh::start(MeshOptions::in_dir(DataDir::new(dir)))
+        .await
+        .expect("the mesh starts again");
+    let started_in = mesh.started_in;
+    mesh.stop().await.expect("the mesh stops cleanly");
+    started_in
+}

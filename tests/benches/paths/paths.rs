@@ -1,0 +1,267 @@
+//! The paths: ours first, then bare with what ours has made.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tally::data_dir::DataDir;
+use tally_proto::tally::collection::v1::push_records_response::Outcome;
+use tally_proto::tally::sanctions::v1 as sanctions;
+use tally_proto::tally::sanctions::v1::check_many_response;
+use tally_service::logs;
+use tally_tests::harness::question;
+
+use crate::bare::Bare;
+use crate::content;
+use crate::load;
+use crate::material::{Before, Material, command_id};
+use crate::ours::{Ours, client_tls, server_tls, start_again};
+use crate::report::{Report, Turn};
+
+/// Streams on which records are pushed, and connections of unary checks.
+const CLIENTS: usize = 4;
+
+/// Streams on which checks are asked.
+const CHECK_STREAMS: usize = 2;
+
+/// Organisations that checks are about.
+const SUBJECTS: usize = 2_000;
+
+/// Those of them that are listed: every so many.
+const LISTED_EVERY: usize = 20;
+
+/// Pushes `count` records, one in `personal_every` with sealed fields, until the
+/// last receipt is there and every view has caught up.
+pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Report) {
+    let requests = content::records(count, personal_every);
+    let ours = Ours::start().await;
+    let clients = ours.connect(CLIENTS).await;
+    let before = Before::read(&ours.store()).await;
+    let begun = Instant::now();
+    let answers = load::push(&clients, requests.clone()).await;
+    let answered = begun.elapsed();
+    ours.caught_up(logs::COLLECTION).await;
+    let settled = begun.elapsed();
+    assert_eq!(answers.len(), count);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer.outcome, Some(Outcome::Accepted(_)))),
+        "every record is accepted"
+    );
+    drop(clients);
+    let dir = ours.stop().await;
+    if personal_every.is_none() {
+        report.add_start(start_again(dir.path()).await);
+    }
+
+    let data = DataDir::new(dir.path());
+    let material = Material::read(
+        &data.store(),
+        &data.keyring(),
+        logs::COLLECTION,
+        &before,
+        count,
+    )
+    .await;
+    describe(&material);
+    let answers = in_order(&material, answers, |answer| answer.command_id.clone());
+    let bare = Bare::collection(&server_tls(dir.path()), material, answers).await;
+    let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
+    let begun = Instant::now();
+    let answers = load::push(&clients, requests).await;
+    let bare_took = begun.elapsed();
+    assert_eq!(answers.len(), count);
+    drop(clients);
+    bare.stop().await;
+    let path = if personal_every.is_some() {
+        "1b ingest, one in ten personal"
+    } else {
+        "1a ingest"
+    };
+    let notes = vec![("last receipt", answered), ("views caught up", settled)];
+    report.add(
+        path,
+        Turn {
+            count,
+            ours: settled,
+            bare: bare_took,
+            notes,
+        },
+    );
+}
+
+/// Asks `count` checks one by one and twice as many on streams.
+pub async fn checks(count: usize, report: &mut Report) {
+    let subjects = content::subjects(SUBJECTS);
+    let ours = Ours::start().await;
+    let listed: Vec<String> = subjects.iter().step_by(LISTED_EVERY).cloned().collect();
+    ours.list(&listed).await;
+    let unary: Vec<sanctions::CheckRequest> = questions(&subjects, count);
+    let streamed: Vec<sanctions::CheckManyRequest> = questions(&subjects, 2 * count)
+        .into_iter()
+        .map(|check| sanctions::CheckManyRequest { check: Some(check) })
+        .collect();
+
+    let clients = ours.connect(CLIENTS).await;
+    let before_unary = Before::read(&ours.store()).await;
+    let begun = Instant::now();
+    let unary_answers = load::check(&clients, unary.clone()).await;
+    let unary_answered = begun.elapsed();
+    ours.caught_up(logs::SANCTIONS_ACCESS).await;
+    let unary_settled = begun.elapsed();
+    let before_streamed = Before::read(&ours.store()).await;
+    let begun = Instant::now();
+    let streamed_answers = load::check_many(&clients[..CHECK_STREAMS], streamed.clone()).await;
+    let streamed_answered = begun.elapsed();
+    ours.caught_up(logs::SANCTIONS_ACCESS).await;
+    let streamed_settled = begun.elapsed();
+    drop(clients);
+    let dir = ours.stop().await;
+    let data = DataDir::new(dir.path());
+
+    let all = Material::read(
+        &data.store(),
+        &data.keyring(),
+        logs::SANCTIONS_ACCESS,
+        &before_unary,
+        3 * count,
+    )
+    .await;
+    let material = first(all, count);
+    describe(&material);
+    let mut latencies: Vec<Duration> = unary_answers.iter().map(|(_, took)| *took).collect();
+    latencies.sort_unstable();
+    let answers: Vec<sanctions::CheckResponse> = unary_answers
+        .into_iter()
+        .map(|(answer, _)| answer)
+        .collect();
+    judge(&answers);
+    let answers = in_order(&material, answers, |answer| answer.check_id.clone());
+    let bare = Bare::sanctions(&server_tls(dir.path()), material, answers).await;
+    let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
+    let begun = Instant::now();
+    let answers = load::check(&clients, unary).await;
+    let bare_took = begun.elapsed();
+    drop(clients);
+    bare.stop().await;
+    let mut bare_latencies: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
+    bare_latencies.sort_unstable();
+    let notes = vec![
+        ("last answer", unary_answered),
+        ("views caught up", unary_settled),
+        ("one check at p50", percentile(&latencies, 50)),
+        ("one check at p99", percentile(&latencies, 99)),
+        ("one bare call at p50", percentile(&bare_latencies, 50)),
+        ("one bare call at p99", percentile(&bare_latencies, 99)),
+    ];
+    report.add(
+        "2 checks, unary, 64 in flight",
+        Turn {
+            count,
+            ours: unary_settled,
+            bare: bare_took,
+            notes,
+        },
+    );
+
+    let count = 2 * count;
+    let material = Material::read(
+        &data.store(),
+        &data.keyring(),
+        logs::SANCTIONS_ACCESS,
+        &before_streamed,
+        count,
+    )
+    .await;
+    describe(&material);
+    let answers: Vec<sanctions::CheckResponse> = streamed_answers
+        .into_iter()
+        .map(|answer| match answer.outcome {
+            Some(check_many_response::Outcome::Answer(answer)) => answer,
+            _ => panic!("every check is answered"),
+        })
+        .collect();
+    judge(&answers);
+    let answers = in_order(&material, answers, |answer| answer.check_id.clone());
+    let bare = Bare::sanctions(&server_tls(dir.path()), material, answers).await;
+    let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CHECK_STREAMS).await;
+    let begun = Instant::now();
+    let answers = load::check_many(&clients, streamed).await;
+    let bare_took = begun.elapsed();
+    assert_eq!(answers.len(), count);
+    drop(clients);
+    bare.stop().await;
+    let notes = vec![
+        ("last answer", streamed_answered),
+        ("views caught up", streamed_settled),
+    ];
+    report.add(
+        "3 checks, 2 streams",
+        Turn {
+            count,
+            ours: streamed_settled,
+            bare: bare_took,
+            notes,
+        },
+    );
+}
+
+fn questions(subjects: &[String], count: usize) -> Vec<sanctions::CheckRequest> {
+    (0..count)
+        .map(|n| question(&subjects[n % subjects.len()]))
+        .collect()
+}
+
+/// What is listed is found, and nothing else: a fast wrong answer counts nothing.
+fn judge(answers: &[sanctions::CheckResponse]) {
+    let in_force = answers
+        .iter()
+        .filter(|answer| answer.outcome() == sanctions::CheckOutcome::InForce)
+        .count();
+    let clear = answers
+        .iter()
+        .filter(|answer| answer.outcome() == sanctions::CheckOutcome::Clear)
+        .count();
+    let listed = answers.len().div_ceil(LISTED_EVERY);
+    assert_eq!((in_force, clear), (listed, answers.len() - listed));
+}
+
+/// The rows of the first requests.
+fn first(mut material: Material, count: usize) -> Material {
+    material.items.truncate(count);
+    material
+}
+
+/// The answers in the order of the material.
+fn in_order<R>(material: &Material, answers: Vec<R>, id: impl Fn(&R) -> String) -> Vec<R> {
+    let mut by_id: HashMap<String, R> = answers
+        .into_iter()
+        .map(|answer| (id(&answer), answer))
+        .collect();
+    let answer = |item| {
+        by_id
+            .remove(&command_id(item))
+            .expect("every request was answered")
+    };
+    material.items.iter().map(answer).collect()
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted
+        .get(sorted.len() * percent / 100)
+        .or(sorted.last())
+        .copied()
+        .unwrap_or_default()
+}
+
+fn describe(material: &Material) {
+    eprintln!(
+        "  {} events of {} bytes, {} rows of views, {} more per batch, {} heads, {} checkpoints",
+        material.items.len(),
+        material.record_bytes() / material.items.len().max(1),
+        material.view_rows(),
+        material.views.len(),
+        material.heads.len(),
+        material.checkpoints.len(),
+    );
+}
