@@ -9,7 +9,9 @@ use tally_eventlog::aggregate::{Aggregate, Codec, Encoded};
 use tally_eventlog::event::{DecodeError, Recorded};
 use tally_proto::tally::catalog::v1 as pb;
 use tally_rpc::Fault;
-use tally_service::catalogue::{event_type, item_from_proto, item_to_proto, meta_from_proto, meta_to_proto};
+use tally_service::catalogue::{
+    event_type, item_from_proto, item_to_proto, meta_from_proto, meta_to_proto,
+};
 
 /// A pack of one version.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +86,12 @@ impl Aggregate for PolicyPack {
     const CATEGORY: &'static str = "pack";
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
-        let Command::Load { meta, items, digest, at } = command;
+        let Command::Load {
+            meta,
+            items,
+            digest,
+            at,
+        } = command;
         match &self.digest {
             Some(loaded) if loaded == digest => return Ok(Vec::new()),
             Some(_) => return Err(Rejection::OtherContent),
@@ -114,14 +121,23 @@ impl Aggregate for PolicyPack {
 impl Codec for PolicyPack {
     fn encode(event: &Event) -> Encoded {
         let (event_type, payload, at) = match event {
-            Event::ItemLoaded { pack_version, item, at } => {
+            Event::ItemLoaded {
+                pack_version,
+                item,
+                at,
+            } => {
                 let message = pb::PackItemLoaded {
                     pack_version: pack_version.clone(),
                     item: Some(item_to_proto(item)),
                 };
                 (event_type::PACK_ITEM_LOADED, message.encode_to_vec(), at)
             }
-            Event::Activated { meta, digest, items, at } => {
+            Event::Activated {
+                meta,
+                digest,
+                items,
+                at,
+            } => {
                 let message = pb::PackActivated {
                     meta: Some(meta_to_proto(meta)),
                     digest: Bytes::copy_from_slice(digest),
@@ -130,7 +146,12 @@ impl Codec for PolicyPack {
                 (event_type::PACK_ACTIVATED, message.encode_to_vec(), at)
             }
         };
-        Encoded { event_type, payload: payload.into(), effective_at: *at, legal_basis: None }
+        Encoded {
+            event_type,
+            payload: payload.into(),
+            effective_at: *at,
+            legal_basis: None,
+        }
     }
 
     fn decode(recorded: &Recorded) -> Result<Event, DecodeError> {
@@ -145,7 +166,11 @@ impl Codec for PolicyPack {
             event_type::PACK_ITEM_LOADED => {
                 let message: pb::PackItemLoaded = recorded.payload()?;
                 let item = item_from_proto(message.item.unwrap_or_default()).map_err(fault)?;
-                Ok(Event::ItemLoaded { pack_version: message.pack_version, item, at })
+                Ok(Event::ItemLoaded {
+                    pack_version: message.pack_version,
+                    item,
+                    at,
+                })
             }
             event_type::PACK_ACTIVATED => {
                 let message: pb::PackActivated = recorded.payload()?;
@@ -181,14 +206,26 @@ mod tests {
     fn a_pack_becomes_active_after_its_items() {
         let events = given::<PolicyPack>([]).when(load(1)).expect("loads");
         let (last, items) = events.split_last().expect("events");
-        assert!(matches!(last, Event::Activated { items: count, .. } if *count as usize == items.len()));
-        assert!(items.iter().all(|event| matches!(event, Event::ItemLoaded { .. })));
+        assert!(
+            matches!(last, Event::Activated { items: count, .. } if *count as usize == items.len())
+        );
+        assert!(
+            items
+                .iter()
+                .all(|event| matches!(event, Event::ItemLoaded { .. }))
+        );
     }
 
     #[test]
     fn the_same_pack_again_changes_nothing_and_another_is_refused() {
         let events = given::<PolicyPack>([]).when(load(1)).expect("loads");
-        assert_eq!(given::<PolicyPack>(events.clone()).when(load(1)), Ok(Vec::new()));
-        assert_eq!(given::<PolicyPack>(events).when(load(2)), Err(Rejection::OtherContent));
+        assert_eq!(
+            given::<PolicyPack>(events.clone()).when(load(1)),
+            Ok(Vec::new())
+        );
+        assert_eq!(
+            given::<PolicyPack>(events).when(load(2)),
+            Err(Rejection::OtherContent)
+        );
     }
 }

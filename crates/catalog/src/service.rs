@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream};
 use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use tally_auth::Caller;
 use tally_domain::fault::FieldFault;
 use tally_domain::policy::PackMeta;
 use tally_eventlog::execute::Task;
 use tally_proto::tally::catalog::v1 as pb;
-use tally_proto::tally::catalog::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
+use tally_proto::tally::catalog::v1::catalog_service_server::{
+    CatalogService, CatalogServiceServer,
+};
 use tally_proto::tally::catalog::v1::get_policy_pack_response::Part as Shown;
 use tally_proto::tally::catalog::v1::load_policy_pack_request::Part;
 use tally_rpc::{Fault, inbound};
-use tally_service::catalogue::{assemble, item_from_proto, item_to_proto, meta_from_proto, meta_to_proto};
+use tally_service::catalogue::{
+    assemble, item_from_proto, item_to_proto, meta_from_proto, meta_to_proto,
+};
 use tally_service::{CommandScope, Deps, digest, execute_fault, receipt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -44,7 +48,10 @@ struct Incoming {
 }
 
 impl Service {
-    async fn load(&self, request: Request<Streaming<pb::LoadPolicyPackRequest>>) -> Result<pb::LoadPolicyPackResponse, Fault> {
+    async fn load(
+        &self,
+        request: Request<Streaming<pb::LoadPolicyPackRequest>>,
+    ) -> Result<pb::LoadPolicyPackResponse, Fault> {
         let caller = Caller::of(&request)?.clone();
         let incoming = receive(request.into_inner()).await?;
         let scope = CommandScope::new(&caller, &incoming.command_id, &*self.deps.clock)
@@ -80,10 +87,21 @@ impl Service {
             .execute(self.deps.log, task)
             .await
             .map_err(|error| execute_fault(error, Fault::from))?;
-        if self.deps.catalogue.wait_for_version(&version, ACTIVATION_WAIT).await.is_none() {
-            return Err(Fault::internal(format!("pack {version} is in the log but was not applied")));
+        if self
+            .deps
+            .catalogue
+            .wait_for_version(&version, ACTIVATION_WAIT)
+            .await
+            .is_none()
+        {
+            return Err(Fault::internal(format!(
+                "pack {version} is in the log but was not applied"
+            )));
         }
-        Ok(pb::LoadPolicyPackResponse { receipt: Some(receipt(&appended)), items: count })
+        Ok(pb::LoadPolicyPackResponse {
+            receipt: Some(receipt(&appended)),
+            items: count,
+        })
     }
 
     fn show(&self) -> Result<BoxStream<'static, Result<pb::GetPolicyPackResponse, Status>>, Fault> {
@@ -91,9 +109,14 @@ impl Service {
         let pack = Arc::clone(&policy.pack);
         let head = Shown::Meta(meta_to_proto(&pack.meta));
         let tail = Shown::Digest(pack.digest().to_vec().into());
-        let items = pack.items().into_iter().map(|item| Shown::Item(item_to_proto(&item)));
+        let items = pack
+            .items()
+            .into_iter()
+            .map(|item| Shown::Item(item_to_proto(&item)));
         let parts: Vec<Shown> = std::iter::once(head).chain(items).chain([tail]).collect();
-        let messages = parts.into_iter().map(|part| Ok(pb::GetPolicyPackResponse { part: Some(part) }));
+        let messages = parts
+            .into_iter()
+            .map(|part| Ok(pb::GetPolicyPackResponse { part: Some(part) }));
         Ok(stream::iter(messages).boxed())
     }
 }
@@ -126,9 +149,16 @@ async fn receive(mut stream: Streaming<pb::LoadPolicyPackRequest>) -> Result<Inc
             (Some(Part::Item(item)), Some(first)) => {
                 start = Some(first);
                 if items.len() == ITEMS_MAX {
-                    return Err(invalid("item", "PACK_TOO_LARGE", format!("a pack has at most {ITEMS_MAX} items")));
+                    return Err(invalid(
+                        "item",
+                        "PACK_TOO_LARGE",
+                        format!("a pack has at most {ITEMS_MAX} items"),
+                    ));
                 }
-                items.push(item_from_proto(item).map_err(|reason| invalid("item.kind", "ITEM_KIND_UNKNOWN", reason))?);
+                items.push(
+                    item_from_proto(item)
+                        .map_err(|reason| invalid("item.kind", "ITEM_KIND_UNKNOWN", reason))?,
+                );
             }
             (Some(Part::Digest(digest)), Some(first)) => {
                 return Ok(Incoming {
@@ -145,7 +175,11 @@ async fn receive(mut stream: Streaming<pb::LoadPolicyPackRequest>) -> Result<Inc
 }
 
 fn out_of_order() -> Fault {
-    invalid("part", "PACK_OUT_OF_ORDER", "send `start` first, then each `item`, then `digest`, once each")
+    invalid(
+        "part",
+        "PACK_OUT_OF_ORDER",
+        "send `start` first, then each `item`, then `digest`, once each",
+    )
 }
 
 fn invalid(field: &str, reason: &'static str, message: impl Into<String>) -> Fault {

@@ -45,7 +45,9 @@ impl Client {
     ///
     /// [`ConnectError`]; it says what to check.
     pub async fn connect(endpoint: &str, tls: &ClientTls) -> Result<Self, ConnectError> {
-        Ok(Self { channel: tally_rpc::connect(endpoint, tls).await? })
+        Ok(Self {
+            channel: tally_rpc::connect(endpoint, tls).await?,
+        })
     }
 
     /// Connects to the mesh of a data directory under one of its certificates.

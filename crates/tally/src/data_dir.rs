@@ -106,7 +106,10 @@ impl DataDir {
     ///
     /// [`DataDirError::Io`].
     pub fn create(&self) -> Result<(), DataDirError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root);
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root);
         made.map_err(|source| io_error(&self.root, source))
     }
 
@@ -117,7 +120,10 @@ impl DataDir {
     /// [`DataDirError`]; it says what to do.
     pub fn master_key(&self) -> Result<MasterKey, DataDirError> {
         let path = self.master_key_file();
-        let key_error = |source| DataDirError::MasterKey { path: path.clone(), source };
+        let key_error = |source| DataDirError::MasterKey {
+            path: path.clone(),
+            source,
+        };
         match fs::read_to_string(&path) {
             Ok(text) => MasterKey::from_hex_file_contents(&text).map_err(key_error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -125,19 +131,26 @@ impl DataDir {
                     return Err(DataDirError::MasterKeyMissing { path });
                 }
                 let key = MasterKey::generate().map_err(key_error)?;
-                let mut options = fs::OpenOptions::new();
-                options.write(true).create_new(true).mode(0o600);
-                options
-                    .open(&path)
-                    .and_then(|mut file| {
-                        file.write_all(key.to_hex_file_contents().as_bytes())?;
-                        file.sync_all()
-                    })
+                self.keep_master_key(&path, &key)
                     .map_err(|source| io_error(&path, source))?;
                 Ok(key)
             }
             Err(source) => Err(io_error(&path, source)),
         }
+    }
+
+    /// Writes the master key whole or not at all: half a key would keep every
+    /// later start from working.
+    fn keep_master_key(&self, path: &Path, key: &MasterKey) -> io::Result<()> {
+        let draft = self.root.join("master.key.new");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&draft)?;
+        file.write_all(key.to_hex_file_contents().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        // The name must be as durable as what will be sealed under the key.
+        fs::File::open(&self.root)?.sync_all()
     }
 
     /// The development authority, the server's certificate and the operator's;
@@ -169,7 +182,11 @@ impl DataDir {
     /// # Errors
     ///
     /// [`DataDirError::Pki`].
-    pub fn issue(&self, identity: &Identity, name: &str) -> Result<pki::CertificateFiles, DataDirError> {
+    pub fn issue(
+        &self,
+        identity: &Identity,
+        name: &str,
+    ) -> Result<pki::CertificateFiles, DataDirError> {
         let authority = Authority::load(&self.authority())?;
         let term = Term::year_from(SystemTime::now());
         Ok(authority.issue(identity, &self.certificates(), name, term)?)
@@ -206,10 +223,15 @@ impl DataDir {
     pub fn endpoint(&self) -> Result<String, DataDirError> {
         let text = fs::read_to_string(self.endpoint_file());
         text.map(|text| text.trim().to_owned())
-            .map_err(|_| DataDirError::NoEndpoint { dir: self.root.clone() })
+            .map_err(|_| DataDirError::NoEndpoint {
+                dir: self.root.clone(),
+            })
     }
 }
 
 fn io_error(path: &Path, source: io::Error) -> DataDirError {
-    DataDirError::Io { path: path.to_owned(), source }
+    DataDirError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }

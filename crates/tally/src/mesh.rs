@@ -20,10 +20,10 @@ use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, LogSource, StoreError};
 use tally_eventlog::timer::Timer;
 use tally_rpc::{ServeError, ServeLimits};
-use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
-use tally_service::{Catalogue, Deps, logs};
 use tally_sanctions::CheckOptions;
 use tally_service::log_service::Logs;
+use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
+use tally_service::{Catalogue, Deps, logs};
 use tally_store_sqlite::keyring::{OpenKeyRingError, SqliteKeyStore};
 use tally_store_sqlite::{CreateOptions, OpenError, SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
@@ -89,7 +89,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// A movable clock is a matter of creation.
-    #[error("the store in {dir} was created without a movable clock; use a new directory for --test-clock")]
+    #[error(
+        "the store in {dir} was created without a movable clock; use a new directory for --test-clock"
+    )]
     ClockFixed {
         /// The directory.
         dir: String,
@@ -132,10 +134,17 @@ impl Mesh {
         let (clock, store) = open_store(&options).await?;
         let (keyring, key_store) = open_keyring(&options.dir).await?;
         let tls = options.dir.server_tls()?;
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(|source| StartError::Listen { listen: options.listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { listen: options.listen, source })?;
+        let listener =
+            TcpListener::bind(options.listen)
+                .await
+                .map_err(|source| StartError::Listen {
+                    listen: options.listen,
+                    source,
+                })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            listen: options.listen,
+            source,
+        })?;
 
         let stop_readers = CancellationToken::new();
         let source: Arc<dyn LogSource> = store.clone();
@@ -144,7 +153,10 @@ impl Mesh {
         let deps = Deps {
             log: logs::CATALOG,
             store: store.clone(),
-            executor: Executor { store: store.clone(), clock: shared.clone() },
+            executor: Executor {
+                store: store.clone(),
+                clock: shared.clone(),
+            },
             keyring: keyring.clone(),
             catalogue: catalogue.clone(),
             clock: shared.clone(),
@@ -159,8 +171,20 @@ impl Mesh {
             tasks: Vec::new(),
             rebuild: Vec::new(),
         };
-        let routes = wire(&deps, &options, &mut wiring, NodeState { store: store.clone(), clock });
-        wiring.tasks.push(forget_old_commands(store.clone(), shared.clone(), stop_readers.clone()));
+        let routes = wire(
+            &deps,
+            &options,
+            &mut wiring,
+            NodeState {
+                store: store.clone(),
+                clock,
+            },
+        );
+        wiring.tasks.push(forget_old_commands(
+            store.clone(),
+            shared.clone(),
+            stop_readers.clone(),
+        ));
 
         let stop_serving = CancellationToken::new();
         let server = serve(listener, tls, routes, keyring.clone(), stop_serving.clone());
@@ -237,7 +261,10 @@ fn wire(deps: &Deps, options: &MeshOptions, wiring: &mut Wiring, node: NodeState
         keyring: deps.keyring.clone(),
         clock: deps.clock.clone(),
     };
-    let checks = CheckOptions { freshness: options.check_freshness, ..CheckOptions::default() };
+    let checks = CheckOptions {
+        freshness: options.check_freshness,
+        ..CheckOptions::default()
+    };
     let routes = Routes::new(tally_catalog::server(deps.on(logs::CATALOG)))
         .add_service(tally_collection::server(collection, readers))
         .add_service(tally_lists::server(lists, readers))
@@ -245,7 +272,11 @@ fn wire(deps: &Deps, options: &MeshOptions, wiring: &mut Wiring, node: NodeState
         .add_service(tally_feedback::server(feedback, readers))
         .add_service(tally_audit::server(audit))
         .add_service(tally_service::log_service::server(all_logs))
-        .add_service(crate::node::server(node, deps.catalogue.clone(), readers.clone()));
+        .add_service(crate::node::server(
+            node,
+            deps.catalogue.clone(),
+            readers.clone(),
+        ));
     // Health says "serving" for as long as the process answers at all.
     tally_rpc::with_standard_services(routes).0
 }
@@ -281,7 +312,10 @@ impl Wiring {
                 process: spec.process,
                 clock: self.clock.clone(),
                 epoch: self.epoch,
-                options: ConsumerOptions { idle_checkpoint: spec.idle_checkpoint, ..ConsumerOptions::default() },
+                options: ConsumerOptions {
+                    idle_checkpoint: spec.idle_checkpoint,
+                    ..ConsumerOptions::default()
+                },
             };
             let handle = consumer.start(self.stop.clone());
             self.readers.insert(handle.progress().clone());
@@ -310,13 +344,25 @@ fn serve(
     keyring: Arc<KeyRing>,
     stop: CancellationToken,
 ) -> JoinHandle<Result<(), ServeError>> {
-    let rules = Arc::new(Rules::from_descriptors().expect("a test holds that every call has a rule"));
+    let rules =
+        Arc::new(Rules::from_descriptors().expect("a test holds that every call has a rule"));
     let traced = tally_telemetry::ServerTraceLayer::new(rules.paths());
     let directory = Arc::new(KeyRingDirectory { keyring });
     let auth = AuthLayer::new(rules, directory, SystemTime::now);
-    let layer = tower::ServiceBuilder::new().layer(traced).layer(auth).into_inner();
+    let layer = tower::ServiceBuilder::new()
+        .layer(traced)
+        .layer(auth)
+        .into_inner();
     tokio::spawn(async move {
-        tally_rpc::serve(listener, &tls, routes, layer, ServeLimits::default(), stop.cancelled()).await
+        tally_rpc::serve(
+            listener,
+            &tls,
+            routes,
+            layer,
+            ServeLimits::default(),
+            stop.cancelled(),
+        )
+        .await
     })
 }
 
@@ -328,7 +374,9 @@ async fn open_store(options: &MeshOptions) -> Result<(NodeClock, Arc<SqliteStore
             NodeClock::movable(info.ahead.unwrap_or(SignedDuration::ZERO))
         }
         (Some(_), Some(_)) => {
-            return Err(StartError::ClockFixed { dir: options.dir.path().display().to_string() });
+            return Err(StartError::ClockFixed {
+                dir: options.dir.path().display().to_string(),
+            });
         }
         (Some(_), None) | (None, None) => NodeClock::System(Arc::new(SystemClock::default())),
         (None, Some(start)) => NodeClock::movable(start.duration_since(Timestamp::now())),
@@ -345,7 +393,9 @@ async fn open_store(options: &MeshOptions) -> Result<(NodeClock, Arc<SqliteStore
         clock: clock.shared(),
         group: GroupOptions::default(),
         linker: Some(linker),
-        create: Some(CreateOptions { test_clock: clock.ahead() }),
+        create: Some(CreateOptions {
+            test_clock: clock.ahead(),
+        }),
     })
     .await?;
     Ok((clock, Arc::new(store)))
@@ -400,16 +450,27 @@ struct KeyRingDirectory {
 
 #[async_trait]
 impl OfficerDirectory for KeyRingDirectory {
-    async fn officer_id(&self, department: &DepartmentId, number: &str) -> Result<OfficerId, BoxError> {
+    async fn officer_id(
+        &self,
+        department: &DepartmentId,
+        number: &str,
+    ) -> Result<OfficerId, BoxError> {
         // A number means something within its department only.
         let identifier = format!("{department}/{number}");
-        let id = self.keyring.pseudonym(PseudonymKind::Officer, &identifier).await?;
+        let id = self
+            .keyring
+            .pseudonym(PseudonymKind::Officer, &identifier)
+            .await?;
         Ok(OfficerId(id))
     }
 }
 
 /// Once an hour, forgets the commands whose ids would be refused as too old.
-fn forget_old_commands(store: Arc<SqliteStore>, clock: Arc<dyn Clock>, stop: CancellationToken) -> JoinHandle<()> {
+fn forget_old_commands(
+    store: Arc<SqliteStore>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     const INTERVAL: Duration = Duration::from_secs(3_600);
     tokio::spawn(async move {
         let forget = async {

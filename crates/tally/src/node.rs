@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::clock::{Clock as _, MovableClock};
 use tally_eventlog::event::{from_proto_time, to_proto_time};
-use tally_eventlog::store::{LogSource as _};
+use tally_eventlog::store::LogSource as _;
 use tally_proto::tally::node::v1 as pb;
 use tally_proto::tally::node::v1::node_service_server::{NodeService, NodeServiceServer};
 use tally_rpc::Fault;
@@ -33,7 +33,11 @@ pub fn server(
     catalogue: Arc<Catalogue>,
     readers: Readers,
 ) -> NodeServiceServer<impl NodeService> {
-    NodeServiceServer::new(Service { state, catalogue, readers })
+    NodeServiceServer::new(Service {
+        state,
+        catalogue,
+        readers,
+    })
 }
 
 struct Service {
@@ -66,7 +70,8 @@ impl Service {
                     status.lag += size.saturating_sub(state.next);
                     status.parked += state.parked.len() as u64;
                     if let Some(stopped) = state.stopped {
-                        status.stopped = format!("shard {shard}: {}: {}", stopped.reason, stopped.message);
+                        status.stopped =
+                            format!("shard {shard}: {}: {}", stopped.reason, stopped.message);
                     }
                 }
                 status
@@ -77,26 +82,47 @@ impl Service {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             now: Some(self.now()),
             test_clock: self.state.clock.test_clock().is_some(),
-            pack_version: self.catalogue.try_active().map(|policy| policy.version().to_owned()).unwrap_or_default(),
+            pack_version: self
+                .catalogue
+                .try_active()
+                .map(|policy| policy.version().to_owned())
+                .unwrap_or_default(),
             readers,
         }
     }
 
-    async fn advance(&self, request: pb::AdvanceClockRequest) -> Result<pb::AdvanceClockResponse, Fault> {
+    async fn advance(
+        &self,
+        request: pb::AdvanceClockRequest,
+    ) -> Result<pb::AdvanceClockResponse, Fault> {
         let Some(clock) = self.state.clock.test_clock() else {
             return Err(Fault::rejected(
                 "CLOCK_FIXED",
                 "this store has the system's clock; a movable one exists only on a store created with --test-clock",
             ));
         };
-        let to = request.to.as_ref().and_then(from_proto_time).ok_or_else(|| {
-            Fault::invalid(vec![FieldFault::new("to", "FIELD_REQUIRED", "a time is required")])
-        })?;
+        let to = request
+            .to
+            .as_ref()
+            .and_then(from_proto_time)
+            .ok_or_else(|| {
+                Fault::invalid(vec![FieldFault::new(
+                    "to",
+                    "FIELD_REQUIRED",
+                    "a time is required",
+                )])
+            })?;
         let ahead = clock
             .advance_to(to)
             .map_err(|backward| Fault::rejected("CLOCK_BACKWARD", backward.to_string()))?;
-        self.state.store.keep_ahead(ahead).await.map_err(store_fault)?;
-        Ok(pb::AdvanceClockResponse { now: Some(self.now()) })
+        self.state
+            .store
+            .keep_ahead(ahead)
+            .await
+            .map_err(store_fault)?;
+        Ok(pb::AdvanceClockResponse {
+            now: Some(self.now()),
+        })
     }
 }
 

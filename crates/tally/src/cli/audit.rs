@@ -27,28 +27,51 @@ pub struct Stats {
 impl Stats {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let client = global.client().await?;
-        let request = collection::GetCountsRequest { department: self.department.clone() };
+        let request = collection::GetCountsRequest {
+            department: self.department.clone(),
+        };
         let records = client.collection().get_counts(request).await?.into_inner();
         let request = feedback::GetStatisticsRequest {
             department: self.department.clone(),
             month: self.month.clone(),
         };
-        let reports = client.feedback().get_statistics(request).await?.into_inner();
+        let reports = client
+            .feedback()
+            .get_statistics(request)
+            .await?
+            .into_inner();
         if global.json {
             line(&to_json(&records).to_string());
             line(&to_json(&reports).to_string());
             return Ok(ExitCode::SUCCESS);
         }
-        line(&format!("{:<20} {:<26} {:>9} {:>9} {:>9}", "department", "record type", "accepted", "corrected", "withdrawn"));
+        line(&format!(
+            "{:<20} {:<26} {:>9} {:>9} {:>9}",
+            "department", "record type", "accepted", "corrected", "withdrawn"
+        ));
         for count in &records.counts {
             line(&format!(
                 "{:<20} {:<26} {:>9} {:>9} {:>9}",
-                count.department, count.record_type, count.accepted, count.corrected, count.withdrawn
+                count.department,
+                count.record_type,
+                count.accepted,
+                count.corrected,
+                count.withdrawn
             ));
         }
         line(&format!(
             "\n{:<20} {:<8} {:<22} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>6}",
-            "department", "month", "measure", "due", "submitted", "executed", "declined", "accepted", "returned", "escalated", "closed"
+            "department",
+            "month",
+            "measure",
+            "due",
+            "submitted",
+            "executed",
+            "declined",
+            "accepted",
+            "returned",
+            "escalated",
+            "closed"
         ));
         for count in &reports.counts {
             line(&format!(
@@ -106,7 +129,13 @@ impl Replay {
             stream: self.stream.clone(),
             subject: self.subject.clone(),
         };
-        let mut records = global.client().await?.audit().replay(request).await?.into_inner();
+        let mut records = global
+            .client()
+            .await?
+            .audit()
+            .replay(request)
+            .await?
+            .into_inner();
         while let Some(record) = records.message().await? {
             if self.with_records {
                 let mut value: serde_json::Value =
@@ -146,7 +175,13 @@ impl AsOf {
             subject: self.subject.clone(),
             list_type: self.list_type.clone(),
         };
-        let answer = global.client().await?.audit().as_of(request).await?.into_inner();
+        let answer = global
+            .client()
+            .await?
+            .audit()
+            .as_of(request)
+            .await?
+            .into_inner();
         if global.json {
             line(&to_json(&answer).to_string());
             return Ok(ExitCode::SUCCESS);
@@ -164,7 +199,11 @@ impl AsOf {
             answer.entries.len(),
             self.on,
             known.map(|at| at.to_string()).unwrap_or_default(),
-            if answer.closed { "closed" } else { "provisional" }
+            if answer.closed {
+                "closed"
+            } else {
+                "provisional"
+            }
         ));
         Ok(ExitCode::SUCCESS)
     }
@@ -172,7 +211,13 @@ impl AsOf {
 
 /// `tally rebuild`: exit code 1 if a view is not what its log makes it.
 pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
-    let mut results = global.client().await?.audit().rebuild(pb::RebuildRequest {}).await?.into_inner();
+    let mut results = global
+        .client()
+        .await?
+        .audit()
+        .rebuild(pb::RebuildRequest {})
+        .await?
+        .into_inner();
     let mut equal = true;
     while let Some(result) = results.message().await? {
         equal &= result.differences_total == 0;
@@ -191,12 +236,22 @@ pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
             ));
         }
     }
-    Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if equal {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// `tally verify`: exit code 1 if anything does not hold.
 pub async fn verify(global: &Global) -> Result<ExitCode, Failure> {
-    let mut results = global.client().await?.audit().verify(pb::VerifyRequest {}).await?.into_inner();
+    let mut results = global
+        .client()
+        .await?
+        .audit()
+        .verify(pb::VerifyRequest {})
+        .await?
+        .into_inner();
     let mut records = 0;
     let mut faults = 0;
     while let Some(result) = results.message().await? {
@@ -207,14 +262,16 @@ pub async fn verify(global: &Global) -> Result<ExitCode, Failure> {
             // The root as hexadecimal digits, as `replay` prints leaf hashes.
             let root: String = head.root.iter().map(|byte| format!("{byte:02x}")).collect();
             let mut value = serde_json::json!({
-                "log": result.log, "shard": head.shard, "size": head.size, "root": root, "faults": [],
+                "log": result.log, "shard": head.shard, "size": head.size, "root": root,
             });
-            value["faults"] = to_json(&result).get_mut("faults").map(serde_json::Value::take).unwrap_or(serde_json::json!([]));
+            value["faults"] = to_json(&result)["faults"].take();
             line(&value.to_string());
             continue;
         }
         for fault in &result.faults {
-            let position = fault.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+            let position = fault
+                .position
+                .map_or_else(|| "-".to_owned(), |position| position.to_string());
             line(&format!(
                 "{}/{}/{position}: {} ({})",
                 result.log, head.shard, fault.message, fault.reason
@@ -224,19 +281,30 @@ pub async fn verify(global: &Global) -> Result<ExitCode, Failure> {
     if !global.json {
         line(&format!("{records} records verified, {faults} faults"));
     }
-    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if faults == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// `tally status`.
 pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
-    let answer = global.client().await?.node().get_status(node::GetStatusRequest {}).await?;
+    let answer = global
+        .client()
+        .await?
+        .node()
+        .get_status(node::GetStatusRequest {})
+        .await?;
     print(global.json, answer.get_ref());
     Ok(ExitCode::SUCCESS)
 }
 
 /// `tally clock`.
 pub async fn advance_clock(global: &Global, to: Timestamp) -> Result<ExitCode, Failure> {
-    let request = node::AdvanceClockRequest { to: Some(to_proto_time(to)) };
+    let request = node::AdvanceClockRequest {
+        to: Some(to_proto_time(to)),
+    };
     let answer = global.client().await?.node().advance_clock(request).await?;
     print(global.json, answer.get_ref());
     Ok(ExitCode::SUCCESS)

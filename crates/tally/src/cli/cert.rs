@@ -1,15 +1,22 @@
 //! `tally cert` and `tally key`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use tally_auth::identity::Identity;
+use tally_auth::identity::{Identity, OfficerNumber};
+use tally_auth::pki::PkiError;
+use tally_domain::department::DepartmentId;
+use tally_eventlog::clock::SystemClock;
+use tally_eventlog::group::GroupOptions;
 use tally_eventlog::sealing::KeyRing;
+use tally_service::logs;
 use tally_store_sqlite::keyring::SqliteKeyStore;
+use tally_store_sqlite::{SqliteOptions, SqliteStore};
 
 use super::Global;
 use super::output::{Failure, line};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirError};
 
 /// Certificates.
 #[derive(Debug, Subcommand)]
@@ -38,22 +45,54 @@ pub struct Issue {
 impl Cert {
     pub(super) fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let Self::Issue(issue) = self;
-        let urn = match (&issue.department, &issue.officer, &issue.operator) {
-            (Some(department), Some(officer), _) => format!("urn:tally:department:{department}:officer:{officer}"),
-            (Some(department), None, _) => format!("urn:tally:department:{department}"),
-            (None, _, Some(operator)) => format!("urn:tally:operator:{operator}"),
-            (None, ..) => return Err(Failure::usage("name a department or an operator")),
-        };
-        let identity = Identity::parse(&urn).map_err(Failure::usage)?;
-        let dir = DataDir::new(&global.dir);
-        let files = dir.issue(&identity, &issue.name).map_err(Failure::environment)?;
+        let identity = issue.identity()?;
+        let dir = DataDir::new(global.dir());
+        let files = dir.issue(&identity, &issue.name).map_err(|error| match error {
+            DataDirError::Pki(PkiError::Name { .. }) => Failure::usage(format!(
+                "{error}; it has letters, digits, `.`, `_` and `-`, and starts with a letter or digit"
+            )),
+            DataDirError::Pki(PkiError::File { .. }) if dir.endpoint().is_err() => Failure::environment(format!(
+                "there is no authority in {0}; the first `tally up --dir {0}` makes it",
+                dir.path().display()
+            )),
+            error => Failure::environment(error),
+        })?;
         if global.json {
             let files = serde_json::json!({"certificate": files.certificate, "key": files.key});
             line(&files.to_string());
         } else {
-            line(&format!("{}\n{}", files.certificate.display(), files.key.display()));
+            line(&format!(
+                "{}\n{}",
+                files.certificate.display(),
+                files.key.display()
+            ));
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Issue {
+    fn identity(&self) -> Result<Identity, Failure> {
+        if let Some(operator) = &self.operator {
+            return Identity::parse(&format!("urn:tally:operator:{operator}")).map_err(|_| {
+                Failure::usage(
+                    "an operator's name has letters, digits, `.`, `_` and `-`, at most 64",
+                )
+            });
+        }
+        let Some(department) = &self.department else {
+            return Err(Failure::usage("name a department or an operator"));
+        };
+        let department = DepartmentId::parse(department)
+            .map_err(|fault| Failure::usage(format!("--department: {fault}")))?;
+        let Some(officer) = &self.officer else {
+            return Ok(Identity::Department(department));
+        };
+        // The number is personal, so that the message does not repeat it.
+        let number = OfficerNumber::parse(officer).map_err(|_| {
+            Failure::usage("--officer: a number has letters, digits, `.`, `_` and `-`, at most 64")
+        })?;
+        Ok(Identity::Officer { department, number })
     }
 }
 
@@ -70,16 +109,35 @@ pub enum Key {
 impl Key {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let Self::Erase { stream } = self;
-        let dir = DataDir::new(&global.dir);
+        let dir = DataDir::new(global.dir());
         if !dir.keyring().exists() {
-            return Err(Failure::environment(format!("there is no key ring in {}", global.dir.display())));
+            return Err(Failure::environment(format!(
+                "there is no key ring in {}",
+                global.dir().display()
+            )));
         }
-        let store = std::sync::Arc::new(SqliteKeyStore::open(dir.keyring()).await.map_err(Failure::environment)?);
-        let keyring = KeyRing::new(store.clone(), dir.master_key().map_err(Failure::environment)?);
-        let erased = keyring.erase_stream(stream).await.map_err(Failure::environment)?;
+        let log = held(&dir).await?;
+        let store = Arc::new(
+            SqliteKeyStore::open(dir.keyring())
+                .await
+                .map_err(Failure::environment)?,
+        );
+        let keyring = KeyRing::new(
+            store.clone(),
+            dir.master_key().map_err(Failure::environment)?,
+        );
+        let erased = keyring
+            .erase_stream(stream)
+            .await
+            .map_err(Failure::environment)?;
         store.close().await;
+        if let Some(log) = log {
+            log.close().await.map_err(Failure::environment)?;
+        }
         if !erased {
-            return Err(Failure::usage(format!("there is no key for the stream {stream}")));
+            return Err(Failure::usage(format!(
+                "there is no key for the stream {stream}"
+            )));
         }
         line(&if global.json {
             serde_json::json!({"erased": stream}).to_string()
@@ -88,4 +146,29 @@ impl Key {
         });
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Opens the event store for as long as keys are worked on: a mesh that runs
+/// has it, and would go on sealing with keys that it remembers.
+async fn held(dir: &DataDir) -> Result<Option<SqliteStore>, Failure> {
+    let path = dir.store();
+    let Some(info) = SqliteStore::inspect(&path)
+        .await
+        .map_err(Failure::environment)?
+    else {
+        return Ok(None);
+    };
+    let options = SqliteOptions {
+        path,
+        logs: logs::ALL.to_vec(),
+        shards: info.shards,
+        clock: Arc::new(SystemClock::default()),
+        group: GroupOptions::default(),
+        linker: None,
+        create: None,
+    };
+    SqliteStore::open(options)
+        .await
+        .map(Some)
+        .map_err(Failure::environment)
 }

@@ -36,13 +36,20 @@ pub struct Check {
 fn parse_token(text: &str) -> Result<(u32, u64), String> {
     let fault = || format!("{text:?} is not SHARD:COUNT");
     let (shard, count) = text.split_once(':').ok_or_else(fault)?;
-    Ok((shard.parse().map_err(|_| fault())?, count.parse().map_err(|_| fault())?))
+    Ok((
+        shard.parse().map_err(|_| fault())?,
+        count.parse().map_err(|_| fault())?,
+    ))
 }
 
 impl Check {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let at_least = self.at_least.map(|(shard, lists)| pb::ConsistencyToken {
-            shards: vec![pb::ShardBasis { shard, lists, sanctions: 0 }],
+            shards: vec![pb::ShardBasis {
+                shard,
+                lists,
+                sanctions: 0,
+            }],
             pack_version: String::new(),
         });
         let request = pb::CheckRequest {
@@ -53,7 +60,16 @@ impl Check {
             legal_basis: Some(self.basis.clone()),
             at_least,
         };
-        print(global.json, global.client().await?.sanctions().check(request).await?.get_ref());
+        print(
+            global.json,
+            global
+                .client()
+                .await?
+                .sanctions()
+                .check(request)
+                .await?
+                .get_ref(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -13,8 +13,13 @@ use crate::client::command_id;
 
 /// Reads a legal basis: `id@version`.
 pub fn parse_basis(text: &str) -> Result<log::LegalBasisRef, String> {
-    let basis: LegalBasisRef = text.parse().map_err(|_| format!("{text:?} is no legal basis; write id@version"))?;
-    Ok(log::LegalBasisRef { id: basis.id, version: basis.version })
+    let basis: LegalBasisRef = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no legal basis; write id@version"))?;
+    Ok(log::LegalBasisRef {
+        id: basis.id,
+        version: basis.version,
+    })
 }
 
 /// A document.
@@ -30,8 +35,13 @@ pub struct DocumentArgs {
 
 impl DocumentArgs {
     pub(super) fn to_proto(&self) -> Result<log::DocumentRef, Failure> {
-        let sha256 = hex(&self.sha256).ok_or_else(|| Failure::usage("--sha256 takes hexadecimal digits"))?;
-        Ok(log::DocumentRef { number: self.number.clone(), sha256: sha256.into(), ..Default::default() })
+        let sha256 =
+            hex(&self.sha256).ok_or_else(|| Failure::usage("--sha256 takes hexadecimal digits"))?;
+        Ok(log::DocumentRef {
+            number: self.number.clone(),
+            sha256: sha256.into(),
+            ..Default::default()
+        })
     }
 }
 
@@ -153,7 +163,16 @@ impl List {
         let mut lists = global.client().await?.lists();
         let json = global.json;
         match self {
-            Self::Nominate { subject, list_type, ground_record_id, criterion, basis, from, until, command_id } => {
+            Self::Nominate {
+                subject,
+                list_type,
+                ground_record_id,
+                criterion,
+                basis,
+                from,
+                until,
+                command_id,
+            } => {
                 let request = pb::NominateRequest {
                     command_id: command_id.clone(),
                     subject: subject.clone(),
@@ -166,7 +185,12 @@ impl List {
                 };
                 print(json, lists.nominate(request).await?.get_ref());
             }
-            Self::Notify { entry, served_on, document, command_id } => {
+            Self::Notify {
+                entry,
+                served_on,
+                document,
+                command_id,
+            } => {
                 let request = pb::NotifyRequest {
                     command_id: command_id.clone(),
                     entry_id: entry.clone(),
@@ -175,10 +199,16 @@ impl List {
                 };
                 print(json, lists.notify(request).await?.get_ref());
             }
-            Self::Represent { entry, waived, document, command_id } => {
-                let document = document
-                    .as_ref()
-                    .map(|number| log::DocumentRef { number: number.clone(), ..Default::default() });
+            Self::Represent {
+                entry,
+                waived,
+                document,
+                command_id,
+            } => {
+                let document = document.as_ref().map(|number| log::DocumentRef {
+                    number: number.clone(),
+                    ..Default::default()
+                });
                 let request = pb::RepresentRequest {
                     command_id: command_id.clone(),
                     entry_id: entry.clone(),
@@ -187,7 +217,11 @@ impl List {
                 };
                 print(json, lists.represent(request).await?.get_ref());
             }
-            Self::Confirm { entry, document, command_id } => {
+            Self::Confirm {
+                entry,
+                document,
+                command_id,
+            } => {
                 let request = pb::ListRequest {
                     command_id: command_id.clone(),
                     entry_id: entry.clone(),
@@ -195,7 +229,11 @@ impl List {
                 };
                 print(json, lists.list(request).await?.get_ref());
             }
-            Self::Drop { entry, reason, command_id } => {
+            Self::Drop {
+                entry,
+                reason,
+                command_id,
+            } => {
                 let request = pb::DropRequest {
                     command_id: command_id.clone(),
                     entry_id: entry.clone(),
@@ -213,11 +251,15 @@ impl List {
                 print(json, lists.remove(request).await?.get_ref());
             }
             Self::Show { what } if what.contains(':') => {
-                let request = pb::GetSubjectEntriesRequest { subject: what.clone() };
+                let request = pb::GetSubjectEntriesRequest {
+                    subject: what.clone(),
+                };
                 print(json, lists.get_subject_entries(request).await?.get_ref());
             }
             Self::Show { what } => {
-                let request = pb::GetEntryRequest { entry_id: what.clone() };
+                let request = pb::GetEntryRequest {
+                    entry_id: what.clone(),
+                };
                 print(json, lists.get_entry(request).await?.get_ref());
             }
         }
@@ -248,13 +290,20 @@ impl Object {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let mut lists = global.client().await?.lists();
         match self {
-            Self::Accept { entry, document, command_id } => {
+            Self::Accept {
+                entry,
+                document,
+                command_id,
+            } => {
                 let request = pb::AcceptObjectionRequest {
                     command_id: command_id.clone(),
                     entry_id: entry.clone(),
                     objection: Some(document.to_proto()?),
                 };
-                print(global.json, lists.accept_objection(request).await?.get_ref());
+                print(
+                    global.json,
+                    lists.accept_objection(request).await?.get_ref(),
+                );
             }
             Self::Uphold(decision) => {
                 let request = pb::UpholdRequest {
@@ -301,7 +350,16 @@ impl Link {
             linked_subject: self.linked.clone(),
             evidence: Some(self.document.to_proto()?),
         };
-        print(global.json, global.client().await?.lists().link_identifiers(request).await?.get_ref());
+        print(
+            global.json,
+            global
+                .client()
+                .await?
+                .lists()
+                .link_identifiers(request)
+                .await?
+                .get_ref(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -329,7 +387,16 @@ impl Unlink {
             linked_subject: self.linked.clone(),
             reason: self.reason.clone(),
         };
-        print(global.json, global.client().await?.lists().unlink_identifiers(request).await?.get_ref());
+        print(
+            global.json,
+            global
+                .client()
+                .await?
+                .lists()
+                .unlink_identifiers(request)
+                .await?
+                .get_ref(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -15,14 +15,17 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::{Client, ClientError};
+use crate::client::Client;
+use crate::data_dir::DataDir;
 use output::Failure;
 
 /// Joint action of departments on red and black lists, over a log that can be replayed and proved.
 #[derive(Debug, Parser)]
 #[command(name = "tally", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done; 1 something that was verified does not hold; \
-    2 bad input; 3 refused; 4 not available now, try again; 5 internal error.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 something that was verified does not hold; \
+    2 bad input; 3 refused; 4 not available now, try again; 5 internal error."
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -33,9 +36,9 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Data directory of the mesh.
-    #[arg(long, global = true, env = "TALLY_DIR", default_value = "tally-data")]
-    dir: PathBuf,
+    /// Data directory of the mesh [default: the environment's TALLY_DIR, or tally-data].
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
     /// Certificate to act under: a name in the data directory's `certs`.
     #[arg(long = "as", global = true, env = "TALLY_AS", default_value = crate::data_dir::OPERATOR, value_name = "NAME")]
     acting_as: String,
@@ -46,13 +49,39 @@ pub struct Global {
     #[arg(long, global = true, env = "TALLY_LOG", default_value = "warn")]
     log: String,
     /// OpenTelemetry collector that takes OTLP over gRPC, for example http://127.0.0.1:4317.
-    #[arg(long, global = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL"
+    )]
     otlp: Option<String>,
 }
 
 impl Global {
-    async fn client(&self) -> Result<Client, ClientError> {
-        Client::of_dir(&self.dir, &self.acting_as).await
+    fn dir(&self) -> PathBuf {
+        let of_environment = || std::env::var_os("TALLY_DIR").map(PathBuf::from);
+        self.dir
+            .clone()
+            .or_else(of_environment)
+            .unwrap_or_else(|| PathBuf::from("tally-data"))
+    }
+
+    async fn client(&self) -> Result<Client, Failure> {
+        let dir = DataDir::new(self.dir());
+        let endpoint = dir.endpoint().map_err(Failure::environment)?;
+        let name = &self.acting_as;
+        if !dir.certificates().join(format!("{name}.pem")).exists() {
+            return Err(Failure::usage(format!(
+                "there is no certificate `{name}` in {}; issue it with `tally cert issue {name}`, \
+                 or name another with --as",
+                dir.certificates().display()
+            )));
+        }
+        let tls = dir.client_tls(name).map_err(Failure::environment)?;
+        Client::connect(&endpoint, &tls)
+            .await
+            .map_err(Failure::environment)
     }
 }
 
@@ -60,7 +89,7 @@ impl Global {
 enum Command {
     /// Starts a mesh: all roles in one process, one data directory.
     Up(up::Up),
-    /// Runs the whole job once, with seeded data, and verifies it.
+    /// Runs the whole job once, with seeded data, and verifies it. With --dir the data is kept there.
     Demo(up::Demo),
     /// Pushes records: JSON lines from files or standard input.
     Push(push::Push),

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use tally_rpc::FaultReport;
+use tally_rpc::fault::BoxError;
 use tonic::Code;
 
 use crate::client::ClientError;
@@ -15,12 +16,21 @@ static CONTRACTS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(tally_proto::DESCRIPTORS).expect("the contracts' own descriptors decode")
 });
 
-/// A message as canonical JSON, with the names of the contract.
+/// A message as canonical JSON, with the names of the contract. Every field is
+/// there, also one at its default: who reads `position` finds it at 0 too.
 pub fn to_json<M: Message + Name>(message: &M) -> serde_json::Value {
-    let descriptor = CONTRACTS.get_message_by_name(&M::full_name()).expect("a message of the contracts");
+    serialised(message, false)
+}
+
+fn serialised<M: Message + Name>(message: &M, skip_defaults: bool) -> serde_json::Value {
+    let descriptor = CONTRACTS
+        .get_message_by_name(&M::full_name())
+        .expect("a message of the contracts");
     let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
         .expect("a message decodes as itself");
-    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
+    let options = SerializeOptions::new()
+        .use_proto_field_name(true)
+        .skip_default_fields(skip_defaults);
     dynamic
         .serialize_with_options(serde_json::value::Serializer, &options)
         .expect("a message has a JSON form")
@@ -28,11 +38,10 @@ pub fn to_json<M: Message + Name>(message: &M) -> serde_json::Value {
 
 /// Prints a message: one JSON line, or lines for people.
 pub fn print<M: Message + Name>(json: bool, message: &M) {
-    let value = to_json(message);
     if json {
-        line(&value.to_string());
+        line(&to_json(message).to_string());
     } else {
-        people(&value, 0);
+        people(&serialised(message, true), 0);
     }
 }
 
@@ -86,17 +95,43 @@ pub struct Failure {
 
 impl Failure {
     /// Bad input of the command itself.
-    pub fn usage(error: impl std::fmt::Display) -> Self {
-        Self::new(2, "BAD_INPUT", error)
+    pub fn usage(error: impl Into<BoxError>) -> Self {
+        Self::new(2, "BAD_INPUT", error.into())
     }
 
     /// A mesh or its directory cannot be used.
-    pub fn environment(error: impl std::fmt::Display) -> Self {
-        Self::new(4, "NOT_AVAILABLE", error)
+    pub fn environment(error: impl Into<BoxError>) -> Self {
+        Self::new(4, "NOT_AVAILABLE", error.into())
     }
 
-    fn new(code: u8, reason: &str, error: impl std::fmt::Display) -> Self {
-        Self { code, reason: reason.to_owned(), message: error.to_string(), violations: Vec::new() }
+    /// Bad input with a list of faults: where, and what is wrong there.
+    pub fn faults(message: String, faults: impl Iterator<Item = (String, String)>) -> Self {
+        let violations = faults
+            .map(|(place, text)| (place, "BAD_INPUT".to_owned(), text))
+            .collect();
+        Self {
+            violations,
+            ..Self::usage(message)
+        }
+    }
+
+    fn new(code: u8, reason: &str, error: BoxError) -> Self {
+        // The cause says what to check: a missing file, nobody listens, another authority.
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        Self {
+            code,
+            reason: reason.to_owned(),
+            message,
+            violations: Vec::new(),
+        }
     }
 
     /// Prints it to standard error and gives the exit code.
@@ -114,9 +149,16 @@ impl Failure {
             });
             eprintln!("{error}");
         } else {
-            eprintln!("error: {} ({})", self.message, self.reason);
-            for (field, reason, message) in &self.violations {
-                eprintln!("  {field}: {message} ({reason})");
+            // A fault of a field names its reason itself.
+            let reason = format!("({})", self.reason);
+            let reason = if self.message.contains(&reason) {
+                String::new()
+            } else {
+                format!(" {reason}")
+            };
+            eprintln!("error: {}{reason}", self.message);
+            for (field, _, message) in &self.violations {
+                eprintln!("  {field}: {message}");
             }
         }
         ExitCode::from(self.code)
@@ -133,7 +175,10 @@ impl From<tonic::Status> for Failure {
             | Code::Unauthenticated
             | Code::NotFound
             | Code::AlreadyExists => 3,
-            Code::Unavailable | Code::Aborted | Code::ResourceExhausted | Code::DeadlineExceeded => 4,
+            Code::Unavailable
+            | Code::Aborted
+            | Code::ResourceExhausted
+            | Code::DeadlineExceeded => 4,
             _ => 5,
         };
         let violations = report
@@ -141,22 +186,17 @@ impl From<tonic::Status> for Failure {
             .into_iter()
             .map(|violation| (violation.field, violation.reason, violation.message))
             .collect();
-        Self { code, reason: report.reason, message: report.message, violations }
+        Self {
+            code,
+            reason: report.reason,
+            message: report.message,
+            violations,
+        }
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        // The cause says what to check: nobody listens, or another authority.
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            let inner_text = inner.to_string();
-            if !text.contains(&inner_text) {
-                text = format!("{text}: {inner_text}");
-            }
-            cause = inner.source();
-        }
-        Self::environment(text)
+        Self::environment(error)
     }
 }

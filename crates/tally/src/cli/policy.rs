@@ -55,27 +55,51 @@ impl Policy {
 
 fn read(loaded: Result<Pack, Vec<LocatedFault>>) -> Result<Pack, Failure> {
     loaded.map_err(|faults| {
-        let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-        Failure::usage(format!("the pack has {} faults:{}", faults.len(), lines.concat()))
+        let message = match faults.len() {
+            1 => "the pack has a fault".to_owned(),
+            count => format!("the pack has {count} faults"),
+        };
+        let place =
+            |fault: &LocatedFault| format!("{}:{}:{}", fault.file, fault.line, fault.column);
+        Failure::faults(
+            message,
+            faults
+                .into_iter()
+                .map(|fault| (place(&fault), fault.message)),
+        )
     })
 }
 
 fn report(json: bool, pack: &Pack, items: usize) {
-    let digest: String = pack.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = pack
+        .digest()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     if json {
         line(&serde_json::json!({"pack": pack.meta.id, "version": pack.meta.version, "items": items, "digest": digest}).to_string());
     } else {
-        line(&format!("pack {} {}: {items} items, digest {digest}", pack.meta.id, pack.meta.version));
+        line(&format!(
+            "pack {} {}: {items} items, digest {digest}",
+            pack.meta.id, pack.meta.version
+        ));
     }
 }
 
 async fn show(global: &Global, kind: Option<&str>) -> Result<(), Failure> {
     let client = global.client().await?;
-    let mut parts = client.catalog().get_policy_pack(pb::GetPolicyPackRequest {}).await?.into_inner();
+    let mut parts = client
+        .catalog()
+        .get_policy_pack(pb::GetPolicyPackRequest {})
+        .await?
+        .into_inner();
     while let Some(message) = parts.message().await? {
         match message.part {
             Some(Part::Meta(meta)) if !global.json => {
-                line(&format!("pack {} {} ({})", meta.id, meta.version, meta.time_zone));
+                line(&format!(
+                    "pack {} {} ({})",
+                    meta.id, meta.version, meta.time_zone
+                ));
             }
             Some(Part::Item(item)) if kind.is_none_or(|kind| kind == item.kind) => {
                 if global.json {

@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
-use tally_proto::tally::log::v1::LegalBasisRef;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -41,11 +40,11 @@ struct RecordLine {
 }
 
 impl RecordLine {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        serde_json::from_str(text).map_err(Failure::usage)
+    fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    fn content(self) -> Result<pb::RecordContent, Failure> {
+    fn content(self) -> Result<pb::RecordContent, String> {
         Ok(pb::RecordContent {
             subject: self.subject,
             record_type: self.record_type,
@@ -53,14 +52,14 @@ impl RecordLine {
             decided_on: self.decided_on,
             valid_from: self.valid_from,
             valid_until: self.valid_until,
-            legal_basis: Some(basis(&self.legal_basis)?),
-            fields: self.fields.into_iter().map(|(name, value)| pb::Field { name, value }).collect(),
+            legal_basis: Some(parse_basis(&self.legal_basis)?),
+            fields: self
+                .fields
+                .into_iter()
+                .map(|(name, value)| pb::Field { name, value })
+                .collect(),
         })
     }
-}
-
-fn basis(text: &str) -> Result<LegalBasisRef, Failure> {
-    parse_basis(text).map_err(Failure::usage)
 }
 
 /// Arguments of `tally push`.
@@ -87,8 +86,11 @@ impl Push {
         let (sender, receiver) = mpsc::channel(1_024);
         let files = self.files.clone();
         let reader = tokio::task::spawn_blocking(move || read_all(&files, &sender));
-        let mut answers =
-            client.collection().push_records(ReceiverStream::new(receiver)).await?.into_inner();
+        let mut answers = client
+            .collection()
+            .push_records(ReceiverStream::new(receiver))
+            .await?
+            .into_inner();
         let progress = progress_bar();
         let mut counts = Counts::default();
         while let Some(answer) = answers.message().await? {
@@ -96,20 +98,41 @@ impl Push {
             self.answer(global.json, &answer, &mut counts, &progress);
         }
         progress.finish_and_clear();
-        reader.await.map_err(Failure::usage)??;
-        let Counts { accepted, repeated, refused } = counts;
+        let Counts {
+            accepted,
+            repeated,
+            refused,
+        } = counts;
         line(&if global.json {
-            serde_json::json!({"accepted": accepted, "repeated": repeated, "refused": refused}).to_string()
+            serde_json::json!({"accepted": accepted, "repeated": repeated, "refused": refused})
+                .to_string()
         } else {
             format!("accepted {accepted}, known before {repeated}, refused {refused}")
         });
-        Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+        // What was read before a bad line has been pushed, and is counted above.
+        reader.await.map_err(Failure::usage)??;
+        Ok(if refused == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        })
     }
 
-    fn answer(&self, json: bool, answer: &pb::PushRecordsResponse, counts: &mut Counts, progress: &ProgressBar) {
+    fn answer(
+        &self,
+        json: bool,
+        answer: &pb::PushRecordsResponse,
+        counts: &mut Counts,
+        progress: &ProgressBar,
+    ) {
         let mut show = self.receipts;
         match &answer.outcome {
-            Some(Outcome::Accepted(accepted)) if accepted.receipt.as_ref().is_some_and(|receipt| receipt.repeated) => {
+            Some(Outcome::Accepted(accepted))
+                if accepted
+                    .receipt
+                    .as_ref()
+                    .is_some_and(|receipt| receipt.repeated) =>
+            {
                 counts.repeated += 1;
             }
             Some(Outcome::Accepted(_)) => counts.accepted += 1,
@@ -128,14 +151,23 @@ impl Push {
             }
             match &answer.outcome {
                 Some(Outcome::Accepted(accepted)) => {
-                    let position = accepted.receipt.as_ref().map_or(0, |receipt| receipt.position);
+                    let position = accepted
+                        .receipt
+                        .as_ref()
+                        .map_or(0, |receipt| receipt.position);
                     let shard = accepted.receipt.as_ref().map_or(0, |receipt| receipt.shard);
-                    line(&format!("{} accepted at collection/{shard}/{position}", accepted.record_id));
+                    line(&format!(
+                        "{} accepted at collection/{shard}/{position}",
+                        accepted.record_id
+                    ));
                 }
                 Some(Outcome::Refused(refusal)) => {
                     line(&format!("{} refused:", answer.command_id));
                     for fault in &refusal.faults {
-                        line(&format!("  {}: {} ({})", fault.field, fault.message, fault.reason));
+                        line(&format!(
+                            "  {}: {} ({})",
+                            fault.field, fault.message, fault.reason
+                        ));
                     }
                 }
                 None => {}
@@ -153,9 +185,16 @@ fn progress_bar() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-fn read_all(files: &[PathBuf], sender: &mpsc::Sender<pb::PushRecordsRequest>) -> Result<(), Failure> {
+fn read_all(
+    files: &[PathBuf],
+    sender: &mpsc::Sender<pb::PushRecordsRequest>,
+) -> Result<(), Failure> {
     let standard_input = [PathBuf::from("-")];
-    for file in if files.is_empty() { &standard_input } else { files } {
+    for file in if files.is_empty() {
+        &standard_input
+    } else {
+        files
+    } {
         let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
             Box::new(BufReader::new(std::io::stdin()))
         } else {
@@ -171,10 +210,12 @@ fn read_all(files: &[PathBuf], sender: &mpsc::Sender<pb::PushRecordsRequest>) ->
             if text.trim().is_empty() {
                 continue;
             }
-            let record: RecordLine = serde_json::from_str(&text).map_err(|error| place(&error))?;
+            let record = RecordLine::parse(&text).map_err(|error| place(&error))?;
+            let command_id = record.command_id.clone().unwrap_or_else(command_id);
+            let content = record.content().map_err(|error| place(&error))?;
             let request = pb::PushRecordsRequest {
-                command_id: record.command_id.clone().unwrap_or_else(command_id),
-                record: Some(record.content()?),
+                command_id,
+                record: Some(content),
             };
             if sender.blocking_send(request).is_err() {
                 // The server ended the stream; its status says why.
@@ -201,13 +242,21 @@ pub struct Correct {
 impl Correct {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let text = std::io::read_to_string(std::io::stdin()).map_err(Failure::usage)?;
+        let content = RecordLine::parse(&text)
+            .and_then(RecordLine::content)
+            .map_err(Failure::usage)?;
         let request = pb::CorrectRecordRequest {
             command_id: self.command_id.clone(),
             record_id: self.record_id.clone(),
-            record: Some(RecordLine::parse(&text)?.content()?),
+            record: Some(content),
             reason: self.reason.clone(),
         };
-        let answer = global.client().await?.collection().correct_record(request).await?;
+        let answer = global
+            .client()
+            .await?
+            .collection()
+            .correct_record(request)
+            .await?;
         print(global.json, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
@@ -236,7 +285,12 @@ impl Withdraw {
             reason: self.reason.clone(),
             document: Some(self.document.to_proto()?),
         };
-        let answer = global.client().await?.collection().withdraw_record(request).await?;
+        let answer = global
+            .client()
+            .await?
+            .collection()
+            .withdraw_record(request)
+            .await?;
         print(global.json, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
@@ -244,8 +298,16 @@ impl Withdraw {
 
 /// `tally record`.
 pub async fn show(global: &Global, record_id: &str, case: &str) -> Result<ExitCode, Failure> {
-    let request = pb::GetRecordRequest { record_id: record_id.to_owned(), case_number: case.to_owned() };
-    let answer = global.client().await?.collection().get_record(request).await?;
+    let request = pb::GetRecordRequest {
+        record_id: record_id.to_owned(),
+        case_number: case.to_owned(),
+    };
+    let answer = global
+        .client()
+        .await?
+        .collection()
+        .get_record(request)
+        .await?;
     print(global.json, answer.get_ref());
     Ok(ExitCode::SUCCESS)
 }

@@ -35,13 +35,24 @@ impl Following {
     }
 
     /// Moves the cursor past an item that has been printed.
-    fn keep(&self, cursor: &mut Cursor, log_id: &prost::bytes::Bytes, place: ShardCursor) -> Result<(), Failure> {
+    fn keep(
+        &self,
+        cursor: &mut Cursor,
+        log_id: &prost::bytes::Bytes,
+        place: ShardCursor,
+    ) -> Result<(), Failure> {
         cursor.log_id = log_id.clone();
-        match cursor.shards.iter_mut().find(|known| known.shard == place.shard) {
+        match cursor
+            .shards
+            .iter_mut()
+            .find(|known| known.shard == place.shard)
+        {
             Some(known) => *known = place,
             None => cursor.shards.push(place),
         }
-        let Some(path) = &self.cursor else { return Ok(()) };
+        let Some(path) = &self.cursor else {
+            return Ok(());
+        };
         // Renamed into place: a crash leaves the old cursor, and items come again.
         let draft = path.with_extension("new");
         std::fs::write(&draft, cursor.encode_to_vec())
@@ -64,9 +75,17 @@ pub struct Subscribe {
 impl Subscribe {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let mut cursor = self.following.load()?;
-        let request =
-            pb::SubscribeRequest { cursor: Some(cursor.clone()), until_head: self.following.until_head };
-        let mut items = global.client().await?.sanctions().subscribe(request).await?.into_inner();
+        let request = pb::SubscribeRequest {
+            cursor: Some(cursor.clone()),
+            until_head: self.following.until_head,
+        };
+        let mut items = global
+            .client()
+            .await?
+            .sanctions()
+            .subscribe(request)
+            .await?
+            .into_inner();
         while let Some(item) = items.message().await? {
             if global.json {
                 line(&to_json(&item).to_string());
@@ -83,10 +102,17 @@ impl Subscribe {
 
 fn describe(item: &pb::SubscribeResponse) -> String {
     let directive = item.directive.clone().unwrap_or_default();
-    let kind = item.kind().as_str_name().trim_start_matches("MAILBOX_ITEM_KIND_");
+    let kind = item
+        .kind()
+        .as_str_name()
+        .trim_start_matches("MAILBOX_ITEM_KIND_");
     format!(
         "{kind} {} {} on {} (entry {}), report by {}",
-        directive.directive_id, directive.measure, directive.subject, directive.entry_id, directive.report_by
+        directive.directive_id,
+        directive.measure,
+        directive.subject,
+        directive.entry_id,
+        directive.report_by
     )
 }
 
@@ -164,7 +190,12 @@ impl Directive {
                 };
                 print(global.json, sanctions.start(request).await?.get_ref());
             }
-            Self::Execute { answer, document, on, check } => {
+            Self::Execute {
+                answer,
+                document,
+                on,
+                check,
+            } => {
                 let request = pb::ExecuteRequest {
                     command_id: answer.command_id.clone(),
                     directive_id: answer.directive.clone(),
@@ -174,7 +205,11 @@ impl Directive {
                 };
                 print(global.json, sanctions.execute(request).await?.get_ref());
             }
-            Self::Decline { answer, grounds, basis } => {
+            Self::Decline {
+                answer,
+                grounds,
+                basis,
+            } => {
                 let request = pb::DeclineRequest {
                     command_id: answer.command_id.clone(),
                     directive_id: answer.directive.clone(),
@@ -189,11 +224,19 @@ impl Directive {
                     directive_id: answer.directive.clone(),
                     document: document.as_ref().map(|number| numbered(number)),
                 };
-                print(global.json, sanctions.confirm_lift(request).await?.get_ref());
+                print(
+                    global.json,
+                    sanctions.confirm_lift(request).await?.get_ref(),
+                );
             }
             Self::Show { directive } => {
-                let request = pb::GetDirectiveRequest { directive_id: directive.clone() };
-                print(global.json, sanctions.get_directive(request).await?.get_ref());
+                let request = pb::GetDirectiveRequest {
+                    directive_id: directive.clone(),
+                };
+                print(
+                    global.json,
+                    sanctions.get_directive(request).await?.get_ref(),
+                );
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -201,7 +244,10 @@ impl Directive {
 }
 
 fn numbered(number: &str) -> tally_proto::tally::log::v1::DocumentRef {
-    tally_proto::tally::log::v1::DocumentRef { number: number.to_owned(), ..Default::default() }
+    tally_proto::tally::log::v1::DocumentRef {
+        number: number.to_owned(),
+        ..Default::default()
+    }
 }
 
 /// What was done.
@@ -259,7 +305,14 @@ impl Report {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let mut service = global.client().await?.feedback();
         match self {
-            Self::Submit { answer, outcome, document, on, check, remarks } => {
+            Self::Submit {
+                answer,
+                outcome,
+                document,
+                on,
+                check,
+                remarks,
+            } => {
                 let outcome = match outcome {
                     ReportedAs::Executed => feedback::ReportedOutcome::Executed,
                     ReportedAs::Declined => feedback::ReportedOutcome::Declined,
@@ -292,7 +345,9 @@ impl Report {
                 print(global.json, service.return_report(request).await?.get_ref());
             }
             Self::Show { directive } => {
-                let request = feedback::GetFeedbackRequest { directive_id: directive.clone() };
+                let request = feedback::GetFeedbackRequest {
+                    directive_id: directive.clone(),
+                };
                 print(global.json, service.get_feedback(request).await?.get_ref());
             }
         }
@@ -314,13 +369,25 @@ impl Feedback {
             cursor: Some(cursor.clone()),
             until_head: self.following.until_head,
         };
-        let mut items = global.client().await?.feedback().stream_feedback(request).await?.into_inner();
+        let mut items = global
+            .client()
+            .await?
+            .feedback()
+            .stream_feedback(request)
+            .await?
+            .into_inner();
         while let Some(item) = items.message().await? {
             if global.json {
                 line(&to_json(&item).to_string());
             } else {
-                let state = item.state().as_str_name().trim_start_matches("FEEDBACK_STATE_");
-                line(&format!("{state} {} by {} on {}", item.directive_id, item.department, item.subject));
+                let state = item
+                    .state()
+                    .as_str_name()
+                    .trim_start_matches("FEEDBACK_STATE_");
+                line(&format!(
+                    "{state} {} by {} on {}",
+                    item.directive_id, item.department, item.subject
+                ));
             }
             if let Some(place) = item.cursor {
                 self.following.keep(&mut cursor, &item.log_id, place)?;

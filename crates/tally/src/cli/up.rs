@@ -1,15 +1,14 @@
 //! `tally up` and `tally demo`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use tally_eventlog::shard::ShardCount;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::{Failure, line};
 use super::Global;
+use super::output::{Failure, line};
 use crate::client::Client;
 use crate::data_dir::{DataDir, OPERATOR};
 use crate::demo;
@@ -42,13 +41,13 @@ impl Up {
             listen: self.listen,
             test_clock: self.test_clock,
             shards,
-            ..MeshOptions::in_dir(DataDir::new(&global.dir))
+            ..MeshOptions::in_dir(DataDir::new(global.dir()))
         };
         let mut mesh = Mesh::start(options).await.map_err(Failure::environment)?;
         if !self.no_policy && mesh.catalogue.try_active().is_none() {
             load_small_pack(global).await?;
         }
-        announce(global.json, &mesh, &global.dir);
+        announce(global.json, &mesh, &global.dir());
         tokio::select! {
             () = stop.received() => {}
             ended = mesh.serving() => {
@@ -75,7 +74,10 @@ fn announce(json: bool, mesh: &Mesh, dir: &std::path::Path) {
         });
         line(&ready.to_string());
     } else {
-        line(&format!("serving on {endpoint}, data in {}, after {milliseconds} ms", dir.display()));
+        line(&format!(
+            "serving on {endpoint}, data in {}, after {milliseconds} ms",
+            dir.display()
+        ));
         line("stop with Ctrl-C; certificates: `tally cert issue --help`");
     }
 }
@@ -83,8 +85,9 @@ fn announce(json: bool, mesh: &Mesh, dir: &std::path::Path) {
 /// The operator loads the pack that comes with the binary, by the same call
 /// as any other.
 async fn load_small_pack(global: &Global) -> Result<(), Failure> {
-    let pack = tally_catalog::pack::embedded().expect("a test holds that the embedded pack is consistent");
-    let client = Client::of_dir(&global.dir, OPERATOR).await?;
+    let pack =
+        tally_catalog::pack::embedded().expect("a test holds that the embedded pack is consistent");
+    let client = Client::of_dir(&global.dir(), OPERATOR).await?;
     load_pack(&client, &pack).await?;
     Ok(())
 }
@@ -104,15 +107,15 @@ impl StopSignals {
 }
 
 fn stop_signals() -> std::io::Result<StopSignals> {
-    Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    Ok(StopSignals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    })
 }
 
-/// Arguments of `tally demo`.
+/// Arguments of `tally demo`. With `--dir`, the data is kept there, in a new directory.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Keeps the demo's data here, in a new directory; without it a temporary one is used and removed.
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
     /// Seed of the data.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -127,13 +130,23 @@ pub struct Demo {
 impl Demo {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let options = demo::DemoOptions {
-            dir: self.keep.clone(),
+            // Only where it was asked for: the demo makes a directory of its own.
+            dir: global.dir.clone(),
             seed: self.seed,
             json: global.json,
             records: self.records,
             organisations: self.organisations,
         };
-        let summary = demo::run(options).await.map_err(Failure::environment)?;
-        Ok(if summary.held() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        let mut stop = stop_signals().map_err(Failure::environment)?;
+        let summary = tokio::select! {
+            summary = demo::run(options) => summary.map_err(Failure::environment)?,
+            // Leaving this way drops the temporary directory.
+            () = stop.received() => return Err(Failure::environment("the demo was interrupted")),
+        };
+        Ok(if summary.held() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        })
     }
 }
