@@ -1,38 +1,37 @@
 //! The mesh in one process: all roles over one SQLite store, wired together.
 
+mod stores;
+mod wiring;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use tally_audit::{Audit, RebuildTarget};
-use tally_auth::{AuthLayer, OfficerDirectory, Rules};
-use tally_domain::department::{DepartmentId, OfficerId};
-use tally_eventlog::BoxError;
-use tally_eventlog::clock::{Clock, MovableClock, SystemClock};
-use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
+use jiff::Timestamp;
+use tally_auth::{AuthLayer, Rules};
+use tally_eventlog::clock::Clock;
+use tally_eventlog::consumer::ConsumerHandle;
 use tally_eventlog::execute::Executor;
-use tally_eventlog::group::{GroupOptions, SpanLinker};
 use tally_eventlog::ids::{REMEMBERED, first_at};
-use tally_eventlog::sealing::{KeyRing, KeyRingError, PseudonymKind};
-use tally_eventlog::shard::{LogName, ShardCount};
-use tally_eventlog::store::{EventStore, LogSource, StoreError};
-use tally_eventlog::timer::Timer;
+use tally_eventlog::sealing::{KeyRing, KeyRingError};
+use tally_eventlog::shard::ShardCount;
+use tally_eventlog::store::{EventStore as _, LogSource, StoreError};
 use tally_rpc::{ServeError, ServeLimits};
 use tally_sanctions::CheckOptions;
-use tally_service::log_service::Logs;
-use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
+use tally_service::wiring::Readers;
 use tally_service::{Catalogue, Deps, logs};
 use tally_store_sqlite::keyring::{OpenKeyRingError, SqliteKeyStore};
-use tally_store_sqlite::{CreateOptions, OpenError, SqliteOptions, SqliteStore};
+use tally_store_sqlite::{OpenError, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::node::{NodeState, TestClock};
+use crate::node::NodeState;
+pub use stores::NodeClock;
+use stores::{KeyRingDirectory, open_keyring, open_store};
+use wiring::{Wiring, wire};
 
 /// How a mesh is started.
 #[derive(Debug, Clone)]
@@ -161,16 +160,7 @@ impl Mesh {
             catalogue: catalogue.clone(),
             clock: shared.clone(),
         };
-        let mut wiring = Wiring {
-            store: store.clone(),
-            clock: shared.clone(),
-            epoch: store.epoch(),
-            stop: stop_readers.clone(),
-            readers: Readers::default(),
-            consumers: Vec::new(),
-            tasks: Vec::new(),
-            rebuild: Vec::new(),
-        };
+        let mut wiring = Wiring::new(store.clone(), shared.clone(), stop_readers.clone());
         let routes = wire(
             &deps,
             &options,
@@ -238,105 +228,6 @@ impl Mesh {
     }
 }
 
-/// Puts the services together.
-fn wire(deps: &Deps, options: &MeshOptions, wiring: &mut Wiring, node: NodeState) -> Routes {
-    let collection = deps.on(logs::COLLECTION);
-    let lists = deps.on(logs::LISTS);
-    let sanctions = deps.on(logs::SANCTIONS);
-    let feedback = deps.on(logs::FEEDBACK);
-    wiring.start(tally_collection::consumers(&collection));
-    wiring.start(tally_lists::consumers(&lists));
-    wiring.start(tally_sanctions::consumers(&sanctions));
-    wiring.start(tally_feedback::consumers(&feedback));
-    wiring.start_timers(tally_lists::timers(&lists));
-    wiring.start_timers(tally_feedback::timers(&feedback));
-
-    let readers = &wiring.readers;
-    let source: Arc<dyn LogSource> = wiring.store.clone();
-    let all_logs: Logs = logs::ALL.iter().map(|log| (*log, source.clone())).collect();
-    let audit = Audit {
-        logs: all_logs.clone(),
-        targets: std::mem::take(&mut wiring.rebuild),
-        lists_writer: Some(wiring.store.clone()),
-        keyring: deps.keyring.clone(),
-        clock: deps.clock.clone(),
-    };
-    let checks = CheckOptions {
-        freshness: options.check_freshness,
-        ..CheckOptions::default()
-    };
-    let routes = Routes::new(tally_catalog::server(deps.on(logs::CATALOG)))
-        .add_service(tally_collection::server(collection, readers))
-        .add_service(tally_lists::server(lists, readers))
-        .add_service(tally_sanctions::server_with(sanctions, readers, checks))
-        .add_service(tally_feedback::server(feedback, readers))
-        .add_service(tally_audit::server(audit))
-        .add_service(tally_service::log_service::server(all_logs))
-        .add_service(crate::node::server(
-            node,
-            deps.catalogue.clone(),
-            readers.clone(),
-        ));
-    // Health says "serving" for as long as the process answers at all.
-    tally_rpc::with_standard_services(routes).0
-}
-
-struct Wiring {
-    store: Arc<SqliteStore>,
-    clock: Arc<dyn Clock>,
-    epoch: u64,
-    stop: CancellationToken,
-    readers: Readers,
-    consumers: Vec<ConsumerHandle>,
-    tasks: Vec<JoinHandle<()>>,
-    rebuild: Vec<RebuildTarget>,
-}
-
-impl Wiring {
-    fn start(&mut self, specs: Vec<ConsumerSpec>) {
-        for spec in specs {
-            let store: Arc<dyn EventStore> = self.store.clone();
-            self.rebuild.push(RebuildTarget {
-                consumer: spec.name,
-                log: spec.source,
-                source: self.store.clone(),
-                projection: spec.projection.clone(),
-                store: store.clone(),
-            });
-            let consumer = Consumer {
-                name: spec.name,
-                log: spec.source,
-                source: self.store.clone(),
-                store,
-                projection: spec.projection,
-                process: spec.process,
-                clock: self.clock.clone(),
-                epoch: self.epoch,
-                options: ConsumerOptions {
-                    idle_checkpoint: spec.idle_checkpoint,
-                    ..ConsumerOptions::default()
-                },
-            };
-            let handle = consumer.start(self.stop.clone());
-            self.readers.insert(handle.progress().clone());
-            self.consumers.push(handle);
-        }
-    }
-
-    fn start_timers(&mut self, specs: Vec<TimerSpec>) {
-        for spec in specs {
-            let timer = Timer {
-                store: self.store.clone(),
-                handler: spec.handler,
-                progress: self.readers.get(spec.consumer),
-                clock: self.clock.clone(),
-                interval: Duration::from_secs(1),
-            };
-            self.tasks.push(timer.start(self.stop.clone()));
-        }
-    }
-}
-
 fn serve(
     listener: TcpListener,
     tls: tally_rpc::ServerTls,
@@ -366,105 +257,6 @@ fn serve(
     })
 }
 
-async fn open_store(options: &MeshOptions) -> Result<(NodeClock, Arc<SqliteStore>), StartError> {
-    let path = options.dir.store();
-    let info = SqliteStore::inspect(&path).await?;
-    let clock = match (&info, options.test_clock) {
-        (Some(info), _) if info.ahead.is_some() => {
-            NodeClock::movable(info.ahead.unwrap_or(SignedDuration::ZERO))
-        }
-        (Some(_), Some(_)) => {
-            return Err(StartError::ClockFixed {
-                dir: options.dir.path().display().to_string(),
-            });
-        }
-        (Some(_), None) | (None, None) => NodeClock::System(Arc::new(SystemClock::default())),
-        (None, Some(start)) => NodeClock::movable(start.duration_since(Timestamp::now())),
-    };
-    let linker: SpanLinker = Arc::new(|span, parents| {
-        for parent in parents {
-            tally_telemetry::link(span, parent);
-        }
-    });
-    let store = SqliteStore::open(SqliteOptions {
-        path,
-        logs: logs::ALL.to_vec(),
-        shards: info.map_or(options.shards, |info| info.shards),
-        clock: clock.shared(),
-        group: GroupOptions::default(),
-        linker: Some(linker),
-        create: Some(CreateOptions {
-            test_clock: clock.ahead(),
-        }),
-    })
-    .await?;
-    Ok((clock, Arc::new(store)))
-}
-
-/// The clock of this process.
-#[derive(Clone)]
-pub enum NodeClock {
-    /// The system's.
-    System(Arc<SystemClock>),
-    /// One that can be moved.
-    Movable(Arc<MovableClock>),
-}
-
-impl NodeClock {
-    fn movable(ahead: SignedDuration) -> Self {
-        Self::Movable(Arc::new(MovableClock::new(ahead)))
-    }
-
-    fn shared(&self) -> Arc<dyn Clock> {
-        match self {
-            Self::System(clock) => clock.clone(),
-            Self::Movable(clock) => clock.clone(),
-        }
-    }
-
-    fn ahead(&self) -> Option<SignedDuration> {
-        self.test_clock().map(|clock| clock.ahead())
-    }
-
-    /// The movable clock, if it is one.
-    pub fn test_clock(&self) -> Option<&TestClock> {
-        match self {
-            Self::System(_) => None,
-            Self::Movable(clock) => Some(clock),
-        }
-    }
-}
-
-async fn open_keyring(dir: &DataDir) -> Result<(Arc<KeyRing>, Arc<SqliteKeyStore>), StartError> {
-    let master = dir.master_key()?;
-    let store = Arc::new(SqliteKeyStore::open(dir.keyring()).await?);
-    let keyring = KeyRing::new(store.clone(), master);
-    keyring.verify_master_key().await?;
-    Ok((Arc::new(keyring), store))
-}
-
-/// Officers' ids are pseudonyms of the key ring.
-struct KeyRingDirectory {
-    keyring: Arc<KeyRing>,
-}
-
-#[async_trait]
-impl OfficerDirectory for KeyRingDirectory {
-    async fn officer_id(
-        &self,
-        department: &DepartmentId,
-        number: &str,
-    ) -> Result<OfficerId, BoxError> {
-        // A number means something within its department only.
-        let identifier = format!("{department}/{number}");
-        let id = self
-            .keyring
-            .pseudonym(PseudonymKind::Officer, &identifier)
-            .await?;
-        Ok(OfficerId(id))
-    }
-}
-
 /// Once an hour, forgets the commands whose ids would be refused as too old.
 fn forget_old_commands(
     store: Arc<SqliteStore>,
@@ -486,6 +278,3 @@ fn forget_old_commands(
         stop.run_until_cancelled(forget).await;
     })
 }
-
-/// Names of the logs of a mesh in one process.
-pub const LOGS: [LogName; 7] = logs::ALL;

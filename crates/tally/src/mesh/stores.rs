@@ -1,0 +1,122 @@
+//! Clock, store and key ring of a process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tally_auth::OfficerDirectory;
+use tally_domain::department::{DepartmentId, OfficerId};
+use tally_eventlog::BoxError;
+use tally_eventlog::clock::{Clock, MovableClock, SystemClock};
+use tally_eventlog::group::{GroupOptions, SpanLinker};
+use tally_eventlog::sealing::{KeyRing, PseudonymKind};
+use tally_service::logs;
+use tally_store_sqlite::keyring::SqliteKeyStore;
+use tally_store_sqlite::{CreateOptions, SqliteOptions, SqliteStore};
+
+use super::{MeshOptions, StartError};
+use crate::data_dir::DataDir;
+use crate::node::TestClock;
+
+pub(super) async fn open_store(
+    options: &MeshOptions,
+) -> Result<(NodeClock, Arc<SqliteStore>), StartError> {
+    let path = options.dir.store();
+    let info = SqliteStore::inspect(&path).await?;
+    let clock = match (&info, options.test_clock) {
+        (Some(info), _) if info.ahead.is_some() => {
+            NodeClock::movable(info.ahead.unwrap_or(SignedDuration::ZERO))
+        }
+        (Some(_), Some(_)) => {
+            return Err(StartError::ClockFixed {
+                dir: options.dir.path().display().to_string(),
+            });
+        }
+        (Some(_), None) | (None, None) => NodeClock::System(Arc::new(SystemClock::default())),
+        (None, Some(start)) => NodeClock::movable(start.duration_since(Timestamp::now())),
+    };
+    let linker: SpanLinker = Arc::new(|span, parents| {
+        for parent in parents {
+            tally_telemetry::link(span, parent);
+        }
+    });
+    let store = SqliteStore::open(SqliteOptions {
+        path,
+        logs: logs::ALL.to_vec(),
+        shards: info.map_or(options.shards, |info| info.shards),
+        clock: clock.shared(),
+        group: GroupOptions::default(),
+        linker: Some(linker),
+        create: Some(CreateOptions {
+            test_clock: clock.ahead(),
+        }),
+    })
+    .await?;
+    Ok((clock, Arc::new(store)))
+}
+
+/// The clock of this process.
+#[derive(Clone)]
+pub enum NodeClock {
+    /// The system's.
+    System(Arc<SystemClock>),
+    /// One that can be moved.
+    Movable(Arc<MovableClock>),
+}
+
+impl NodeClock {
+    fn movable(ahead: SignedDuration) -> Self {
+        Self::Movable(Arc::new(MovableClock::new(ahead)))
+    }
+
+    pub(super) fn shared(&self) -> Arc<dyn Clock> {
+        match self {
+            Self::System(clock) => clock.clone(),
+            Self::Movable(clock) => clock.clone(),
+        }
+    }
+
+    fn ahead(&self) -> Option<SignedDuration> {
+        self.test_clock().map(|clock| clock.ahead())
+    }
+
+    /// The movable clock, if it is one.
+    pub fn test_clock(&self) -> Option<&TestClock> {
+        match self {
+            Self::System(_) => None,
+            Self::Movable(clock) => Some(clock),
+        }
+    }
+}
+
+pub(super) async fn open_keyring(
+    dir: &DataDir,
+) -> Result<(Arc<KeyRing>, Arc<SqliteKeyStore>), StartError> {
+    let master = dir.master_key()?;
+    let store = Arc::new(SqliteKeyStore::open(dir.keyring()).await?);
+    let keyring = KeyRing::new(store.clone(), master);
+    keyring.verify_master_key().await?;
+    Ok((Arc::new(keyring), store))
+}
+
+/// Officers' ids are pseudonyms of the key ring.
+pub(super) struct KeyRingDirectory {
+    pub(super) keyring: Arc<KeyRing>,
+}
+
+#[async_trait]
+impl OfficerDirectory for KeyRingDirectory {
+    async fn officer_id(
+        &self,
+        department: &DepartmentId,
+        number: &str,
+    ) -> Result<OfficerId, BoxError> {
+        // A number means something within its department only.
+        let identifier = format!("{department}/{number}");
+        let id = self
+            .keyring
+            .pseudonym(PseudonymKind::Officer, &identifier)
+            .await?;
+        Ok(OfficerId(id))
+    }
+}
