@@ -1,21 +1,22 @@
 //! A mesh for tests: a data directory, certificates, the small policy pack,
-//! and the steps of the main job as short calls.
+//! and the people of the main job.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tally::client::{Client, command_id};
+use tally::client::Client;
 use tally::data_dir::{DataDir, OPERATOR};
 use tally::mesh::{Mesh, MeshOptions};
 use tally::pack_client::load_pack;
 use tally_auth::identity::Identity;
-use tally_proto::tally::collection::v1 as collection;
-use tally_proto::tally::feedback::v1 as feedback;
-use tally_proto::tally::lists::v1 as lists;
+use tally_proto::tally::audit::v1 as audit;
 use tally_proto::tally::log::v1::{DocumentRef, LegalBasisRef, Receipt};
 use tally_proto::tally::node::v1 as node;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tempfile::TempDir;
+
+pub use crate::steps::*;
 
 /// The market supervision department of the small pack: province level, lists black.
 pub const MARKET: &str = "11990000MB0000107X";
@@ -198,6 +199,122 @@ impl Harness {
             .collect()
     }
 
+    /// Asks what was in force at the end of a day, as known at a time.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn as_of(
+        &self,
+        on: &str,
+        known_at: Option<prost_types::Timestamp>,
+        subject: &str,
+    ) -> audit::AsOfResponse {
+        let request = audit::AsOfRequest {
+            on: on.to_owned(),
+            known_at,
+            subject: subject.to_owned(),
+            list_type: String::new(),
+        };
+        self.operator()
+            .await
+            .audit()
+            .as_of(request)
+            .await
+            .expect("answered")
+            .into_inner()
+    }
+
+    /// All lines of the history that a request asks for.
+    ///
+    /// # Panics
+    ///
+    /// If the stream fails.
+    pub async fn replay(&self, request: audit::ReplayRequest) -> Vec<String> {
+        let mut records = self
+            .operator()
+            .await
+            .audit()
+            .replay(request)
+            .await
+            .expect("replays")
+            .into_inner();
+        let mut lines = Vec::new();
+        while let Some(record) = records.message().await.expect("the stream goes on") {
+            lines.push(record.json);
+        }
+        lines
+    }
+
+    /// Everything that `verify` finds: log, shard, position, reason.
+    ///
+    /// # Panics
+    ///
+    /// If the stream fails, or there was nothing to verify.
+    pub async fn faults(&self) -> Vec<(String, u32, Option<u64>, String)> {
+        let operator = self.operator().await;
+        let mut shards = operator
+            .audit()
+            .verify(audit::VerifyRequest {})
+            .await
+            .expect("verifies")
+            .into_inner();
+        let mut faults = Vec::new();
+        let mut records = 0;
+        while let Some(result) = shards.message().await.expect("the stream goes on") {
+            let head = result.head.unwrap_or_default();
+            records += head.size;
+            let log = result.log;
+            faults.extend(
+                result
+                    .faults
+                    .into_iter()
+                    .map(|fault| (log.clone(), head.shard, fault.position, fault.reason)),
+            );
+        }
+        assert!(records > 0, "there was nothing to verify");
+        faults
+    }
+
+    /// Views that are not what their log makes them.
+    ///
+    /// # Panics
+    ///
+    /// If the stream fails, or there was nothing to compare.
+    pub async fn differing_views(&self) -> BTreeSet<String> {
+        let operator = self.operator().await;
+        let mut rebuilt = operator
+            .audit()
+            .rebuild(audit::RebuildRequest {})
+            .await
+            .expect("rebuilds")
+            .into_inner();
+        let mut views = BTreeSet::new();
+        let mut rows = 0;
+        while let Some(result) = rebuilt.message().await.expect("the stream goes on") {
+            rows += result.rows;
+            assert_eq!(result.differences.is_empty(), result.differences_total == 0);
+            views.extend(
+                result
+                    .differences
+                    .into_iter()
+                    .map(|difference| difference.view),
+            );
+        }
+        assert!(rows > 0, "there was nothing to compare");
+        views
+    }
+
+    /// The history verifies, and every view is what the logs make it.
+    ///
+    /// # Panics
+    ///
+    /// If not.
+    pub async fn assert_history_holds(&self) {
+        assert_eq!(self.faults().await, []);
+        assert_eq!(self.differing_views().await, BTreeSet::new());
+    }
+
     /// Stops the mesh and gives its directory back.
     ///
     /// # Panics
@@ -209,239 +326,96 @@ impl Harness {
     }
 }
 
-/// A penalty record about a subject.
-pub fn penalty(subject: &str, number: &str, decided_on: &str) -> collection::RecordContent {
-    let field = |name: &str, value: &str| collection::Field {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    collection::RecordContent {
-        subject: subject.to_owned(),
-        record_type: "administrative-penalty".to_owned(),
-        document_number: number.to_owned(),
-        decided_on: decided_on.to_owned(),
-        legal_basis: basis(COLLECTING),
-        fields: vec![
-            field("party_name", "Example Ltd"),
-            field("penalty_category", "fine"),
-        ],
-        ..Default::default()
+/// The people of the main job: a system and officers of the department that
+/// lists, and a department that responds.
+pub struct Scene {
+    /// The mesh.
+    pub mesh: Harness,
+    /// System of the listing department.
+    pub system: Client,
+    /// Its first officer: nominates.
+    pub first: Client,
+    /// Its second officer: lists.
+    pub second: Client,
+    /// Its third officer: had no part in a listing.
+    pub third: Client,
+    /// System of the responding department.
+    pub responder: Client,
+}
+
+impl Scene {
+    /// A mesh on 2026-03-02, 09:00 in the pack's time zone, and its people.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn start() -> Self {
+        let mesh = Harness::start("2026-03-02T01:00:00Z").await;
+        Self {
+            system: mesh.system(MARKET).await,
+            first: mesh.officer(MARKET, "1").await,
+            second: mesh.officer(MARKET, "2").await,
+            third: mesh.officer(MARKET, "3").await,
+            responder: mesh.system(TAX).await,
+            mesh,
+        }
     }
-}
 
-/// Pushes a record and returns its id and receipt.
-///
-/// # Panics
-///
-/// If it is refused.
-pub async fn push(client: &Client, record: collection::RecordContent) -> (String, Receipt) {
-    let request = collection::PushRecordRequest {
-        command_id: command_id(),
-        record: Some(record),
-    };
-    let answer = client
-        .collection()
-        .push_record(request)
-        .await
-        .expect("the record is accepted")
-        .into_inner();
-    let accepted = answer.accepted.expect("an accepted record");
-    (accepted.record_id, accepted.receipt.expect("a receipt"))
-}
-
-/// What a black listing needs.
-#[derive(Debug, Clone)]
-pub struct BlackListing {
-    /// Whom.
-    pub subject: String,
-    /// Record it rests on.
-    pub ground: String,
-    /// First day.
-    pub from: String,
-    /// Last day.
-    pub until: String,
-    /// Day on which the subject was told.
-    pub served_on: String,
-}
-
-/// Nominates, notifies, takes the subject's waiver and lists, with two officers.
-///
-/// # Panics
-///
-/// If a step is refused.
-pub async fn list_black(
-    first: &Client,
-    second: &Client,
-    listing: &BlackListing,
-) -> (String, Receipt) {
-    let entry_id = nominate(first, listing).await;
-    let request = lists::NotifyRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        served_on: listing.served_on.clone(),
-        proof_of_service: document("service 1"),
-    };
-    first.lists().notify(request).await.expect("notified");
-    let request = lists::RepresentRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        document: None,
-        waived: true,
-    };
-    first.lists().represent(request).await.expect("waived");
-    let request = lists::ListRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        decision: document("listing 1"),
-    };
-    let listed = second
-        .lists()
-        .list(request)
-        .await
-        .expect("listed by a second officer")
-        .into_inner();
-    (entry_id, listed.receipt.expect("a receipt"))
-}
-
-/// Nominates a subject for the black list.
-///
-/// # Panics
-///
-/// If it is refused.
-pub async fn nominate(officer: &Client, listing: &BlackListing) -> String {
-    let request = nomination(listing);
-    officer
-        .lists()
-        .nominate(request)
-        .await
-        .expect("nominated")
-        .into_inner()
-        .entry_id
-}
-
-/// The request of a nomination for the black list.
-pub fn nomination(listing: &BlackListing) -> lists::NominateRequest {
-    lists::NominateRequest {
-        command_id: command_id(),
-        subject: listing.subject.clone(),
-        list_type: "serious-violation".to_owned(),
-        ground_record_id: listing.ground.clone(),
-        criterion: "serious violation established by a final decision".to_owned(),
-        legal_basis: basis(BLACK_LISTING),
-        term_from: listing.from.clone(),
-        term_until: listing.until.clone(),
+    /// Pushes a record about a subject and lists the subject on it, from today
+    /// for a year.
+    ///
+    /// # Panics
+    ///
+    /// If a step is refused.
+    pub async fn listed(&self, subject: &str) -> (String, Receipt) {
+        self.listed_until(subject, "2027-03-01").await
     }
-}
 
-/// Accepts an objection against an entry.
-///
-/// # Panics
-///
-/// If it is refused.
-pub async fn accept_objection(officer: &Client, entry_id: &str) -> Receipt {
-    let request = lists::AcceptObjectionRequest {
-        command_id: command_id(),
-        entry_id: entry_id.to_owned(),
-        objection: document("objection 1"),
-    };
-    let answer = officer
-        .lists()
-        .accept_objection(request)
+    /// The same with another last day.
+    ///
+    /// # Panics
+    ///
+    /// If a step is refused.
+    pub async fn listed_until(&self, subject: &str, until: &str) -> (String, Receipt) {
+        let number = format!("penalty of {subject}");
+        let (record, _) = push(&self.system, penalty(subject, &number, "2026-03-01")).await;
+        list_black(
+            &self.first,
+            &self.second,
+            &BlackListing::today(subject, &record, until),
+        )
         .await
-        .expect("the objection is accepted");
-    answer.into_inner().receipt.expect("a receipt")
-}
-
-/// A check for procurement.
-pub fn question(subject: &str) -> sanctions::CheckRequest {
-    sanctions::CheckRequest {
-        check_id: command_id(),
-        subject: subject.to_owned(),
-        purpose: "procurement".to_owned(),
-        case_number: "case 1".to_owned(),
-        legal_basis: basis(ASKING),
-        at_least: None,
     }
-}
 
-/// The token that makes an answer see a receipt of `lists`.
-pub fn token(receipt: &Receipt) -> sanctions::ConsistencyToken {
-    let shard = sanctions::ShardBasis {
-        shard: receipt.shard,
-        lists: receipt.position + 1,
-        sanctions: 0,
-    };
-    sanctions::ConsistencyToken {
-        shards: vec![shard],
-        pack_version: String::new(),
+    /// Asks as the responding department.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn check(&self, subject: &str) -> sanctions::CheckResponse {
+        self.responder
+            .sanctions()
+            .check(question(subject))
+            .await
+            .expect("answered")
+            .into_inner()
     }
-}
 
-/// Asks, having seen at least a receipt of `lists`.
-///
-/// # Panics
-///
-/// If it is refused.
-pub async fn check_after(
-    client: &Client,
-    subject: &str,
-    receipt: &Receipt,
-) -> sanctions::CheckResponse {
-    let request = sanctions::CheckRequest {
-        at_least: Some(token(receipt)),
-        ..question(subject)
-    };
-    client
-        .sanctions()
-        .check(request)
-        .await
-        .expect("the check is answered")
-        .into_inner()
-}
-
-/// All that is in a department's mailbox now.
-///
-/// # Panics
-///
-/// If the stream fails.
-pub async fn mailbox(client: &Client) -> Vec<sanctions::SubscribeResponse> {
-    let request = sanctions::SubscribeRequest {
-        cursor: None,
-        until_head: true,
-    };
-    let mut stream = client
-        .sanctions()
-        .subscribe(request)
-        .await
-        .expect("subscribed")
-        .into_inner();
-    let mut items = Vec::new();
-    while let Some(item) = stream.message().await.expect("the stream goes on") {
-        items.push(item);
+    /// The same, having seen at least a receipt of `lists`.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn check_after(&self, subject: &str, receipt: &Receipt) -> sanctions::CheckResponse {
+        let request = sanctions::CheckRequest {
+            at_least: Some(token(receipt)),
+            ..question(subject)
+        };
+        self.responder
+            .sanctions()
+            .check(request)
+            .await
+            .expect("answered")
+            .into_inner()
     }
-    items
-}
-
-/// Reports on a directive.
-///
-/// # Panics
-///
-/// If it is refused.
-pub async fn report(client: &Client, directive_id: &str, done_on: &str) -> Receipt {
-    let request = feedback::ReportRequest {
-        command_id: command_id(),
-        directive_id: directive_id.to_owned(),
-        outcome: feedback::ReportedOutcome::Executed.into(),
-        document: document("decision 1"),
-        done_on: done_on.to_owned(),
-        ..Default::default()
-    };
-    client
-        .feedback()
-        .report(request)
-        .await
-        .expect("reported")
-        .into_inner()
-        .receipt
-        .expect("a receipt")
 }

@@ -10,61 +10,42 @@ use tally::data_dir::DataDir;
 use tally::mesh::MeshOptions;
 use tally_eventlog::store::LogSource as _;
 use tally_eventlog::verify::ShardVerifier;
-use tally_proto::tally::audit::v1 as audit;
+use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tally_service::logs;
 use tally_tests::harness::*;
 
-const START: &str = "2026-03-02T01:00:00Z";
-
 /// A mesh in which every view has a row and every log a record.
 async fn full_mesh() -> Harness {
-    let mesh = Harness::start(START).await;
-    let system = mesh.system(MARKET).await;
-    let (first, second) = (
-        mesh.officer(MARKET, "1").await,
-        mesh.officer(MARKET, "2").await,
-    );
-    let responder = mesh.system(TAX).await;
-    let mut listed = None;
-    for (n, subject) in [COMPANY, OTHER_COMPANY].into_iter().enumerate() {
-        let mut record = penalty(subject, &format!("penalty {n}"), "2026-03-01");
-        record
-            .fields
-            .push(tally_proto::tally::collection::v1::Field {
-                name: "legal_representative".to_owned(),
-                value: "Zhuge Testperson".to_owned(),
-            });
-        let (record, _) = push(&system, record).await;
-        let request = tally_proto::tally::collection::v1::GetRecordRequest {
-            record_id: record.clone(),
-            case_number: "case 1".to_owned(),
-        };
-        system
-            .collection()
-            .get_record(request)
-            .await
-            .expect("opened, and logged");
-        let listing = BlackListing {
-            subject: subject.to_owned(),
-            ground: record,
-            from: "2026-03-02".to_owned(),
-            until: "2027-03-01".to_owned(),
-            served_on: "2026-03-02".to_owned(),
-        };
-        listed = Some(list_black(&first, &second, &listing).await);
-    }
-    let (_, receipt) = listed.expect("two were listed");
-    let answer = check_after(&responder, OTHER_COMPANY, &receipt).await;
+    let scene = Scene::start().await;
+    let mut record = penalty(COMPANY, "penalty 1", "2026-03-01");
+    record.fields.push(collection::Field {
+        name: "legal_representative".to_owned(),
+        value: "Zhuge Testperson".to_owned(),
+    });
+    let (record_id, _) = push(&scene.system, record).await;
+    let request = collection::GetRecordRequest {
+        record_id,
+        case_number: "case 1".to_owned(),
+    };
+    scene
+        .system
+        .collection()
+        .get_record(request)
+        .await
+        .expect("opened, and logged");
+    scene.listed(COMPANY).await;
+    let (_, receipt) = scene.listed(OTHER_COMPANY).await;
+    let answer = scene.check_after(OTHER_COMPANY, &receipt).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
-    mesh.settle().await;
-    let directive = mailbox(&responder).await[0]
+    scene.mesh.settle().await;
+    let directive = mailbox(&scene.responder).await[0]
         .directive
         .clone()
         .expect("a directive");
-    report(&responder, &directive.directive_id, "2026-03-02").await;
-    mesh.settle().await;
-    mesh
+    report(&scene.responder, &directive.directive_id, "2026-03-02").await;
+    scene.mesh.settle().await;
+    scene.mesh
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,28 +127,13 @@ async fn a_changed_record_on_disk_is_named_by_verify() {
 
     let options = MeshOptions::in_dir(DataDir::new(dir.path()));
     let mesh = Harness::with(options, dir).await;
-    let operator = mesh.operator().await;
-    let mut verified = operator
-        .audit()
-        .verify(audit::VerifyRequest {})
-        .await
-        .expect("verifies")
-        .into_inner();
-    let mut named = Vec::new();
-    while let Some(shard) = verified.message().await.expect("the stream goes on") {
-        let number = shard.head.as_ref().map_or(0, |head| head.shard);
-        named.extend(
-            shard
-                .faults
-                .into_iter()
-                .map(|fault| (shard.log.clone(), number, fault.position)),
-        );
-    }
     let expected = (
         "lists".to_owned(),
         u32::try_from((id >> 40) & 0xffff).expect("a shard"),
         Some(u64::try_from(id & 0xff_ffff_ffff).expect("a position")),
+        "LEAF".to_owned(),
     );
+    let named = mesh.faults().await;
     assert!(
         named.contains(&expected),
         "{expected:?} is not among {named:?}"
@@ -209,22 +175,6 @@ async fn a_changed_row_of_each_view_is_found_by_a_rebuild() {
 
     let options = MeshOptions::in_dir(DataDir::new(dir.path()));
     let mesh = Harness::with(options, dir).await;
-    let operator = mesh.operator().await;
-    let mut rebuilt = operator
-        .audit()
-        .rebuild(audit::RebuildRequest {})
-        .await
-        .expect("rebuilds")
-        .into_inner();
-    let mut found = BTreeSet::new();
-    while let Some(consumer) = rebuilt.message().await.expect("the stream goes on") {
-        found.extend(
-            consumer
-                .differences
-                .into_iter()
-                .map(|difference| difference.view),
-        );
-    }
-    assert_eq!(found, expected);
+    assert_eq!(mesh.differing_views().await, expected);
     mesh.stop().await;
 }

@@ -8,30 +8,16 @@ use tracing::Instrument as _;
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_leads_from_push_to_feedback() {
     let spans = tally_telemetry::in_memory();
-    let mesh = Harness::start("2026-03-02T01:00:00Z").await;
-    let system = mesh.system(MARKET).await;
-    let (first, second) = (
-        mesh.officer(MARKET, "1").await,
-        mesh.officer(MARKET, "2").await,
-    );
-    let responder = mesh.system(TAX).await;
+    let scene = Scene::start().await;
     let case = tracing::info_span!("case");
     async {
-        let (record, _) = push(&system, penalty(COMPANY, "penalty 1", "2026-03-01")).await;
-        let listing = BlackListing {
-            subject: COMPANY.to_owned(),
-            ground: record,
-            from: "2026-03-02".to_owned(),
-            until: "2027-03-01".to_owned(),
-            served_on: "2026-03-02".to_owned(),
-        };
-        list_black(&first, &second, &listing).await;
-        mesh.settle().await;
-        let directive = mailbox(&responder).await[0]
+        scene.listed(COMPANY).await;
+        scene.mesh.settle().await;
+        let directive = mailbox(&scene.responder).await[0]
             .directive
             .clone()
             .expect("a directive");
-        report(&responder, &directive.directive_id, "2026-03-02").await;
+        report(&scene.responder, &directive.directive_id, "2026-03-02").await;
     }
     .instrument(case.clone())
     .await;
@@ -42,7 +28,7 @@ async fn one_trace_leads_from_push_to_feedback() {
         .nth(1)
         .expect("a W3C trace context")
         .to_owned();
-    mesh.settle().await;
+    scene.mesh.settle().await;
 
     // Every event of the chain carries the trace: also the directive, which no
     // caller asked for, and the feedback that is due because of it.
@@ -50,20 +36,11 @@ async fn one_trace_leads_from_push_to_feedback() {
         subject: COMPANY.to_owned(),
         ..Default::default()
     };
-    let mut history = mesh
-        .operator()
-        .await
-        .audit()
-        .replay(request)
-        .await
-        .expect("replays")
-        .into_inner();
-    let mut traced = Vec::new();
-    while let Some(line) = history.message().await.expect("the stream goes on") {
-        if line.json.contains(&trace_id) {
-            traced.push(line.json);
-        }
-    }
+    let history = scene.mesh.replay(request).await;
+    let traced: Vec<&String> = history
+        .iter()
+        .filter(|line| line.contains(&trace_id))
+        .collect();
     for event in [
         "RecordAccepted",
         "EntryListed",
@@ -76,7 +53,7 @@ async fn one_trace_leads_from_push_to_feedback() {
             "{event} is not in the trace"
         );
     }
-    mesh.stop().await;
+    scene.mesh.stop().await;
 
     let of_trace = spans.of_trace(&trace_id);
     for method in ["PushRecord", "Nominate", "List", "Report"] {
