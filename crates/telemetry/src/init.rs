@@ -1,5 +1,7 @@
 //! Starting telemetry, once per process.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
@@ -88,7 +90,9 @@ pub fn init(options: &TelemetryOptions) -> Result<Guard, InitError> {
         source,
     })?;
     let provider = provider(options)?;
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for people; a file would hold their control characters.
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
     let logs = if options.json_logs {
         logs.json().with_filter(filter).boxed()
     } else {

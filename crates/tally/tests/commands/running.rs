@@ -1,0 +1,107 @@
+//! Starting, stopping, and the clock.
+
+use super::{ask, mesh, push, refused, tally, text};
+use crate::process::Place;
+
+/// How long a mesh may take from its start to serving.
+const START_MS_MAX: u64 = 1_000;
+
+#[test]
+fn one_mesh_a_directory_and_a_stop_that_loses_nothing() {
+    let (place, first) = mesh();
+    let pid = first.pid().to_string();
+    for second in ["up --listen 127.0.0.1:0", "up --listen 127.0.0.1:0 --json"] {
+        let second = tally(&place, second).exits(4);
+        second.says(&["in use by another process", &pid, "stop it first"]);
+    }
+    // The refused start disturbs nothing.
+    let record_id = push(&place, "penalty 1");
+    let before = tally(&place, "--json verify").exits(0).out;
+
+    assert!(
+        first.terminate().success(),
+        "a stop by SIGTERM is no failure"
+    );
+    let show = format!("record {record_id}");
+    let (reason, people) = refused(&place, "market", &show, 4);
+    assert_eq!(reason, "NOT_AVAILABLE");
+    people.says(&["no connection"]);
+
+    let mut server = place.up();
+    let after = tally(&place, "--json verify").exits(0).out;
+    assert_eq!(after, before, "all logs are as they were");
+    let shown = ask(&place, "market", &show);
+    assert_eq!(shown["record"]["document_number"], "penalty 1");
+
+    let mut started_in = vec![server.started_in_ms];
+    for _ in 0..2 {
+        assert!(server.terminate().success());
+        server = place.up();
+        started_in.push(server.started_in_ms);
+    }
+    println!("start to serving: {started_in:?} ms");
+    // Other tests share the machine, so that the best of three counts.
+    assert!(
+        started_in.iter().min() < Some(&START_MS_MAX),
+        "{started_in:?} ms"
+    );
+}
+
+#[test]
+fn without_a_mesh_it_says_what_to_do() {
+    let place = Place::new();
+    for line in ["status", "verify", "subscribe"] {
+        let (reason, people) = refused(&place, "operator", line, 4);
+        assert_eq!(reason, "NOT_AVAILABLE");
+        people.says(&["tally up --dir"]);
+    }
+    let (reason, people) = refused(&place, "operator", "cert issue a --operator a", 4);
+    assert_eq!(reason, "NOT_AVAILABLE");
+    people.says(&["no authority", "tally up"]);
+    tally(&place, "--help").exits(0).says(&[
+        "0 done",
+        "1 something that was verified does not hold",
+        "2 bad input",
+        "3 refused",
+        "4 not available",
+        "5 internal error",
+    ]);
+    tally(&place, "nonsense").exits(2);
+    tally(&place, "--version")
+        .exits(0)
+        .says(&[env!("CARGO_PKG_VERSION")]);
+}
+
+#[test]
+fn the_clock_moves_only_where_the_store_was_made_for_it() {
+    let place = Place::new();
+    let server = place.spawn_with(&["--test-clock", "2026-03-02T01:00:00Z"]);
+    let server = server.ready(&place);
+    let moved = ask(&place, "operator", "clock 2026-05-01T00:00:00Z");
+    assert!(
+        text(&moved["now"]).starts_with("2026-05-01T00:0"),
+        "{moved}"
+    );
+    let (reason, _) = refused(&place, "operator", "clock 2026-04-01T00:00:00Z", 3);
+    assert_eq!(reason, "CLOCK_BACKWARD");
+    assert!(server.terminate().success());
+    let server = place.up();
+    let status = ask(&place, "operator", "status");
+    assert!(
+        text(&status["now"]).starts_with("2026-05-01T00:0"),
+        "it stays moved: {status}"
+    );
+    assert!(server.terminate().success());
+
+    let (place, server) = mesh();
+    let (reason, _) = refused(&place, "operator", "clock 2036-01-01T00:00:00Z", 3);
+    assert_eq!(reason, "CLOCK_FIXED");
+    assert!(server.terminate().success());
+    let again = tally(
+        &place,
+        "up --listen 127.0.0.1:0 --test-clock 2026-03-02T01:00:00Z",
+    );
+    again
+        .exits(4)
+        .says(&["without a movable clock", "new directory"]);
+}
