@@ -43,6 +43,26 @@ pub enum DataDirError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// There are records, but the key ring that leads from them to persons is gone.
+    #[error(
+        "{path} is missing, though the log has records: without it sealed fields cannot be read, and an \
+         officer would count as another than before; put the key ring back from its backup",
+        path = path.display()
+    )]
+    KeyRingMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// There is a key ring, but the log that it belongs to is gone.
+    #[error(
+        "{path} is missing or empty, though there is a key ring; put the store back from its backup, \
+         or start in a new directory",
+        path = path.display()
+    )]
+    StoreMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The master key is malformed, or none could be made.
     #[error("master key {path}: {source}", path = path.display())]
     MasterKey {

@@ -131,7 +131,7 @@ impl Mesh {
         let began = Instant::now();
         options.dir.create()?;
         let (clock, store) = open_store(&options).await?;
-        let (keyring, key_store) = open_keyring(&options.dir).await?;
+        let (keyring, key_store) = open_keyring(&options.dir, &store).await?;
         let tls = options.dir.server_tls()?;
         let listener =
             TcpListener::bind(options.listen)

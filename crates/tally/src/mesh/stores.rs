@@ -10,12 +10,13 @@ use tally_eventlog::BoxError;
 use tally_eventlog::clock::{Clock, MovableClock, SystemClock};
 use tally_eventlog::group::{GroupOptions, SpanLinker};
 use tally_eventlog::sealing::{KeyRing, PseudonymKind};
+use tally_eventlog::store::LogSource as _;
 use tally_service::logs;
 use tally_store_sqlite::keyring::SqliteKeyStore;
 use tally_store_sqlite::{CreateOptions, SqliteOptions, SqliteStore};
 
 use super::{MeshOptions, StartError};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirError};
 use crate::node::TestClock;
 
 pub(super) async fn open_store(
@@ -23,6 +24,10 @@ pub(super) async fn open_store(
 ) -> Result<(NodeClock, Arc<SqliteStore>), StartError> {
     let path = options.dir.store();
     let info = SqliteStore::inspect(&path).await?;
+    if info.is_none() && options.dir.keyring().exists() {
+        // A first start makes the store before the key ring, so this one had a store.
+        return Err(DataDirError::StoreMissing { path }.into());
+    }
     let clock = match (&info, options.test_clock) {
         (Some(info), _) if info.ahead.is_some() => {
             NodeClock::movable(info.ahead.unwrap_or(SignedDuration::ZERO))
@@ -91,12 +96,28 @@ impl NodeClock {
 
 pub(super) async fn open_keyring(
     dir: &DataDir,
+    records: &SqliteStore,
 ) -> Result<(Arc<KeyRing>, Arc<SqliteKeyStore>), StartError> {
+    // A first start that was cut off leaves a store without key ring, but also without records.
+    if !dir.keyring().exists() && has_records(records).await? {
+        let path = dir.keyring();
+        return Err(DataDirError::KeyRingMissing { path }.into());
+    }
     let master = dir.master_key()?;
     let store = Arc::new(SqliteKeyStore::open(dir.keyring()).await?);
     let keyring = KeyRing::new(store.clone(), master);
     keyring.verify_master_key().await?;
     Ok((Arc::new(keyring), store))
+}
+
+async fn has_records(store: &SqliteStore) -> Result<bool, StartError> {
+    for log in logs::ALL {
+        let heads = store.heads(log).await?;
+        if heads.iter().any(|head| head.size() > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Officers' ids are pseudonyms of the key ring.
