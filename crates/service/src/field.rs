@@ -4,6 +4,7 @@
 use tally_domain::date::{LegalDate, parse_legal_date};
 use tally_domain::document::DocumentNumber;
 use tally_domain::fault::FieldFault;
+use tally_domain::identifier::ResidentId;
 use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::pb;
 
@@ -76,7 +77,8 @@ impl Faults {
         self.text_or_empty(field, text, chars_max)
     }
 
-    /// A text of at most `chars_max` characters.
+    /// A text of at most `chars_max` characters. Texts are kept in clear for
+    /// ever, so that a person's number in one is refused, without repeating it.
     pub fn text_or_empty(&mut self, field: &str, text: &str, chars_max: usize) -> Option<String> {
         let count = text.chars().count();
         if count > chars_max {
@@ -84,6 +86,14 @@ impl Faults {
                 field,
                 "TEXT_TOO_LONG",
                 format!("{count} characters, at most {chars_max} are taken"),
+            );
+            return None;
+        }
+        if holds_person_number(text) {
+            self.add(
+                field,
+                "PERSON_NUMBER_IN_TEXT",
+                "the text holds a person's number; leave persons out",
             );
             return None;
         }
@@ -168,5 +178,42 @@ impl Faults {
             address,
             ..document.clone()
         })
+    }
+}
+
+/// True if a word of the text is a resident identity number, in full-width
+/// digits too: an input method writes those unasked.
+fn holds_person_number(text: &str) -> bool {
+    let narrow = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        c => c,
+    };
+    let narrowed: String = text.chars().map(narrow).collect();
+    narrowed
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| ResidentId::parse(word).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_persons_number_is_refused_in_every_text() {
+        // Synthetic: region 999999 is assigned to nobody.
+        for text in [
+            "999999200002291230",
+            "按身份证999999200002291230号",
+            "number ９９９９９９２００００２２９１２３０, verified",
+        ] {
+            let mut faults = Faults::default();
+            assert_eq!(faults.text("case_number", text, 200), None, "{text}");
+            assert_eq!(faults.text_or_empty("remarks", text, 200), None, "{text}");
+            let reasons: Vec<_> = faults.into_vec().iter().map(|fault| fault.reason).collect();
+            assert_eq!(reasons, ["PERSON_NUMBER_IN_TEXT"; 2], "{text}");
+        }
+        let mut faults = Faults::default();
+        let kept = faults.text("case_number", "case 999999200002291231", 200);
+        assert_eq!(kept.as_deref(), Some("case 999999200002291231"));
     }
 }

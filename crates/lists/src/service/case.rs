@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use prost::Message;
 use tally_auth::Caller;
 use tally_domain::date::LegalDate;
-use tally_domain::identifier::ResidentId;
 use tally_domain::policy::ListType;
 use tally_eventlog::append::Appended;
 use tally_eventlog::execute::Task;
@@ -52,23 +51,9 @@ pub(super) fn officer_of<T>(request: &Request<T>) -> Result<(Caller, Officer), F
     Ok((caller, by))
 }
 
-/// A required text of an officer. It is kept in clear for ever, so that a
-/// person's number is refused, without repeating it.
+/// A required text of an officer.
 pub(super) fn free_text(faults: &mut Faults, field: &str, text: &str) -> Option<String> {
-    let text = faults.text(field, text, TEXT_CHARS_MAX)?;
-    let is_number = |word: &str| ResidentId::parse(word).is_ok();
-    if text
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .any(is_number)
-    {
-        faults.add(
-            field,
-            "PERSON_NUMBER_IN_TEXT",
-            "the text holds a person's number; leave persons out",
-        );
-        return None;
-    }
-    Some(text)
+    faults.text(field, text, TEXT_CHARS_MAX)
 }
 
 /// An id of the mesh.
