@@ -6,6 +6,7 @@ mod rejection;
 mod tests;
 
 use jiff::Timestamp;
+use tally_domain::date::parse_legal_date;
 use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::Aggregate;
 use tally_eventlog::pb::DocumentRef;
@@ -227,6 +228,11 @@ impl Directive {
         }
         if *entry != Standing::InForce {
             return Err(Rejection::NotInForce(*entry));
+        }
+        if parse_legal_date(&made.term_from).is_ok_and(|from| *executed_on < from) {
+            return Err(Rejection::BeforeTerm {
+                term_from: made.term_from.clone(),
+            });
         }
         match competence {
             Competence::Held => {}

@@ -26,6 +26,11 @@ pub enum Rejection {
     NotLifted,
     /// By what is known of the lists, the entry is not in force today.
     NotInForce(Standing),
+    /// It says to have been applied before the entry's term began.
+    BeforeTerm {
+        /// First day of the term, ISO 8601.
+        term_from: String,
+    },
     /// The policy pack no longer gives the department the power.
     PowerMissing,
     /// The measure's legal basis does not carry it today.
@@ -60,6 +65,7 @@ impl Rejection {
             Self::LiftConfirmed => "LIFT_CONFIRMED",
             Self::NotLifted => "DIRECTIVE_NOT_LIFTED",
             Self::NotInForce(_) => "ENTRY_NOT_IN_FORCE",
+            Self::BeforeTerm { .. } => "DATE_BEFORE_TERM",
             Self::BasisMissing(_) => "LEGAL_BASIS_NOT_IN_FORCE",
             Self::DeclineNeedsBasis => "LEGAL_BASIS_REQUIRED",
             Self::UndoNeedsDocument => "DOCUMENT_REQUIRED",
@@ -93,6 +99,9 @@ impl Rejection {
             Self::NotInForce(standing) => {
                 format!("the entry is not in force today: {}", standing.explain())
             }
+            Self::BeforeTerm { term_from } => format!(
+                "the term of the entry began on {term_from}; nothing can have been applied before, correct the day"
+            ),
             Self::PowerMissing => {
                 "the policy pack does not give this department the power for the measure".to_owned()
             }

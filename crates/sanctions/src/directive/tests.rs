@@ -14,6 +14,7 @@ fn made() -> pb::Directive {
         directive_id: "d".to_owned(),
         department: OURS.to_owned(),
         mandatory: true,
+        term_from: "2026-03-02".to_owned(),
         legal_basis: Some(StoredBasis {
             id: "rules/9".to_owned(),
             version: 1,
@@ -357,5 +358,19 @@ fn a_recommended_measure_is_declined_freely() {
     assert_eq!(
         given::<Directive>([free, received()]).when(decline(None)),
         Ok(vec![declined])
+    );
+}
+
+#[test]
+fn nothing_was_executed_before_the_term_began() {
+    let mut early = execute();
+    if let Command::Execute { executed_on, .. } = &mut early {
+        *executed_on = date(2026, 3, 1);
+    }
+    assert_eq!(
+        after([received()]).when(early),
+        Err(Rejection::BeforeTerm {
+            term_from: "2026-03-02".to_owned()
+        })
     );
 }
