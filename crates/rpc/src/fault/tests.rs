@@ -50,13 +50,14 @@ fn violations_that_no_header_carries_are_counted() {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 32)
         .sum();
-    assert!(bytes < 16 * 1024, "{bytes} bytes of headers");
+    // Beyond 8 KiB clients on gRPC's C core refuse at random, and lose the answer.
+    assert!(bytes < 8 * 1024, "{bytes} bytes of headers");
     let seen = FaultReport::from(&status);
     let omitted: usize = seen.metadata["violations_omitted"]
         .parse()
         .expect("a count");
     assert_eq!(omitted + seen.violations.len(), 1_000);
-    assert!(seen.violations.len() > 50);
+    assert!(seen.violations.len() > 40);
 }
 
 #[test]
