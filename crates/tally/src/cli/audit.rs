@@ -17,10 +17,10 @@ use super::output::{Failure, line, print, to_json};
 #[derive(Debug, Args)]
 pub struct Stats {
     /// Only of this department.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     department: String,
     /// Feedback of this month only: YYYY-MM.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     month: String,
 }
 
@@ -97,7 +97,7 @@ impl Stats {
 #[derive(Debug, Args)]
 pub struct Replay {
     /// Only this log, for example lists.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     log_name: String,
     /// Only this shard.
     #[arg(long)]
@@ -109,10 +109,10 @@ pub struct Replay {
     #[arg(long)]
     to: Option<u64>,
     /// Only this stream: category/id.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     stream: String,
     /// Only this subject: scheme:value.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     subject: String,
     /// Adds each record's exact bytes (base64), from which a third party can recompute hashes and roots.
     #[arg(long)]
@@ -160,10 +160,10 @@ pub struct AsOf {
     #[arg(long, value_name = "TIME")]
     known: Option<Timestamp>,
     /// Only this subject and what is linked to it: scheme:value.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     subject: String,
     /// Only this list type.
-    #[arg(long = "list", default_value = "")]
+    #[arg(long = "list", default_value = "", hide_default_value = true)]
     list_type: String,
 }
 
@@ -218,9 +218,10 @@ pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
         .rebuild(pb::RebuildRequest {})
         .await?
         .into_inner();
-    let mut equal = true;
+    let (mut views, mut differences) = (0_u64, 0);
     while let Some(result) = results.message().await? {
-        equal &= result.differences_total == 0;
+        views += 1;
+        differences += result.differences_total;
         if global.json {
             line(&to_json(&result).to_string());
             continue;
@@ -236,7 +237,12 @@ pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
             ));
         }
     }
-    Ok(if equal {
+    if !global.json {
+        line(&format!(
+            "{views} sets of views rebuilt from the logs, {differences} differences"
+        ));
+    }
+    Ok(if differences == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)
@@ -295,8 +301,42 @@ pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
         .await?
         .node()
         .get_status(node::GetStatusRequest {})
-        .await?;
-    print(global.json, answer.get_ref());
+        .await?
+        .into_inner();
+    if global.json {
+        print(true, &answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let now = answer.now.as_ref().and_then(from_proto_time);
+    let clock = if answer.test_clock {
+        "movable clock"
+    } else {
+        "system clock"
+    };
+    let pack = match answer.pack_version.as_str() {
+        "" => "none, load one with `tally policy load`",
+        version => version,
+    };
+    line(&format!("tally {} serves", answer.version));
+    line(&format!(
+        "time {} ({clock})",
+        now.map(|now| now.to_string()).unwrap_or_default()
+    ));
+    line(&format!("policy pack {pack}"));
+    line(&format!(
+        "{:<22} {:<18} {:>8} {:>8}  state",
+        "reader", "of the log", "to apply", "parked"
+    ));
+    for reader in &answer.readers {
+        let state = match reader.stopped.as_str() {
+            "" => "runs".to_owned(),
+            reason => format!("stopped: {reason}"),
+        };
+        line(&format!(
+            "{:<22} {:<18} {:>8} {:>8}  {state}",
+            reader.consumer, reader.source, reader.lag, reader.parked
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,7 +26,7 @@ pub struct Check {
     #[arg(long, value_parser = parse_basis)]
     basis: LegalBasisRef,
     /// Id of the check; give it to ask again.
-    #[arg(long, default_value_t = command_id())]
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
     check_id: String,
     /// Records of `lists` that the answer must have seen: SHARD:COUNT.
     #[arg(long, value_name = "SHARD:COUNT", value_parser = parse_token)]

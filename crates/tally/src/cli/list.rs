@@ -1,4 +1,4 @@
-//! `tally list`, `object`, `link`, `unlink`.
+//! `tally list`.
 
 use std::process::ExitCode;
 
@@ -29,7 +29,12 @@ pub struct DocumentArgs {
     #[arg(long = "document", value_name = "NUMBER")]
     number: String,
     /// Its SHA-256, as hexadecimal digits.
-    #[arg(long = "sha256", value_name = "HEX", default_value = "")]
+    #[arg(
+        long = "sha256",
+        value_name = "HEX",
+        default_value = "",
+        hide_default_value = true
+    )]
     sha256: String,
 }
 
@@ -80,10 +85,10 @@ pub enum List {
         #[arg(long)]
         from: String,
         /// Last day of the term.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         until: String,
         /// Id of the command; give it to be able to retry.
-        #[arg(long, default_value_t = command_id())]
+        #[arg(long, default_value_t = command_id(), hide_default_value = true)]
         command_id: String,
     },
     /// Records that the subject was told.
@@ -96,7 +101,7 @@ pub enum List {
         #[command(flatten)]
         document: DocumentArgs,
         /// Id of the command; give it to be able to retry.
-        #[arg(long, default_value_t = command_id())]
+        #[arg(long, default_value_t = command_id(), hide_default_value = true)]
         command_id: String,
     },
     /// Records what the subject said, or that it waived.
@@ -110,7 +115,7 @@ pub enum List {
         #[arg(long, required_unless_present = "waived")]
         document: Option<String>,
         /// Id of the command; give it to be able to retry.
-        #[arg(long, default_value_t = command_id())]
+        #[arg(long, default_value_t = command_id(), hide_default_value = true)]
         command_id: String,
     },
     /// Second officer: lists the nominated subject.
@@ -120,7 +125,7 @@ pub enum List {
         #[command(flatten)]
         document: DocumentArgs,
         /// Id of the command; give it to be able to retry.
-        #[arg(long, default_value_t = command_id())]
+        #[arg(long, default_value_t = command_id(), hide_default_value = true)]
         command_id: String,
     },
     /// Drops a nomination.
@@ -131,7 +136,7 @@ pub enum List {
         #[arg(long)]
         reason: String,
         /// Id of the command; give it to be able to retry.
-        #[arg(long, default_value_t = command_id())]
+        #[arg(long, default_value_t = command_id(), hide_default_value = true)]
         command_id: String,
     },
     /// Takes an entry off its list before its term is over.
@@ -147,15 +152,15 @@ pub enum List {
 #[derive(Debug, Args)]
 pub struct Decision {
     /// Entry.
-    entry: String,
+    pub(super) entry: String,
     /// Why. Must not name a person.
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
     #[command(flatten)]
-    document: DocumentArgs,
+    pub(super) document: DocumentArgs,
     /// Id of the command; give it to be able to retry.
-    #[arg(long, default_value_t = command_id())]
-    command_id: String,
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
+    pub(super) command_id: String,
 }
 
 impl List {
@@ -263,140 +268,6 @@ impl List {
                 print(json, lists.get_entry(request).await?.get_ref());
             }
         }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Objections.
-#[derive(Debug, Subcommand)]
-pub enum Object {
-    /// Accepts an objection after a formal check: the entry is suspended at once.
-    Accept {
-        /// Entry.
-        entry: String,
-        #[command(flatten)]
-        document: DocumentArgs,
-        /// Id of the command; give it to be able to retry.
-        #[arg(long, default_value_t = command_id())]
-        command_id: String,
-    },
-    /// The listing stands. By another officer than those who listed.
-    Uphold(Decision),
-    /// The listing was wrong, from its first day. By another officer than those who listed.
-    CorrectOut(Decision),
-}
-
-impl Object {
-    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
-        let mut lists = global.client().await?.lists();
-        match self {
-            Self::Accept {
-                entry,
-                document,
-                command_id,
-            } => {
-                let request = pb::AcceptObjectionRequest {
-                    command_id: command_id.clone(),
-                    entry_id: entry.clone(),
-                    objection: Some(document.to_proto()?),
-                };
-                print(
-                    global.json,
-                    lists.accept_objection(request).await?.get_ref(),
-                );
-            }
-            Self::Uphold(decision) => {
-                let request = pb::UpholdRequest {
-                    command_id: decision.command_id.clone(),
-                    entry_id: decision.entry.clone(),
-                    decision: Some(decision.document.to_proto()?),
-                    reason: decision.reason.clone(),
-                };
-                print(global.json, lists.uphold(request).await?.get_ref());
-            }
-            Self::CorrectOut(decision) => {
-                let request = pb::CorrectOutRequest {
-                    command_id: decision.command_id.clone(),
-                    entry_id: decision.entry.clone(),
-                    decision: Some(decision.document.to_proto()?),
-                    reason: decision.reason.clone(),
-                };
-                print(global.json, lists.correct_out(request).await?.get_ref());
-            }
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Arguments of `tally link`.
-#[derive(Debug, Args)]
-pub struct Link {
-    /// One identifier: scheme:value.
-    subject: String,
-    /// The other: scheme:value.
-    linked: String,
-    #[command(flatten)]
-    document: DocumentArgs,
-    /// Id of the command; give it to be able to retry.
-    #[arg(long, default_value_t = command_id())]
-    command_id: String,
-}
-
-impl Link {
-    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
-        let request = pb::LinkIdentifiersRequest {
-            command_id: self.command_id.clone(),
-            subject: self.subject.clone(),
-            linked_subject: self.linked.clone(),
-            evidence: Some(self.document.to_proto()?),
-        };
-        print(
-            global.json,
-            global
-                .client()
-                .await?
-                .lists()
-                .link_identifiers(request)
-                .await?
-                .get_ref(),
-        );
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Arguments of `tally unlink`.
-#[derive(Debug, Args)]
-pub struct Unlink {
-    /// One identifier: scheme:value.
-    subject: String,
-    /// The other: scheme:value.
-    linked: String,
-    /// Why.
-    #[arg(long)]
-    reason: String,
-    /// Id of the command; give it to be able to retry.
-    #[arg(long, default_value_t = command_id())]
-    command_id: String,
-}
-
-impl Unlink {
-    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
-        let request = pb::UnlinkIdentifiersRequest {
-            command_id: self.command_id.clone(),
-            subject: self.subject.clone(),
-            linked_subject: self.linked.clone(),
-            reason: self.reason.clone(),
-        };
-        print(
-            global.json,
-            global
-                .client()
-                .await?
-                .lists()
-                .unlink_identifiers(request)
-                .await?
-                .get_ref(),
-        );
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,14 +3,18 @@
 mod audit;
 mod cert;
 mod check;
+mod following;
+mod hint;
 mod list;
+mod object;
 mod output;
+mod people;
 mod policy;
 mod push;
 mod respond;
 mod up;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -33,29 +37,40 @@ pub struct Cli {
     command: Command,
 }
 
+const EVERYWHERE: &str = "Options of every command";
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Data directory of the mesh [default: the environment's TALLY_DIR, or tally-data].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     dir: Option<PathBuf>,
     /// Certificate to act under: a name in the data directory's `certs`.
-    #[arg(long = "as", global = true, env = "TALLY_AS", default_value = crate::data_dir::OPERATOR, value_name = "NAME")]
+    #[arg(long = "as", global = true, env = "TALLY_AS", default_value = crate::data_dir::OPERATOR, value_name = "NAME", help_heading = EVERYWHERE)]
     acting_as: String,
     /// Machine-readable output: one JSON object a line.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// What is logged to standard error, in the form of RUST_LOG.
-    #[arg(long, global = true, env = "TALLY_LOG", default_value = "warn")]
+    #[arg(long, global = true, env = "TALLY_LOG", default_value = "warn", help_heading = EVERYWHERE)]
     log: String,
     /// OpenTelemetry collector that takes OTLP over gRPC, for example http://127.0.0.1:4317.
     #[arg(
         long,
         global = true,
         env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = parse_collector,
+        help_heading = EVERYWHERE
     )]
     otlp: Option<String>,
+}
+
+fn parse_collector(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") {
+        return Ok(text.to_owned());
+    }
+    Err("write it as http://HOST:PORT; a collector over TLS is not supported".to_owned())
 }
 
 impl Global {
@@ -72,17 +87,39 @@ impl Global {
         let endpoint = dir.endpoint().map_err(Failure::environment)?;
         let name = &self.acting_as;
         if !dir.certificates().join(format!("{name}.pem")).exists() {
+            let known = certificate_names(&dir.certificates()).join(", ");
             return Err(Failure::usage(format!(
-                "there is no certificate `{name}` in {}; issue it with `tally cert issue {name}`, \
+                "there is no certificate `{name}` in {}; issue it with `tally cert issue {name} --department CODE`, \
                  or name another with --as",
                 dir.certificates().display()
-            )));
+            ))
+            .or_try(format!("there are: {known}")));
         }
         let tls = dir.client_tls(name).map_err(Failure::environment)?;
-        Client::connect(&endpoint, &tls)
-            .await
-            .map_err(Failure::environment)
+        Client::connect(&endpoint, &tls).await.map_err(|error| {
+            let failure = Failure::environment(error);
+            let place = dir.path().display();
+            let hint = if failure.mentions("peer certificate") {
+                format!("the mesh that answers there is not the one of {place}: name its directory with --dir")
+            } else {
+                format!("if the mesh does not run, start it with `tally up --dir {place}`")
+            };
+            failure.or_try(hint)
+        })
     }
+}
+
+/// The names under which certificates are in a directory.
+fn certificate_names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.path())
+        // The authority's own certificate has no key here.
+        .filter(|path| path.extension().is_some_and(|kind| kind == "key"))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,7 +135,7 @@ enum Command {
         /// Id of the record.
         record_id: String,
         /// Your case number; needed to be shown sealed fields.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         case: String,
     },
     /// Corrects a record: the whole content, as one JSON object on standard input.
@@ -110,11 +147,11 @@ enum Command {
     List(list::List),
     /// Objections: accept (suspends at once), uphold, correct out.
     #[command(subcommand)]
-    Object(list::Object),
+    Object(object::Object),
     /// States on evidence that two identifiers are one organisation.
-    Link(list::Link),
+    Link(object::Link),
     /// Takes such a statement back.
-    Unlink(list::Unlink),
+    Unlink(object::Unlink),
     /// Streams the department's directives from a cursor on.
     Subscribe(respond::Subscribe),
     /// Answers a directive: acknowledge, start, execute, decline, confirm-lift, show.

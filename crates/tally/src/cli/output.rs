@@ -1,5 +1,6 @@
 //! What commands print, and how they fail.
 
+use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -8,8 +9,10 @@ use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use tally_rpc::FaultReport;
 use tally_rpc::fault::BoxError;
+use tally_rpc::fault::reason::UNEXPLAINED;
 use tonic::Code;
 
+use super::{hint, people};
 use crate::client::ClientError;
 
 static CONTRACTS: LazyLock<DescriptorPool> = LazyLock::new(|| {
@@ -19,29 +22,34 @@ static CONTRACTS: LazyLock<DescriptorPool> = LazyLock::new(|| {
 /// A message as canonical JSON, with the names of the contract. Every field is
 /// there, also one at its default: who reads `position` finds it at 0 too.
 pub fn to_json<M: Message + Name>(message: &M) -> serde_json::Value {
-    serialised(message, false)
+    let options = SerializeOptions::new()
+        .use_proto_field_name(true)
+        .skip_default_fields(false);
+    dynamic(message)
+        .serialize_with_options(serde_json::value::Serializer, &options)
+        .expect("a message has a JSON form")
 }
 
-fn serialised<M: Message + Name>(message: &M, skip_defaults: bool) -> serde_json::Value {
+/// A message with its descriptor.
+pub(super) fn dynamic<M: Message + Name>(message: &M) -> DynamicMessage {
     let descriptor = CONTRACTS
         .get_message_by_name(&M::full_name())
         .expect("a message of the contracts");
-    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
-        .expect("a message decodes as itself");
-    let options = SerializeOptions::new()
-        .use_proto_field_name(true)
-        .skip_default_fields(skip_defaults);
-    dynamic
-        .serialize_with_options(serde_json::value::Serializer, &options)
-        .expect("a message has a JSON form")
+    DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+        .expect("a message decodes as itself")
 }
 
 /// Prints a message: one JSON line, or lines for people.
 pub fn print<M: Message + Name>(json: bool, message: &M) {
     if json {
-        line(&to_json(message).to_string());
-    } else {
-        people(&serialised(message, true), 0);
+        return line(&to_json(message).to_string());
+    }
+    let lines = people::lines(&dynamic(message));
+    if lines.is_empty() {
+        line("nothing");
+    }
+    for text in lines {
+        line(&text);
     }
 }
 
@@ -53,50 +61,22 @@ pub fn line(text: &str) {
     }
 }
 
-fn people(value: &serde_json::Value, indent: usize) {
-    let pad = " ".repeat(indent);
-    let serde_json::Value::Object(fields) = value else {
-        return line(&format!("{pad}{}", plain(value)));
-    };
-    for (name, value) in fields {
-        let name = name.replace('_', " ");
-        match value {
-            serde_json::Value::Object(_) => {
-                line(&format!("{pad}{name}:"));
-                people(value, indent + 2);
-            }
-            serde_json::Value::Array(items) => {
-                line(&format!("{pad}{name}: {}", items.len()));
-                for item in items {
-                    line(&format!("{pad}  -"));
-                    people(item, indent + 4);
-                }
-            }
-            other => line(&format!("{pad}{name}: {}", plain(other))),
-        }
-    }
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// Why a command failed, and with which exit code.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
     reason: String,
     message: String,
+    /// Field, reason and message of every fault.
     violations: Vec<(String, String, String)>,
+    /// What to do next, where the message does not say it.
+    hint: Option<String>,
 }
 
 impl Failure {
     /// Bad input of the command itself.
     pub fn usage(error: impl Into<BoxError>) -> Self {
-        Self::new(2, "BAD_INPUT", error.into())
+        Self::new(2, BAD_INPUT, error.into())
     }
 
     /// A mesh or its directory cannot be used.
@@ -107,7 +87,7 @@ impl Failure {
     /// Bad input with a list of faults: where, and what is wrong there.
     pub fn faults(message: String, faults: impl Iterator<Item = (String, String)>) -> Self {
         let violations = faults
-            .map(|(place, text)| (place, "BAD_INPUT".to_owned(), text))
+            .map(|(place, text)| (place, BAD_INPUT.to_owned(), text))
             .collect();
         Self {
             violations,
@@ -116,22 +96,25 @@ impl Failure {
     }
 
     fn new(code: u8, reason: &str, error: BoxError) -> Self {
-        // The cause says what to check: a missing file, nobody listens, another authority.
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = inner.source();
-        }
+        let message = with_causes(error.to_string(), error.source());
         Self {
             code,
             reason: reason.to_owned(),
             message,
             violations: Vec::new(),
+            hint: None,
         }
+    }
+
+    /// Says what to do next, after what is wrong.
+    pub fn or_try(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// True if the message has this text.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.message.contains(text)
     }
 
     /// Prints it to standard error and gives the exit code.
@@ -149,25 +132,74 @@ impl Failure {
             });
             eprintln!("{error}");
         } else {
-            // A fault of a field names its reason itself.
-            let reason = format!("({})", self.reason);
-            let reason = if self.message.contains(&reason) {
-                String::new()
-            } else {
-                format!(" {reason}")
-            };
-            eprintln!("error: {}{reason}", self.message);
-            for (field, _, message) in &self.violations {
-                eprintln!("  {field}: {message}");
-            }
+            self.tell();
         }
         ExitCode::from(self.code)
     }
+
+    fn tell(&self) {
+        // A fault of a field names its reason itself.
+        let reason = format!("({})", self.reason);
+        match self.violations.as_slice() {
+            // The message of several is the first, with a count of the others.
+            [(_, of_first, _), _, ..] if *of_first == self.reason && self.reason != BAD_INPUT => {
+                eprintln!("error: {} faults", self.violations.len());
+            }
+            _ if self.message.contains(&reason) => eprintln!("error: {}", self.message),
+            _ => eprintln!("error: {} {reason}", self.message),
+        }
+        for (field, reason, message) in &self.violations {
+            let told = self.message.contains(message) && self.violations.len() == 1;
+            if told {
+                continue;
+            }
+            // Faults of a pack have no reasons of their own.
+            if reason == BAD_INPUT {
+                eprintln!("  {field}: {message}");
+            } else {
+                eprintln!("  {field}: {message} ({reason})");
+            }
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!("  {hint}");
+        }
+    }
 }
+
+const BAD_INPUT: &str = "BAD_INPUT";
+
+/// An error with what caused it: the cause says what to check, for example a
+/// missing file, or that nobody listens.
+fn with_causes(mut message: String, mut cause: Option<&(dyn Error + 'static)>) -> String {
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    message
+}
+
+/// What a client makes of a connection that breaks, whoever broke it.
+const LOST: [Code; 4] = [
+    Code::Unavailable,
+    Code::Cancelled,
+    Code::Unknown,
+    Code::Internal,
+];
 
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         let report = FaultReport::from(&status);
+        if report.reason == UNEXPLAINED && LOST.contains(&report.code) {
+            // A mesh refuses a certificate after the connection is made.
+            let what = with_causes(report.message, status.source());
+            return Self::environment(format!(
+                "the connection is lost: {what}; the mesh has stopped, or does not take the \
+                 certificate because another authority issued it"
+            ));
+        }
         let code = match report.code {
             Code::InvalidArgument | Code::OutOfRange => 2,
             Code::FailedPrecondition
@@ -181,6 +213,7 @@ impl From<tonic::Status> for Failure {
             | Code::DeadlineExceeded => 4,
             _ => 5,
         };
+        let hint = hint::after(&report);
         let violations = report
             .violations
             .into_iter()
@@ -191,6 +224,7 @@ impl From<tonic::Status> for Failure {
             reason: report.reason,
             message: report.message,
             violations,
+            hint,
         }
     }
 }

@@ -8,10 +8,23 @@ use tally_catalog::pack::{LocatedFault, embedded, load_dir};
 use tally_domain::policy::Pack;
 use tally_proto::tally::catalog::v1 as pb;
 use tally_proto::tally::catalog::v1::get_policy_pack_response::Part;
+use tally_proto::tally::node::v1::GetStatusRequest;
 
 use super::Global;
 use super::output::{Failure, line};
+use crate::client::Client;
 use crate::pack_client::load_pack;
+
+/// The kinds of item that a pack has.
+const KINDS: [&str; 7] = [
+    "department",
+    "legal_basis",
+    "record_type",
+    "list_type",
+    "measure",
+    "memorandum",
+    "holiday_notice",
+];
 
 /// Policy packs.
 #[derive(Debug, Subcommand)]
@@ -28,8 +41,8 @@ pub enum Policy {
     },
     /// Shows the active pack, item by item.
     Show {
-        /// Only items of this kind, for example measure.
-        #[arg(long)]
+        /// Only items of this kind.
+        #[arg(long, value_parser = KINDS)]
         kind: Option<String>,
     },
 }
@@ -46,6 +59,15 @@ impl Policy {
                 let client = global.client().await?;
                 let items = load_pack(&client, &pack).await?;
                 report(global.json, &pack, items as usize);
+                // A version that was loaded before stays where it is in the history.
+                let active = active_version(&client).await?;
+                if !global.json && active != pack.meta.version {
+                    line(&format!(
+                        "version {} was loaded before, and {active} stays the active one; to go back, \
+                         load the old content under a new version",
+                        pack.meta.version
+                    ));
+                }
             }
             Self::Show { kind } => show(global, kind.as_deref()).await?,
         }
@@ -84,6 +106,11 @@ fn report(json: bool, pack: &Pack, items: usize) {
             pack.meta.id, pack.meta.version
         ));
     }
+}
+
+async fn active_version(client: &Client) -> Result<String, Failure> {
+    let status = client.node().get_status(GetStatusRequest {}).await?;
+    Ok(status.into_inner().pack_version)
 }
 
 async fn show(global: &Global, kind: Option<&str>) -> Result<(), Failure> {

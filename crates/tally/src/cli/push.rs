@@ -1,16 +1,17 @@
 //! `tally push`, `record`, `correct`, `withdraw`.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{BufRead, BufReader, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Global;
@@ -35,13 +36,43 @@ struct RecordLine {
     valid_until: String,
     /// `id@version`.
     legal_basis: String,
-    #[serde(default)]
-    fields: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "in_order")]
+    fields: Vec<pb::Field>,
+}
+
+/// The fields of an object in the order of the line, by which a fault names the place of one.
+fn in_order<'de, D: Deserializer<'de>>(fields: D) -> Result<Vec<pb::Field>, D::Error> {
+    struct Fields;
+    impl<'de> Visitor<'de> for Fields {
+        type Value = Vec<pb::Field>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object of texts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some((name, value)) = map.next_entry()? {
+                fields.push(pb::Field { name, value });
+            }
+            Ok(fields)
+        }
+    }
+    fields.deserialize_map(Fields)
 }
 
 impl RecordLine {
     fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let text = error.to_string();
+            let place = format!(" at line {line} column {column}");
+            // A record is one line, and where that is in the input is known outside.
+            match text.strip_suffix(&place) {
+                Some(text) if line == 1 => format!("{text}, column {column}"),
+                _ => text,
+            }
+        })
     }
 
     fn content(self) -> Result<pb::RecordContent, String> {
@@ -53,11 +84,7 @@ impl RecordLine {
             valid_from: self.valid_from,
             valid_until: self.valid_until,
             legal_basis: Some(parse_basis(&self.legal_basis)?),
-            fields: self
-                .fields
-                .into_iter()
-                .map(|(name, value)| pb::Field { name, value })
-                .collect(),
+            fields: self.fields,
         })
     }
 }
@@ -82,10 +109,16 @@ struct Counts {
 impl Push {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let client = global.client().await?;
+        if self.files.is_empty() && std::io::stdin().is_terminal() && !global.json {
+            eprintln!("reading records from the terminal, one JSON object a line; end with Ctrl-D");
+        }
         // The channel bounds what waits here; the server's flow control does the rest.
         let (sender, receiver) = mpsc::channel(1_024);
         let files = self.files.clone();
-        let reader = tokio::task::spawn_blocking(move || read_all(&files, &sender));
+        let (ended, reader) = oneshot::channel();
+        // Not a task of the runtime: that would wait for the end of the input, though the mesh has
+        // already refused.
+        std::thread::spawn(move || ended.send(read_all(&files, &sender)));
         let mut answers = client
             .collection()
             .push_records(ReceiverStream::new(receiver))
@@ -93,10 +126,16 @@ impl Push {
             .into_inner();
         let progress = progress_bar();
         let mut counts = Counts::default();
-        while let Some(answer) = answers.message().await? {
-            progress.inc(1);
-            self.answer(global.json, &answer, &mut counts, &progress);
-        }
+        let lost = loop {
+            match answers.message().await {
+                Ok(Some(answer)) => {
+                    progress.inc(1);
+                    self.answer(global.json, &answer, &mut counts, &progress);
+                }
+                Ok(None) => break None,
+                Err(status) => break Some(status),
+            }
+        };
         progress.finish_and_clear();
         let Counts {
             accepted,
@@ -109,6 +148,11 @@ impl Push {
         } else {
             format!("accepted {accepted}, known before {repeated}, refused {refused}")
         });
+        if let Some(status) = lost {
+            return Err(Failure::from(status).or_try(
+                "push the same input again: what the mesh has is known to it and not taken twice",
+            ));
+        }
         // What was read before a bad line has been pushed, and is counted above.
         reader.await.map_err(Failure::usage)??;
         Ok(if refused == 0 {
@@ -204,7 +248,11 @@ fn read_all(
         };
         for (number, text) in input.lines().enumerate() {
             let place = |error: &dyn std::fmt::Display| {
-                Failure::usage(format!("{}:{}: {error}", file.display(), number + 1))
+                let name = match file.to_string_lossy() {
+                    name if name == "-" => "standard input".into(),
+                    name => name,
+                };
+                Failure::usage(format!("{name}:{}: {error}", number + 1))
             };
             let text = text.map_err(|error| place(&error))?;
             if text.trim().is_empty() {
@@ -235,7 +283,7 @@ pub struct Correct {
     #[arg(long)]
     reason: String,
     /// Id of the command; give it to be able to retry.
-    #[arg(long, default_value_t = command_id())]
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
     command_id: String,
 }
 
@@ -273,7 +321,7 @@ pub struct Withdraw {
     #[command(flatten)]
     document: DocumentArgs,
     /// Id of the command; give it to be able to retry.
-    #[arg(long, default_value_t = command_id())]
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
     command_id: String,
 }
 

@@ -1,69 +1,17 @@
 //! `tally subscribe`, `directive`, `report`, `feedback`.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use prost::Message as _;
 use tally_proto::tally::feedback::v1 as feedback;
-use tally_proto::tally::log::v1::{Cursor, LegalBasisRef, ShardCursor};
+use tally_proto::tally::log::v1::LegalBasisRef;
 use tally_proto::tally::sanctions::v1 as pb;
 
 use super::Global;
+use super::following::Following;
 use super::list::{DocumentArgs, parse_basis};
 use super::output::{Failure, line, print, to_json};
 use crate::client::command_id;
-
-/// A cursor that is kept in a file between runs.
-#[derive(Debug, Args)]
-struct Following {
-    /// File that keeps the cursor; read at the start and written after each item.
-    #[arg(long, value_name = "FILE")]
-    cursor: Option<PathBuf>,
-    /// Ends when there is no more, instead of waiting.
-    #[arg(long)]
-    until_head: bool,
-}
-
-impl Following {
-    fn load(&self) -> Result<Cursor, Failure> {
-        let Some(path) = self.cursor.as_ref().filter(|path| path.exists()) else {
-            return Ok(Cursor::default());
-        };
-        let bytes = std::fs::read(path).map_err(|error| unusable(path, error))?;
-        Cursor::decode(bytes.as_slice()).map_err(|error| unusable(path, error))
-    }
-
-    /// Moves the cursor past an item that has been printed.
-    fn keep(
-        &self,
-        cursor: &mut Cursor,
-        log_id: &prost::bytes::Bytes,
-        place: ShardCursor,
-    ) -> Result<(), Failure> {
-        cursor.log_id = log_id.clone();
-        match cursor
-            .shards
-            .iter_mut()
-            .find(|known| known.shard == place.shard)
-        {
-            Some(known) => *known = place,
-            None => cursor.shards.push(place),
-        }
-        let Some(path) = &self.cursor else {
-            return Ok(());
-        };
-        // Renamed into place: a crash leaves the old cursor, and items come again.
-        let draft = path.with_extension("new");
-        std::fs::write(&draft, cursor.encode_to_vec())
-            .and_then(|()| std::fs::rename(&draft, path))
-            .map_err(|error| unusable(path, error))
-    }
-}
-
-fn unusable(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::usage(format!("cursor file {}: {error}", path.display()))
-}
 
 /// Arguments of `tally subscribe`.
 #[derive(Debug, Args)]
@@ -86,6 +34,7 @@ impl Subscribe {
             .subscribe(request)
             .await?
             .into_inner();
+        let mut seen = 0;
         while let Some(item) = items.message().await? {
             if global.json {
                 line(&to_json(&item).to_string());
@@ -95,7 +44,9 @@ impl Subscribe {
             if let Some(place) = item.cursor {
                 self.following.keep(&mut cursor, &item.log_id, place)?;
             }
+            seen += 1;
         }
+        self.following.ended(global.json, seen);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -133,7 +84,7 @@ pub enum Directive {
         #[arg(long)]
         on: String,
         /// The check that was made before.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         check: String,
     },
     /// The department declines.
@@ -168,7 +119,7 @@ pub struct Answer {
     /// Directive.
     directive: String,
     /// Id of the command; give it to be able to retry.
-    #[arg(long, default_value_t = command_id())]
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
     command_id: String,
 }
 
@@ -275,13 +226,13 @@ pub enum Report {
         #[arg(long)]
         document: Option<String>,
         /// On which day.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         on: String,
         /// The check that was made before.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         check: String,
         /// Remarks. Must not name a person.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         remarks: String,
     },
     /// Accepts a report.
@@ -376,6 +327,7 @@ impl Feedback {
             .stream_feedback(request)
             .await?
             .into_inner();
+        let mut seen = 0;
         while let Some(item) = items.message().await? {
             if global.json {
                 line(&to_json(&item).to_string());
@@ -392,7 +344,9 @@ impl Feedback {
             if let Some(place) = item.cursor {
                 self.following.keep(&mut cursor, &item.log_id, place)?;
             }
+            seen += 1;
         }
+        self.following.ended(global.json, seen);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use tally_eventlog::shard::ShardCount;
+use tally_rpc::ServeLimits;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Global;
@@ -55,7 +56,17 @@ impl Up {
                 return Err(Failure::environment(format!("serving ended: {reason}")));
             }
         }
-        mesh.stop().await.map_err(Failure::environment)?;
+        if !global.json {
+            let seconds = ServeLimits::default().drain.as_secs();
+            line(&format!(
+                "stopping; calls that are open have {seconds} seconds to end, unless you stop it once more"
+            ));
+        }
+        tokio::select! {
+            stopped = mesh.stop() => stopped.map_err(Failure::environment)?,
+            // Nothing acknowledged is lost: whatever was, is on disk.
+            () = stop.received() => return Err(Failure::environment("stopped with calls open")),
+        }
         if !global.json {
             line("stopped");
         }

@@ -1,0 +1,145 @@
+//! `tally object`, `link`, `unlink`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use tally_proto::tally::lists::v1 as pb;
+
+use super::Global;
+use super::list::{Decision, DocumentArgs};
+use super::output::{Failure, print};
+use crate::client::command_id;
+
+/// Objections.
+#[derive(Debug, Subcommand)]
+pub enum Object {
+    /// Accepts an objection after a formal check: the entry is suspended at once.
+    Accept {
+        /// Entry.
+        entry: String,
+        #[command(flatten)]
+        document: DocumentArgs,
+        /// Id of the command; give it to be able to retry.
+        #[arg(long, default_value_t = command_id(), hide_default_value = true)]
+        command_id: String,
+    },
+    /// The listing stands. By another officer than those who listed.
+    Uphold(Decision),
+    /// The listing was wrong, from its first day. By another officer than those who listed.
+    CorrectOut(Decision),
+}
+
+impl Object {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let mut lists = global.client().await?.lists();
+        match self {
+            Self::Accept {
+                entry,
+                document,
+                command_id,
+            } => {
+                let request = pb::AcceptObjectionRequest {
+                    command_id: command_id.clone(),
+                    entry_id: entry.clone(),
+                    objection: Some(document.to_proto()?),
+                };
+                print(
+                    global.json,
+                    lists.accept_objection(request).await?.get_ref(),
+                );
+            }
+            Self::Uphold(decision) => {
+                let request = pb::UpholdRequest {
+                    command_id: decision.command_id.clone(),
+                    entry_id: decision.entry.clone(),
+                    decision: Some(decision.document.to_proto()?),
+                    reason: decision.reason.clone(),
+                };
+                print(global.json, lists.uphold(request).await?.get_ref());
+            }
+            Self::CorrectOut(decision) => {
+                let request = pb::CorrectOutRequest {
+                    command_id: decision.command_id.clone(),
+                    entry_id: decision.entry.clone(),
+                    decision: Some(decision.document.to_proto()?),
+                    reason: decision.reason.clone(),
+                };
+                print(global.json, lists.correct_out(request).await?.get_ref());
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Arguments of `tally link`.
+#[derive(Debug, Args)]
+pub struct Link {
+    /// One identifier: scheme:value.
+    subject: String,
+    /// The other: scheme:value.
+    linked: String,
+    #[command(flatten)]
+    document: DocumentArgs,
+    /// Id of the command; give it to be able to retry.
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
+    command_id: String,
+}
+
+impl Link {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let request = pb::LinkIdentifiersRequest {
+            command_id: self.command_id.clone(),
+            subject: self.subject.clone(),
+            linked_subject: self.linked.clone(),
+            evidence: Some(self.document.to_proto()?),
+        };
+        print(
+            global.json,
+            global
+                .client()
+                .await?
+                .lists()
+                .link_identifiers(request)
+                .await?
+                .get_ref(),
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Arguments of `tally unlink`.
+#[derive(Debug, Args)]
+pub struct Unlink {
+    /// One identifier: scheme:value.
+    subject: String,
+    /// The other: scheme:value.
+    linked: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Id of the command; give it to be able to retry.
+    #[arg(long, default_value_t = command_id(), hide_default_value = true)]
+    command_id: String,
+}
+
+impl Unlink {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let request = pb::UnlinkIdentifiersRequest {
+            command_id: self.command_id.clone(),
+            subject: self.subject.clone(),
+            linked_subject: self.linked.clone(),
+            reason: self.reason.clone(),
+        };
+        print(
+            global.json,
+            global
+                .client()
+                .await?
+                .lists()
+                .unlink_identifiers(request)
+                .await?
+                .get_ref(),
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
