@@ -141,10 +141,14 @@ impl SqliteStore {
         if !path.exists() {
             return Ok(None);
         }
-        let mut connection = read_options(path).connect().await?;
-        let info = schema::inspect(&mut connection, path).await;
-        connection.close().await?;
-        info
+        match inspect_with(read_options(path), path).await {
+            // A process died in its first transaction. Taking that back needs a
+            // connection that may write; SQLite lets it only if nobody else works there.
+            Err(OpenError::Database(error)) if is_interrupted(&error) => {
+                inspect_with(read_options(path).read_only(false), path).await
+            }
+            info => info,
+        }
     }
 
     /// How many times the store was opened, this time included: grows with
@@ -318,6 +322,23 @@ fn read_options(path: &Path) -> SqliteConnectOptions {
         .row_buffer_size(512)
         .pragma("cache_size", (-READER_CACHE_KIB).to_string())
         .disable_statement_logging()
+}
+
+async fn inspect_with(
+    options: SqliteConnectOptions,
+    path: &Path,
+) -> Result<Option<StoreInfo>, OpenError> {
+    let mut connection = options.connect().await?;
+    let info = schema::inspect(&mut connection, path).await;
+    connection.close().await?;
+    info
+}
+
+/// True for `SQLITE_READONLY_ROLLBACK`: a rollback journal is to be played back first.
+fn is_interrupted(error: &sqlx::Error) -> bool {
+    const READONLY_ROLLBACK: &str = "776";
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().as_deref() == Some(READONLY_ROLLBACK))
 }
 
 async fn read_pool(path: &Path) -> Result<SqlitePool, sqlx::Error> {
