@@ -1,7 +1,7 @@
 //! The paths: ours first, then bare with what ours has made.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tally::data_dir::DataDir;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
@@ -15,7 +15,7 @@ use crate::content;
 use crate::load;
 use crate::material::{Before, Material, command_id};
 use crate::ours::{Ours, client_tls, server_tls, start_again};
-use crate::report::{Report, Turn};
+use crate::report::{Meter, Report, Turn};
 
 /// Streams on which records are pushed, and connections of unary checks.
 const CLIENTS: usize = 4;
@@ -36,11 +36,11 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     let ours = Ours::start().await;
     let clients = ours.connect(CLIENTS).await;
     let before = Before::read(&ours.store()).await;
-    let begun = Instant::now();
+    let meter = Meter::start();
     let answers = load::push(&clients, requests.clone()).await;
-    let answered = begun.elapsed();
+    let answered = meter.read().elapsed;
     ours.caught_up(logs::COLLECTION).await;
-    let settled = begun.elapsed();
+    let settled = meter.read();
     assert_eq!(answers.len(), count);
     assert!(
         answers
@@ -67,9 +67,9 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     let answers = in_order(&material, answers, |answer| answer.command_id.clone());
     let bare = Bare::collection(&server_tls(dir.path()), material, answers).await;
     let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
-    let begun = Instant::now();
+    let meter = Meter::start();
     let answers = load::push(&clients, requests).await;
-    let bare_took = begun.elapsed();
+    let bare_took = meter.read();
     assert_eq!(answers.len(), count);
     drop(clients);
     bare.stop().await;
@@ -78,7 +78,10 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     } else {
         "1a ingest"
     };
-    let notes = vec![("last receipt", answered), ("views caught up", settled)];
+    let notes = vec![
+        ("last receipt", answered),
+        ("views caught up", settled.elapsed),
+    ];
     report.add(
         path,
         Turn {
@@ -104,17 +107,17 @@ pub async fn checks(count: usize, report: &mut Report) {
 
     let clients = ours.connect(CLIENTS).await;
     let before_unary = Before::read(&ours.store()).await;
-    let begun = Instant::now();
+    let meter = Meter::start();
     let unary_answers = load::check(&clients, unary.clone()).await;
-    let unary_answered = begun.elapsed();
+    let unary_answered = meter.read().elapsed;
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
-    let unary_settled = begun.elapsed();
+    let unary_settled = meter.read();
     let before_streamed = Before::read(&ours.store()).await;
-    let begun = Instant::now();
+    let meter = Meter::start();
     let streamed_answers = load::check_many(&clients[..CHECK_STREAMS], streamed.clone()).await;
-    let streamed_answered = begun.elapsed();
+    let streamed_answered = meter.read().elapsed;
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
-    let streamed_settled = begun.elapsed();
+    let streamed_settled = meter.read();
     drop(clients);
     let dir = ours.stop().await;
     let data = DataDir::new(dir.path());
@@ -139,16 +142,16 @@ pub async fn checks(count: usize, report: &mut Report) {
     let answers = in_order(&material, answers, |answer| answer.check_id.clone());
     let bare = Bare::sanctions(&server_tls(dir.path()), material, answers).await;
     let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
-    let begun = Instant::now();
+    let meter = Meter::start();
     let answers = load::check(&clients, unary).await;
-    let bare_took = begun.elapsed();
+    let bare_took = meter.read();
     drop(clients);
     bare.stop().await;
     let mut bare_latencies: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
     bare_latencies.sort_unstable();
     let notes = vec![
         ("last answer", unary_answered),
-        ("views caught up", unary_settled),
+        ("views caught up", unary_settled.elapsed),
         ("one check at p50", percentile(&latencies, 50)),
         ("one check at p99", percentile(&latencies, 99)),
         ("one bare call at p50", percentile(&bare_latencies, 50)),
@@ -185,15 +188,15 @@ pub async fn checks(count: usize, report: &mut Report) {
     let answers = in_order(&material, answers, |answer| answer.check_id.clone());
     let bare = Bare::sanctions(&server_tls(dir.path()), material, answers).await;
     let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CHECK_STREAMS).await;
-    let begun = Instant::now();
+    let meter = Meter::start();
     let answers = load::check_many(&clients, streamed).await;
-    let bare_took = begun.elapsed();
+    let bare_took = meter.read();
     assert_eq!(answers.len(), count);
     drop(clients);
     bare.stop().await;
     let notes = vec![
         ("last answer", streamed_answered),
-        ("views caught up", streamed_settled),
+        ("views caught up", streamed_settled.elapsed),
     ];
     report.add(
         "3 checks, 2 streams",
