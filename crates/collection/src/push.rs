@@ -26,7 +26,7 @@ const CHUNK_RECORDS_MAX: usize = 512;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 
 /// Chunks that are judged and sealed while the one before waits for its keys.
-const CHUNKS_PREPARED_MAX: usize = 2;
+const CHUNKS_PREPARED_MAX: usize = 4;
 
 /// Chunks that wait for their commits.
 const CHUNKS_EXECUTED_MAX: usize = 4;

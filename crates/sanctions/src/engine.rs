@@ -55,7 +55,7 @@ impl Default for CheckOptions {
     fn default() -> Self {
         Self {
             freshness: Duration::from_secs(5),
-            batch_questions_max: 512,
+            batch_questions_max: 2_048,
             queue_max: 1_024,
             batches_max: 2,
         }

@@ -153,20 +153,29 @@ impl KeyStore for SqliteKeyStore {
         rows: &[StreamKeyRow],
     ) -> Result<Vec<StreamKeyRow>, KeyStoreError> {
         let mut tx = self.begin().await?;
+        let mut inserted = 0;
         for chunk in rows.chunks(STATEMENT_ROWS_MAX) {
-            QueryBuilder::<Sqlite>::new("INSERT INTO data_key (lookup, key_id, wrapped, erased) ")
-                .push_values(chunk, |mut values, row| {
-                    values
-                        .push_bind(row.lookup.to_vec())
-                        .push_bind(row.key_id.as_bytes().to_vec())
-                        .push_bind(row.wrapped.clone())
-                        .push("0");
-                })
-                .push(" ON CONFLICT DO NOTHING")
-                .build()
-                .execute(&mut *tx)
-                .await
-                .map_err(KeyStoreError::not_applied)?;
+            let done = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO data_key (lookup, key_id, wrapped, erased) ",
+            )
+            .push_values(chunk, |mut values, row| {
+                values
+                    .push_bind(row.lookup.to_vec())
+                    .push_bind(row.key_id.as_bytes().to_vec())
+                    .push_bind(row.wrapped.clone())
+                    .push("0");
+            })
+            .push(" ON CONFLICT DO NOTHING")
+            .build()
+            .execute(&mut *tx)
+            .await
+            .map_err(KeyStoreError::not_applied)?;
+            inserted += done.rows_affected();
+        }
+        if inserted == rows.len() as u64 {
+            // Nobody had one of them before, which is the rule.
+            tx.commit().await.map_err(KeyStoreError::unknown)?;
+            return Ok(rows.to_vec());
         }
         let lookups: Vec<Lookup> = rows.iter().map(|row| row.lookup).collect();
         let kept = select_keys(&mut tx, &lookups).await;

@@ -8,6 +8,9 @@ use prost::Message;
 use super::Poison;
 use crate::append::{RowKey, ViewWrite};
 
+/// Rows kept from one batch to the next, per shard.
+const ROWS_KEPT_MAX: usize = 512;
+
 /// The rows that a batch of events reads and writes, over what is stored.
 #[derive(Debug, Default)]
 pub struct ViewRows {
@@ -57,7 +60,9 @@ impl ViewRows {
 
     /// Keeps what the event at hand wrote.
     pub(super) fn keep(&mut self) {
-        self.written.append(&mut self.pending);
+        // Not `append`, which takes both maps apart: that is everything the
+        // batch has written, for every event.
+        self.written.extend(std::mem::take(&mut self.pending));
     }
 
     /// Undoes what the event at hand wrote.
@@ -84,9 +89,20 @@ impl ViewRows {
         self.stored.extend(rows);
     }
 
-    /// All that was written and kept.
+    /// All that was written and kept. Rows that events have read stay, as they
+    /// are now: counters and heads are read again by almost every batch. The
+    /// caller forgets all of them if the writes are not committed.
     pub(super) fn take_writes(&mut self) -> Vec<ViewWrite> {
-        std::mem::take(&mut self.written)
+        let written = std::mem::take(&mut self.written);
+        if self.stored.len() > ROWS_KEPT_MAX {
+            self.stored.clear();
+        }
+        for (row, value) in &written {
+            if let Some(stored) = self.stored.get_mut(row) {
+                stored.clone_from(value);
+            }
+        }
+        written
             .into_iter()
             .map(|(row, value)| ViewWrite { row, value })
             .collect()

@@ -28,6 +28,9 @@ pub(super) struct Runner {
     stop: CancellationToken,
     replays: mpsc::Receiver<Replay>,
     checkpoint: Checkpoint,
+    /// Rows that the last batches read. Nobody else writes them while the
+    /// checkpoint is held.
+    rows: ViewRows,
     /// Parked subjects and how many events of theirs wait.
     parked: HashMap<String, usize>,
     /// Positions at which a subject was newly parked, the latest last.
@@ -73,6 +76,7 @@ impl Runner {
             stop,
             replays,
             checkpoint,
+            rows: ViewRows::default(),
             parked: HashMap::new(),
             newly_parked: VecDeque::new(),
         }
@@ -156,6 +160,7 @@ impl Runner {
     /// is still the log that the checkpoint is of.
     async fn start(&mut self) -> Result<(), Halt> {
         let consumer = &self.consumer;
+        self.rows = ViewRows::default();
         let checkpoints = consumer.store.checkpoints(consumer.name).await?;
         let stored = checkpoints
             .into_iter()
@@ -293,7 +298,8 @@ impl Runner {
                 }
             }
         }
-        let mut rows = ViewRows::default();
+        // Left empty where the batch fails: what it read is then read again.
+        let mut rows = std::mem::take(&mut self.rows);
         load_rows(&*consumer.store, &*consumer.projection, &events, &mut rows).await?;
         for event in &events {
             if !consumer.projection.knows(&event.envelope.event_type) {
@@ -314,6 +320,7 @@ impl Runner {
             applied.last = Some((event.log_id, event.leaf));
         }
         applied.writes = rows.take_writes();
+        self.rows = rows;
         Ok(applied)
     }
 
@@ -512,6 +519,8 @@ impl Runner {
             0 => self.parked.remove(subject),
             left => self.parked.insert(subject.to_owned(), left),
         };
+        // What was replayed has changed rows behind those kept here.
+        self.rows = ViewRows::default();
         let parked = self.parked.clone();
         self.progress
             .update(self.shard, |state| state.parked = parked);

@@ -14,10 +14,11 @@ use super::{Answers, Sanctions};
 use crate::question::{self, Question};
 
 /// Questions of a stream that are answered together.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
-/// Chunks of a stream under way at once.
-const CHUNKS_UNDER_WAY: usize = 2;
+/// Chunks of a stream under way at once: some wait for a commit, others are
+/// decoded and decided meanwhile.
+const CHUNKS_UNDER_WAY: usize = 4;
 
 /// A question's id as it was given, and the question or what is wrong with it.
 type Decoded = (String, Result<Question, Fault>);
