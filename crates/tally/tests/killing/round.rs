@@ -152,7 +152,7 @@ impl Round {
                     self.acknowledged(id, reply.clone());
                     return Some(reply);
                 }
-                Err(status) if self.again(&status) => {}
+                Err(status) if self.again(id, &status) => {}
                 Err(_) => return None,
             }
         }
@@ -173,7 +173,7 @@ impl Round {
     /// # Panics
     ///
     /// If it is neither: the load has no command that may be refused.
-    fn again(&self, status: &Status) -> bool {
+    fn again(&self, id: Uuid, status: &Status) -> bool {
         if self.lost(status) {
             return false;
         }
@@ -182,7 +182,11 @@ impl Round {
             [Code::Unavailable, Code::Aborted, Code::ResourceExhausted].contains(&report.code);
         // The record was pushed just now, and lists may be behind.
         let behind = report.reason == "GROUND_UNKNOWN";
-        assert!(busy || behind, "refused: {report}");
+        assert!(
+            busy || behind,
+            "{id} is refused: {report}; {:?}",
+            self.ledger.line(id)
+        );
         true
     }
 

@@ -1,14 +1,15 @@
 //! A store whose creation was interrupted can be looked at and created again.
 
-mod common;
-
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _};
 use tally_store_sqlite::SqliteStore;
 
+use crate::common::open;
+use crate::directory;
+
 #[tokio::test]
 async fn a_first_transaction_that_was_interrupted_is_taken_back() {
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory();
     let (dying, path) = (
         directory.path().join("dying.db"),
         directory.path().join("store.db"),
@@ -39,7 +40,7 @@ async fn a_first_transaction_that_was_interrupted_is_taken_back() {
         .await
         .expect("it can be looked at");
     assert_eq!(info, None, "nothing of it was committed");
-    let store = common::open(&path).await;
+    let store = open(&path).await;
     assert_eq!(store.epoch(), 1);
     store.close().await.expect("it closes");
 }
