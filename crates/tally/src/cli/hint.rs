@@ -9,7 +9,7 @@ use tally_rpc::fault::reason::RIGHT_MISSING;
 pub fn after(report: &FaultReport) -> Option<String> {
     if report.reason == RIGHT_MISSING {
         let right = report.metadata.get("right")?;
-        let holders = holders(right)?;
+        let holders = holders(right, &report.message)?;
         return Some(format!(
             "`{right}` is for {holders}: choose such a certificate with --as, or issue one with `tally cert issue`"
         ));
@@ -34,12 +34,21 @@ fn kind_of(reason: &str) -> Option<&'static str> {
     }
 }
 
-fn holders(right: &str) -> Option<String> {
+/// Who holds `right`; `None` where the certificate is of such a kind, but of another department:
+/// then the message says whose it has to be.
+fn holders(right: &str, message: &str) -> Option<String> {
     let rules = Rules::from_descriptors().ok()?;
     let rule = rules
         .paths()
         .filter_map(|path| rules.get(path))
         .find(|rule| rule.right == right)?;
+    let others = CallerKind::ALL
+        .into_iter()
+        .filter(|kind| !rule.admits(*kind));
+    let named = |kind: CallerKind| message.ends_with(&format!(" the {}'s", kind.as_str()));
+    if !others.into_iter().any(named) {
+        return None;
+    }
     let names: Vec<_> = rule
         .callers
         .iter()
@@ -65,11 +74,15 @@ mod tests {
         after(&FaultReport::from(&Status::from(fault)))
     }
 
+    fn denied(right: &str, kind: &str) -> Fault {
+        Fault::permission(right, format!("the right {right} is not the {kind}'s"))
+    }
+
     #[test]
     fn a_missing_right_names_who_has_it() {
-        let nominate = hint(Fault::permission("lists.nominate", "no")).expect("a hint");
+        let nominate = hint(denied("lists.nominate", "system")).expect("a hint");
         assert!(nominate.contains("is for an officer:"), "{nominate}");
-        let push = hint(Fault::permission("collection.push", "no")).expect("a hint");
+        let push = hint(denied("collection.push", "operator")).expect("a hint");
         assert!(
             push.contains("a department's system or an officer"),
             "{push}"
@@ -88,6 +101,8 @@ mod tests {
 
     #[test]
     fn other_refusals_speak_for_themselves() {
+        let other = "the entry is another department's";
+        assert_eq!(hint(Fault::permission("lists.remove", other)), None);
         assert_eq!(
             hint(Fault::rejected("ENTRY_STATE", "the entry is listed")),
             None

@@ -195,6 +195,8 @@ impl From<tonic::Status> for Failure {
         if report.reason == UNEXPLAINED && LOST.contains(&report.code) {
             // A mesh refuses a certificate after the connection is made.
             let what = with_causes(report.message, status.source());
+            // A library may add where its manual explains it.
+            let what = what.split(": https://").next().unwrap_or_default();
             return Self::environment(format!(
                 "the connection is lost: {what}; the mesh has stopped, or does not take the \
                  certificate because another authority issued it"

@@ -2,20 +2,29 @@
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 
-/// The populated fields of `message`, one a line, in the order of the contract.
+/// The fields of `message` that are there, one a line, in the order of the contract.
 ///
 /// Receipts, legal bases and times take one line each, and values of enumerations lose the prefix
 /// that the contract's language asks for: what is left is what a reader looks for and copies.
 pub fn lines(message: &DynamicMessage) -> Vec<String> {
     let mut lines = Vec::new();
-    for (field, value) in message.fields() {
+    for field in message.descriptor().fields() {
+        if !message.has_field(&field) && !is_number(&field) {
+            continue;
+        }
         let name = field.name().replace('_', " ");
-        match value {
+        match message.get_field(&field).as_ref() {
             Value::List(items) => list(&mut lines, &name, &field, items),
             value => one(&mut lines, &name, &field, value),
         }
     }
     lines
+}
+
+/// A number that is not said to be absent is 0, and that is an answer.
+fn is_number(field: &FieldDescriptor) -> bool {
+    let number = matches!(field.kind(), Kind::Uint32 | Kind::Uint64);
+    number && !field.is_list() && !field.supports_presence()
 }
 
 fn one(lines: &mut Vec<String>, name: &str, field: &FieldDescriptor, value: &Value) {

@@ -57,13 +57,18 @@ fn describe(item: &pb::SubscribeResponse) -> String {
         .kind()
         .as_str_name()
         .trim_start_matches("MAILBOX_ITEM_KIND_");
+    let next = match item.kind() {
+        pb::MailboxItemKind::Triggered => format!(
+            "acknowledge by {}, report by {}",
+            directive.acknowledge_by, directive.report_by
+        ),
+        pb::MailboxItemKind::Suspended => "apply nothing meanwhile".to_owned(),
+        pb::MailboxItemKind::Lifted => "undo it, then `tally directive confirm-lift`".to_owned(),
+        _ => format!("report by {}", directive.report_by),
+    };
     format!(
-        "{kind} {} {} on {} (entry {}), report by {}",
-        directive.directive_id,
-        directive.measure,
-        directive.subject,
-        directive.entry_id,
-        directive.report_by
+        "{kind} {} {} on {} (entry {}): {next}",
+        directive.directive_id, directive.measure, directive.subject, directive.entry_id
     )
 }
 
