@@ -32,6 +32,7 @@ mod event_type {
         "tally.lists.v1.RepresentationReceived",
         "tally.lists.v1.EntryDropped",
         "tally.lists.v1.RemovalProposed",
+        "tally.lists.v1.RemovalRequested",
     ];
 }
 

@@ -92,8 +92,8 @@ pub enum Command {
     Link {
         /// Who.
         by: Officer,
-        /// Whether the active pack has the officer's department.
-        in_pack: bool,
+        /// Whether the department may state it: one that lists, or of province level.
+        competent: bool,
         /// The other identifier.
         linked_subject: String,
         /// The evidence.
@@ -123,9 +123,9 @@ pub enum Command {
 pub enum Rejection {
     /// The department takes no part.
     #[error(
-        "the active policy pack does not have the department; an officer of one that it has must do it"
+        "a link is stated by an officer of a department that lists, or of one of province level"
     )]
-    NotInPack,
+    NotCompetent,
     /// Another department's statement.
     #[error(
         "a link is taken back by an officer of the department that stated it or of a department of \
@@ -144,7 +144,7 @@ impl Rejection {
     /// Stable reason.
     pub fn reason(self) -> &'static str {
         match self {
-            Rejection::NotInPack | Rejection::OtherDepartment => {
+            Rejection::NotCompetent | Rejection::OtherDepartment => {
                 tally_rpc::fault::reason::RIGHT_MISSING
             }
             Rejection::AlreadyLinked => "ALREADY_LINKED",
@@ -157,7 +157,9 @@ impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Fault {
         let message = rejection.to_string();
         match rejection {
-            Rejection::NotInPack | Rejection::OtherDepartment => Fault::permission(RIGHT, message),
+            Rejection::NotCompetent | Rejection::OtherDepartment => {
+                Fault::permission(RIGHT, message)
+            }
             Rejection::AlreadyLinked | Rejection::NotLinked => {
                 Fault::rejected(rejection.reason(), message)
             }
@@ -185,13 +187,13 @@ impl Aggregate for Link {
         match command {
             Command::Link {
                 by,
-                in_pack,
+                competent,
                 linked_subject,
                 evidence,
                 at,
             } => {
-                if !in_pack {
-                    return Err(Rejection::NotInPack);
+                if !competent {
+                    return Err(Rejection::NotCompetent);
                 }
                 if self.linked {
                     return Err(Rejection::AlreadyLinked);
@@ -268,10 +270,10 @@ mod tests {
         }
     }
 
-    fn link(in_pack: bool) -> Command {
+    fn link(competent: bool) -> Command {
         Command::Link {
             by: officer(CITY),
-            in_pack,
+            competent,
             linked_subject: "b".into(),
             evidence: evidence(),
             at: Timestamp::UNIX_EPOCH,
@@ -349,7 +351,7 @@ mod tests {
     fn who_may_not() {
         assert_eq!(
             given::<Link>([]).when(link(false)),
-            Err(Rejection::NotInPack)
+            Err(Rejection::NotCompetent)
         );
         assert_eq!(
             given::<Link>([linked()]).when(unlink(COUNTY, false)),
@@ -359,7 +361,10 @@ mod tests {
             given::<Link>([linked()]).when(unlink(COUNTY, true)),
             Ok(vec![unlinked()])
         );
-        assert_eq!(Fault::from(Rejection::NotInPack).reason(), "RIGHT_MISSING");
+        assert_eq!(
+            Fault::from(Rejection::NotCompetent).reason(),
+            "RIGHT_MISSING"
+        );
     }
 
     #[test]

@@ -36,13 +36,15 @@ pub mod event_type {
     pub const EXPIRED: &str = "tally.lists.v1.EntryExpired";
     /// An officer has to look at a red entry.
     pub const REMOVAL_PROPOSED: &str = "tally.lists.v1.RemovalProposed";
+    /// An officer asked that a red entry be taken off.
+    pub const REMOVAL_REQUESTED: &str = "tally.lists.v1.RemovalRequested";
     /// Two identifiers are one organisation.
     pub const LINKED: &str = "tally.lists.v1.IdentifierLinked";
     /// They are not, or no longer.
     pub const UNLINKED: &str = "tally.lists.v1.IdentifierUnlinked";
 
     /// All that this version knows, also what it passes over.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         NOMINATED,
         NOTIFIED,
         REPRESENTATION,
@@ -54,6 +56,7 @@ pub mod event_type {
         REMOVED,
         EXPIRED,
         REMOVAL_PROPOSED,
+        REMOVAL_REQUESTED,
         LINKED,
         UNLINKED,
     ];
@@ -62,7 +65,7 @@ pub mod event_type {
     pub fn concerns(event_type: &str) -> bool {
         !matches!(
             event_type,
-            NOMINATED | NOTIFIED | REPRESENTATION | DROPPED | REMOVAL_PROPOSED
+            NOMINATED | NOTIFIED | REPRESENTATION | DROPPED | REMOVAL_PROPOSED | REMOVAL_REQUESTED
         )
     }
 }

@@ -103,6 +103,16 @@ fn encode_fact(fact: &Fact) -> (&'static str, Vec<u8>) {
             };
             (event_type::ENTRY_CORRECTED_OUT, payload.encode_to_vec())
         }
+        Fact::RemovalRequested {
+            request: Decision { document, reason },
+            ..
+        } => {
+            let payload = pb::RemovalRequested {
+                document: Some(document.clone()),
+                reason: reason.clone(),
+            };
+            (event_type::REMOVAL_REQUESTED, payload.encode_to_vec())
+        }
         Fact::Removed(Decision { document, reason }) => {
             let payload = pb::EntryRemoved {
                 decision: Some(document.clone()),
@@ -167,6 +177,17 @@ fn decode_fact(recorded: &Recorded) -> Result<Fact, DecodeError> {
                 document,
                 reason: payload.reason,
             })
+        }
+        event_type::REMOVAL_REQUESTED => {
+            let payload: pb::RemovalRequested = recorded.payload()?;
+            let document = required(recorded, "document", payload.document)?;
+            Fact::RemovalRequested {
+                by: officer(recorded)?,
+                request: Decision {
+                    document,
+                    reason: payload.reason,
+                },
+            }
         }
         event_type::ENTRY_REMOVED => {
             let payload: pb::EntryRemoved = recorded.payload()?;

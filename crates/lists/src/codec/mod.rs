@@ -32,6 +32,8 @@ pub mod event_type {
     pub const ENTRY_UPHELD: &str = "tally.lists.v1.EntryUpheld";
     /// The listing was wrong.
     pub const ENTRY_CORRECTED_OUT: &str = "tally.lists.v1.EntryCorrectedOut";
+    /// A first officer asked that a red entry be taken off.
+    pub const REMOVAL_REQUESTED: &str = "tally.lists.v1.RemovalRequested";
     /// Taken off before its term.
     pub const ENTRY_REMOVED: &str = "tally.lists.v1.EntryRemoved";
     /// The term is over.
@@ -44,7 +46,7 @@ pub mod event_type {
     pub const IDENTIFIER_UNLINKED: &str = "tally.lists.v1.IdentifierUnlinked";
 
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         ENTRY_NOMINATED,
         SUBJECT_NOTIFIED,
         REPRESENTATION_RECEIVED,
@@ -53,6 +55,7 @@ pub mod event_type {
         ENTRY_SUSPENDED,
         ENTRY_UPHELD,
         ENTRY_CORRECTED_OUT,
+        REMOVAL_REQUESTED,
         ENTRY_REMOVED,
         ENTRY_EXPIRED,
         REMOVAL_PROPOSED,

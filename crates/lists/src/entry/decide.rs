@@ -86,12 +86,30 @@ pub(super) fn decide(entry: &Entry, command: &Command) -> Result<Vec<Event>, Rej
             entry.event(*at, Fact::Upheld(decision.clone()))
         }
         Command::CorrectOut { by, decision } => {
-            entry.may_decide_objection(by, right::CORRECT_OUT)?;
+            if entry.state == State::Expired && entry.objection_open {
+                // The term ran out while the objection was being verified; what
+                // was wrong from its first day is still put right.
+                entry.of_initiator(by, right::CORRECT_OUT)?;
+                entry.has_not_decided(by)?;
+            } else {
+                entry.may_decide_objection(by, right::CORRECT_OUT)?;
+            }
             // It never rightfully held, so it ends in law where it began.
             let at = entry.listed_from.ok_or(Rejection::Unknown)?;
             entry.event(at, Fact::CorrectedOut(decision.clone()))
         }
-        Command::Remove { by, decision, at } => entry.remove(by, decision, *at),
+        Command::RequestRemoval {
+            by,
+            polarity,
+            request,
+            at,
+        } => entry.request_removal(by, *polarity, request, *at),
+        Command::Remove {
+            by,
+            polarity,
+            decision,
+            at,
+        } => entry.remove(by, *polarity, decision, *at),
         Command::Expire { today, at } => entry.expire(*today, *at),
         Command::ProposeRemoval {
             record_id,
@@ -237,17 +255,50 @@ impl Entry {
         self.must_be(&[State::Suspended], "suspended")
     }
 
-    fn remove(
-        &self,
-        by: &Officer,
-        decision: &Decision,
-        at: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
-        self.of_initiator(by, right::REMOVE)?;
+    fn removable(&self, by: &Officer, right: &'static str) -> Result<(), Rejection> {
+        self.of_initiator(by, right)?;
         if self.state == State::Suspended {
             return Err(Rejection::Suspended);
         }
-        self.must_be(&[State::Listed], "listed")?;
+        self.must_be(&[State::Listed], "listed")
+    }
+
+    fn request_removal(
+        &self,
+        by: &Officer,
+        polarity: ListPolarity,
+        request: &Decision,
+        at: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        self.removable(by, right::REQUEST_REMOVAL)?;
+        if polarity == ListPolarity::Black {
+            return Err(Rejection::RequestNotNeeded);
+        }
+        if self.removal_requested_by.is_some() {
+            return Ok(Vec::new());
+        }
+        let (by, request) = (by.clone(), request.clone());
+        self.event(at, Fact::RemovalRequested { by, request })
+    }
+
+    /// Taking off a red entry takes something from the subject: one officer
+    /// asks, a second one decides. Taking off a black one does not.
+    fn remove(
+        &self,
+        by: &Officer,
+        polarity: ListPolarity,
+        decision: &Decision,
+        at: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        self.removable(by, right::REMOVE)?;
+        match (polarity, &self.removal_requested_by) {
+            (ListPolarity::Black, _) => {}
+            (ListPolarity::Red, None) => return Err(Rejection::RemovalNotRequested),
+            (ListPolarity::Red, Some(first)) if first == by => {
+                return Err(Rejection::SecondOfficerForRemoval);
+            }
+            (ListPolarity::Red, Some(_)) => {}
+        }
         self.event(at, Fact::Removed(decision.clone()))
     }
 

@@ -38,6 +38,8 @@ pub mod right {
     pub const UPHOLD: &str = "lists.uphold";
     /// Decide that the listing was wrong.
     pub const CORRECT_OUT: &str = "lists.correct_out";
+    /// Ask that a red entry be taken off.
+    pub const REQUEST_REMOVAL: &str = "lists.request_removal";
     /// Take an entry off before its term is over.
     pub const REMOVE: &str = "lists.remove";
 }
@@ -119,6 +121,10 @@ pub struct Entry {
     pub listed_from: Option<Timestamp>,
     /// Records that propose its removal.
     pub removal_proposed_by: Vec<String>,
+    /// The officer who asked that it be taken off.
+    pub removal_requested_by: Option<Officer>,
+    /// True from an accepted objection until it is decided, also past the term.
+    pub objection_open: bool,
 }
 
 /// A nomination.
@@ -218,6 +224,13 @@ pub enum Fact {
     Upheld(Decision),
     /// The listing was wrong from its first day.
     CorrectedOut(Decision),
+    /// A first officer asked that it be taken off.
+    RemovalRequested {
+        /// Who.
+        by: Officer,
+        /// The document that asks for it, and why.
+        request: Decision,
+    },
     /// Taken off before its term.
     Removed(Decision),
     /// The term is over.
@@ -328,10 +341,23 @@ pub enum Command {
         /// The decision.
         decision: Decision,
     },
+    /// First officer: ask that a red entry be taken off.
+    RequestRemoval {
+        /// Who.
+        by: Officer,
+        /// Whether the list rewards or restrains.
+        polarity: ListPolarity,
+        /// The document that asks for it, and why.
+        request: Decision,
+        /// Now.
+        at: Timestamp,
+    },
     /// Take it off before its term is over.
     Remove {
         /// Who.
         by: Officer,
+        /// Whether the list rewards or restrains.
+        polarity: ListPolarity,
         /// The decision.
         decision: Decision,
         /// Now.
@@ -385,9 +411,19 @@ impl Aggregate for Entry {
                 self.listed_from = Some(event.at);
             }
             Fact::Dropped { .. } => self.state = State::Dropped,
-            Fact::Suspended { .. } => self.state = State::Suspended,
-            Fact::Upheld(_) => self.state = State::Listed,
-            Fact::CorrectedOut(_) => self.state = State::CorrectedOut,
+            Fact::Suspended { .. } => {
+                self.state = State::Suspended;
+                self.objection_open = true;
+            }
+            Fact::Upheld(_) => {
+                self.state = State::Listed;
+                self.objection_open = false;
+            }
+            Fact::CorrectedOut(_) => {
+                self.state = State::CorrectedOut;
+                self.objection_open = false;
+            }
+            Fact::RemovalRequested { by, .. } => self.removal_requested_by = Some(by.clone()),
             Fact::Removed(_) => self.state = State::Removed,
             Fact::Expired { .. } => self.state = State::Expired,
             Fact::RemovalProposed { record_id, .. } => {

@@ -42,6 +42,15 @@ pub enum Rejection {
     /// The nominating officer cannot be the second one.
     #[error("the officer who nominated cannot list; a second officer has to decide")]
     SecondOfficerRequired,
+    /// Nobody has asked for it yet.
+    #[error("a red entry is taken off by two officers; let a first one request the removal")]
+    RemovalNotRequested,
+    /// The requesting officer cannot be the second one.
+    #[error("the officer who requested the removal cannot decide it; a second officer has to")]
+    SecondOfficerForRemoval,
+    /// Black entries are taken off by one decision.
+    #[error("a black entry is taken off by one officer's decision; remove it without a request")]
+    RequestNotNeeded,
     /// The officer decided on this entry before.
     #[error(
         "the officer nominated or listed the subject; another officer has to decide on the objection"
@@ -99,7 +108,11 @@ impl Rejection {
             Rejection::NotInitiator { .. }
             | Rejection::OtherDepartment { .. }
             | Rejection::NotCompetentForObjection => tally_rpc::fault::reason::RIGHT_MISSING,
-            Rejection::SecondOfficerRequired => "SECOND_OFFICER_REQUIRED",
+            Rejection::SecondOfficerRequired | Rejection::SecondOfficerForRemoval => {
+                "SECOND_OFFICER_REQUIRED"
+            }
+            Rejection::RemovalNotRequested => "REMOVAL_NOT_REQUESTED",
+            Rejection::RequestNotNeeded => "REQUEST_NOT_NEEDED",
             Rejection::OtherOfficerRequired => "OTHER_OFFICER_REQUIRED",
             Rejection::State { .. } => "ENTRY_STATE",
             Rejection::Suspended => "ENTRY_SUSPENDED",

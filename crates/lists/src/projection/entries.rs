@@ -142,6 +142,7 @@ fn advance(entry: &mut pb::Entry, fact: &Fact) {
         Fact::CorrectedOut(_) => State::CorrectedOut,
         Fact::Removed(_) => State::Removed,
         Fact::Expired { .. } => State::Expired,
+        Fact::RemovalRequested { .. } => return,
         Fact::RemovalProposed { record_id, .. } => {
             entry.removal_proposed_by.push(record_id.clone());
             return;

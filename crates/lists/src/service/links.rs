@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use prost::Message;
 use tally_auth::Caller;
-use tally_domain::policy::Level;
+use tally_domain::department::DepartmentId;
+use tally_domain::policy::{Level, ListType, Pack};
 use tally_eventlog::append::Appended;
 use tally_eventlog::consumer::{Poison, ReactError};
 use tally_eventlog::event::Recorded;
@@ -40,7 +41,7 @@ impl Lists {
         };
         let policy = self.deps.catalogue.active()?;
         let command = Command::Link {
-            in_pack: policy.pack.department(&by.department).is_some(),
+            competent: may_link(&policy.pack, &by.department),
             by,
             linked_subject: pair.second.clone(),
             evidence,
@@ -152,6 +153,14 @@ impl Lists {
         };
         mirror(&self.deps, &event, cause).await
     }
+}
+
+/// A link makes a listing reach another identifier, so it is stated by a
+/// department that lists, or by one of province level.
+fn may_link(pack: &Pack, department: &DepartmentId) -> bool {
+    let lists = |list_type: &ListType| list_type.initiators.contains(department);
+    let known = pack.department(department);
+    known.is_some_and(|known| known.level == Level::Province || pack.list_types.values().any(lists))
 }
 
 /// Two different organisations' identifiers.

@@ -32,9 +32,12 @@ impl Lists {
         };
         let case = self.open(target).await?;
         let list_type = self.nominated_list_type(nomination(&case.entry)?).await?;
+        // A notice dated before the nomination must not shorten the time to answer.
+        let nominated_on = case.entry.nominated_at.map(|at| case.policy.today(at));
+        let counted_from = nominated_on.map_or(served_on, |nominated| nominated.max(served_on));
         let deadline = case
             .policy
-            .deadline(served_on, list_type.representation_working_days);
+            .deadline(counted_from, list_type.representation_working_days);
         let reply = pb::NotifyResponse {
             representation_until: deadline.date.to_string(),
             provisional: deadline.provisional,

@@ -99,6 +99,13 @@ impl ListsService for Lists {
         Ok(self.do_correct_out(request).await?)
     }
 
+    async fn request_removal(
+        &self,
+        request: Request<pb::RequestRemovalRequest>,
+    ) -> Result<Response<pb::RequestRemovalResponse>, Status> {
+        Ok(self.do_request_removal(request).await?)
+    }
+
     async fn remove(
         &self,
         request: Request<pb::RemoveRequest>,

@@ -1,7 +1,7 @@
 //! Objections, and other ends of a listing.
 
 use bytes::Bytes;
-use tally_domain::policy::Level;
+use tally_domain::policy::{Level, ListPolarity};
 use tally_eventlog::pb::DocumentRef;
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
@@ -10,7 +10,7 @@ use tally_service::receipt;
 use tonic::{Request, Response};
 
 use super::Lists;
-use super::case::{Case, Target, free_text, officer_of};
+use super::case::{Case, Target, free_text, nomination, officer_of};
 use crate::entry::{Command, Decision, right};
 
 impl Lists {
@@ -59,7 +59,12 @@ impl Lists {
         let request = request.into_inner();
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
-        let decision = decision(&mut faults, request.decision.as_ref(), &request.reason);
+        let decision = decision(
+            &mut faults,
+            "decision",
+            request.decision.as_ref(),
+            &request.reason,
+        );
         let (case, decision) = self.decided(faults, target, decision).await?;
         let command = Command::Uphold {
             by: case.target.by.clone(),
@@ -82,7 +87,12 @@ impl Lists {
         let request = request.into_inner();
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
-        let decision = decision(&mut faults, request.decision.as_ref(), &request.reason);
+        let decision = decision(
+            &mut faults,
+            "decision",
+            request.decision.as_ref(),
+            &request.reason,
+        );
         let (case, decision) = self.decided(faults, target, decision).await?;
         let command = Command::CorrectOut {
             by: case.target.by.clone(),
@@ -104,10 +114,17 @@ impl Lists {
         let request = request.into_inner();
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
-        let decision = decision(&mut faults, request.decision.as_ref(), &request.reason);
+        let decision = decision(
+            &mut faults,
+            "decision",
+            request.decision.as_ref(),
+            &request.reason,
+        );
         let (case, decision) = self.decided(faults, target, decision).await?;
+        let polarity = self.polarity(&case).await?;
         let command = Command::Remove {
             by: case.target.by.clone(),
+            polarity,
             decision,
             at: case.now,
         };
@@ -117,6 +134,47 @@ impl Lists {
         Ok(Response::new(pb::RemoveResponse {
             receipt: Some(receipt(&appended)),
         }))
+    }
+
+    pub(super) async fn do_request_removal(
+        &self,
+        request: Request<pb::RequestRemovalRequest>,
+    ) -> Result<Response<pb::RequestRemovalResponse>, Fault> {
+        let officer = officer_of(&request)?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
+        let asked = decision(
+            &mut faults,
+            "document",
+            request.document.as_ref(),
+            &request.reason,
+        );
+        let (case, asked) = self.decided(faults, target, asked).await?;
+        let polarity = self.polarity(&case).await?;
+        let command = Command::RequestRemoval {
+            by: case.target.by.clone(),
+            polarity,
+            request: asked,
+            at: case.now,
+        };
+        let appended = self
+            .execute(
+                right::REQUEST_REMOVAL,
+                &request,
+                case,
+                command,
+                Bytes::new(),
+            )
+            .await?;
+        Ok(Response::new(pb::RequestRemovalResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn polarity(&self, case: &Case) -> Result<ListPolarity, Fault> {
+        let list_type = self.nominated_list_type(nomination(&case.entry)?).await?;
+        Ok(list_type.polarity)
     }
 
     async fn decided(
@@ -132,8 +190,13 @@ impl Lists {
     }
 }
 
-fn decision(faults: &mut Faults, document: Option<&DocumentRef>, reason: &str) -> Option<Decision> {
-    let document = faults.document("decision", document);
+fn decision(
+    faults: &mut Faults,
+    field: &str,
+    document: Option<&DocumentRef>,
+    reason: &str,
+) -> Option<Decision> {
+    let document = faults.document(field, document);
     let reason = free_text(faults, "reason", reason);
     Some(Decision {
         document: document?,

@@ -126,7 +126,7 @@ async fn a_crash_between_the_two_sides_is_healed() {
         subject: pair.first.clone(),
         command: Command::Link {
             by: officer,
-            in_pack: true,
+            competent: true,
             linked_subject: pair.second.clone(),
             evidence: document("Register extract 1").expect("present"),
             at: mesh.clock.now(),

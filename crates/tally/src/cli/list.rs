@@ -141,6 +141,8 @@ pub enum List {
     },
     /// Takes an entry off its list before its term is over.
     Remove(Decision),
+    /// First officer: asks that a red entry be taken off; a second one removes it.
+    RequestRemoval(Decision),
     /// One entry, or those of a subject and of what is linked to it.
     Show {
         /// Entry, or subject as scheme:value.
@@ -245,6 +247,15 @@ impl List {
                     reason: reason.clone(),
                 };
                 print(json, lists.drop(request).await?.get_ref());
+            }
+            Self::RequestRemoval(request) => {
+                let request = pb::RequestRemovalRequest {
+                    command_id: request.command_id.clone(),
+                    entry_id: request.entry.clone(),
+                    document: Some(request.document.to_proto()?),
+                    reason: request.reason.clone(),
+                };
+                print(json, lists.request_removal(request).await?.get_ref());
             }
             Self::Remove(decision) => {
                 let request = pb::RemoveRequest {

@@ -6,7 +6,7 @@ use tally_eventlog::event::from_proto_time;
 use tally_proto::tally::collection::v1::PushRecordRequest;
 use tally_proto::tally::lists::v1::{
     AcceptObjectionRequest, CorrectOutRequest, EntryState, GetEntryRequest, RemoveRequest,
-    UpholdRequest,
+    RequestRemovalRequest, UpholdRequest,
 };
 use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::sanctions::v1::{
@@ -238,8 +238,24 @@ impl Demo {
             decision: Some(document("示除〔2026〕1号".to_owned())),
             reason: "a serious violation has become known".to_owned(),
         };
-        let officer = &self.cast.desk(listing.initiator).officers[DECIDES_OBJECTIONS];
-        officer.lists().remove(request).await.during("remove")?;
+        let officers = &self.cast.desk(listing.initiator).officers;
+        let asked = RequestRemovalRequest {
+            command_id: command_id(),
+            entry_id: request.entry_id.clone(),
+            document: Some(document("示请〔2026〕1号".to_owned())),
+            reason: request.reason.clone(),
+        };
+        let first = officers[LISTS].lists().request_removal(asked).await;
+        first.during("request removal")?;
+        let alone = RemoveRequest {
+            command_id: command_id(),
+            ..request.clone()
+        };
+        let by_first = refusal(officers[LISTS].lists().remove(alone).await);
+        let second = officers[DECIDES_OBJECTIONS].lists().remove(request).await;
+        second.during("remove")?;
+        self.summary
+            .refused("one officer alone takes off a red entry", by_first);
         self.ledger.listings[REMOVED].standing = Standing::Ended;
         Ok(())
     }

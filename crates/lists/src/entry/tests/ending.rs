@@ -98,6 +98,53 @@ fn an_entry_is_removed_unless_it_is_suspended() {
 }
 
 #[test]
+fn a_red_entry_is_taken_off_by_two_officers() {
+    let red = ListPolarity::Red;
+    let (first, second) = (officer(CITY, 1), officer(CITY, 2));
+    let before = || [nominated(), listed()];
+    assert_eq!(
+        entry(before()).when(remove_from(red, second.clone())),
+        Err(Rejection::RemovalNotRequested)
+    );
+    let asked = entry(before()).when(request_removal(red, first.clone()));
+    let asked = asked.expect("asked").remove(0);
+    let after = || entry([nominated(), listed(), asked.clone()]);
+    assert_eq!(
+        after().when(remove_from(red, first.clone())),
+        Err(Rejection::SecondOfficerForRemoval)
+    );
+    assert_eq!(
+        after().when(remove_from(red, second.clone())),
+        Ok(vec![event(Fact::Removed(decision()))])
+    );
+    // Asked once is asked; a black entry needs no second officer to be taken off.
+    assert_eq!(after().when(request_removal(red, second)), Ok(Vec::new()));
+    assert_eq!(
+        entry(before()).when(request_removal(ListPolarity::Black, first)),
+        Err(Rejection::RequestNotNeeded)
+    );
+}
+
+#[test]
+fn an_objection_is_decided_also_after_the_term() {
+    let history = || [nominated(), listed(), suspended(), expired()];
+    let decided = entry(history()).when(correct_out(officer(CITY, 4)));
+    assert!(matches!(
+        decided.as_deref(),
+        Ok([Event {
+            fact: Fact::CorrectedOut(_),
+            ..
+        }])
+    ));
+    assert_eq!(
+        entry(history()).when(correct_out(officer(CITY, 1))),
+        Err(Rejection::OtherOfficerRequired)
+    );
+    let without = entry([nominated(), listed(), expired()]).when(correct_out(officer(CITY, 4)));
+    assert!(matches!(without, Err(Rejection::State { .. })));
+}
+
+#[test]
 fn a_term_ends_on_the_day_after_its_last_day_also_while_suspended() {
     assert_eq!(
         entry([nominated(), listed()]).when(expire(date(2027, 1, 4))),

@@ -124,9 +124,23 @@ fn correct_out(by: Officer) -> Command {
 }
 
 fn remove(by: Officer) -> Command {
+    remove_from(ListPolarity::Black, by)
+}
+
+fn remove_from(polarity: ListPolarity, by: Officer) -> Command {
     Command::Remove {
         by,
+        polarity,
         decision: decision(),
+        at: noon(),
+    }
+}
+
+fn request_removal(polarity: ListPolarity, by: Officer) -> Command {
+    Command::RequestRemoval {
+        by,
+        polarity,
+        request: decision(),
         at: noon(),
     }
 }
