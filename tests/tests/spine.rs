@@ -172,3 +172,29 @@ async fn nothing_is_listed_or_asked_without_a_legal_basis_in_force() {
     }
     scene.mesh.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_number_in_clear_text_is_refused_and_not_repeated() {
+    const NUMBER: &str = "999999200002291230";
+    let scene = Scene::start().await;
+    let mut record = penalty(COMPANY, "penalty 1", "2026-03-01");
+    let name = record
+        .fields
+        .iter_mut()
+        .find(|field| field.name == "party_name");
+    name.expect("a field").value = format!("Example Ltd ({NUMBER})");
+    let request = tally_proto::tally::collection::v1::PushRecordRequest {
+        command_id: command_id(),
+        record: Some(record),
+    };
+    let refused = scene
+        .system
+        .collection()
+        .push_record(request)
+        .await
+        .expect_err("a number in clear");
+    let report = FaultReport::from(&refused);
+    assert_eq!(report.reason, "PERSON_NUMBER_IN_TEXT", "{report}");
+    assert!(!format!("{refused:?}").contains(NUMBER));
+    scene.mesh.stop().await;
+}

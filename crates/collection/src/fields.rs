@@ -6,7 +6,7 @@ use tally_domain::identifier::{Identifier, ResidentId};
 use tally_domain::money::Money;
 use tally_domain::policy::{FieldKind, FieldRule, RecordType};
 use tally_proto::tally::collection::v1 as pb;
-use tally_service::field::Faults;
+use tally_service::field::{Faults, holds_person_number};
 
 /// A field that keeps its rule, in its normal form.
 pub(crate) struct DraftField {
@@ -87,7 +87,7 @@ fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> 
     let value = value.trim();
     let at = || path(rule);
     let clear = match rule.kind {
-        FieldKind::Text => short_enough(rule, value)?.to_owned(),
+        FieldKind::Text => impersonal(rule, short_enough(rule, value)?)?.to_owned(),
         FieldKind::Date => parse_legal_date(value)
             .map_err(|fault| fault.at(at()))?
             .to_string(),
@@ -108,6 +108,18 @@ fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> 
         }
     };
     Ok(DraftValue::Clear(clear))
+}
+
+/// What is kept in clear must not identify a person, whatever the field is for.
+fn impersonal<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFault> {
+    if holds_person_number(value) {
+        return Err(FieldFault::new(
+            path(rule),
+            "PERSON_NUMBER_IN_TEXT",
+            "the text holds a person's number; leave persons out, or use the field that is sealed",
+        ));
+    }
+    Ok(value)
 }
 
 fn short_enough<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFault> {

@@ -183,7 +183,11 @@ impl Faults {
 
 /// True if a word of the text is a resident identity number, in full-width
 /// digits too: an input method writes those unasked.
-fn holds_person_number(text: &str) -> bool {
+pub fn holds_person_number(text: &str) -> bool {
+    const NUMBER_CHARS: usize = 18;
+    if text.len() < NUMBER_CHARS {
+        return false;
+    }
     let narrow = |c: char| match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         c => c,

@@ -3,6 +3,7 @@
 mod stores;
 mod wiring;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +27,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::node::NodeState;
@@ -113,6 +116,7 @@ pub struct Mesh {
     pub readers: Readers,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
+    health: Health,
     key_store: Arc<SqliteKeyStore>,
     consumers: Vec<ConsumerHandle>,
     tasks: Vec<JoinHandle<()>>,
@@ -161,7 +165,7 @@ impl Mesh {
             clock: shared.clone(),
         };
         let mut wiring = Wiring::new(store.clone(), shared.clone(), stop_readers.clone());
-        let routes = wire(
+        let (routes, health) = wire(
             &deps,
             &options,
             &mut wiring,
@@ -177,7 +181,17 @@ impl Mesh {
         ));
 
         let stop_serving = CancellationToken::new();
-        let server = serve(listener, tls, routes, keyring.clone(), stop_serving.clone());
+        let rules = Rules::from_descriptors().expect("a test holds that every call has a rule");
+        let health = Health::of(health, &rules);
+        health.set(ServingStatus::Serving).await;
+        let server = serve(
+            listener,
+            tls,
+            routes,
+            rules,
+            keyring.clone(),
+            stop_serving.clone(),
+        );
         options.dir.write_endpoint(&format!("https://{address}"))?;
         Ok(Self {
             address,
@@ -187,6 +201,7 @@ impl Mesh {
             catalogue,
             readers: wiring.readers,
             clock: shared,
+            health,
             key_store,
             consumers: wiring.consumers,
             tasks: wiring.tasks,
@@ -211,6 +226,7 @@ impl Mesh {
     ///
     /// [`StoreError`]: the store did not close cleanly; nothing is lost.
     pub async fn stop(self) -> Result<(), StoreError> {
+        self.health.set(ServingStatus::NotServing).await;
         self.stop_serving.cancel();
         if let Ok(Err(error)) = self.server.await {
             tracing::warn!(error = %error, "server ended with an error");
@@ -228,15 +244,36 @@ impl Mesh {
     }
 }
 
+/// What health says of every service, and of the process as a whole.
+struct Health {
+    reporter: HealthReporter,
+    services: BTreeSet<String>,
+}
+
+impl Health {
+    fn of(reporter: HealthReporter, rules: &Rules) -> Self {
+        let service = |path: &str| Some(path.strip_prefix('/')?.split_once('/')?.0.to_owned());
+        let mut services: BTreeSet<String> = rules.paths().filter_map(service).collect();
+        services.insert(String::new());
+        Self { reporter, services }
+    }
+
+    async fn set(&self, status: ServingStatus) {
+        for service in &self.services {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}
+
 fn serve(
     listener: TcpListener,
     tls: tally_rpc::ServerTls,
     routes: Routes,
+    rules: Rules,
     keyring: Arc<KeyRing>,
     stop: CancellationToken,
 ) -> JoinHandle<Result<(), ServeError>> {
-    let rules =
-        Arc::new(Rules::from_descriptors().expect("a test holds that every call has a rule"));
+    let rules = Arc::new(rules);
     let traced = tally_telemetry::ServerTraceLayer::new(rules.paths());
     let directory = Arc::new(KeyRingDirectory { keyring });
     let auth = AuthLayer::new(rules, directory, SystemTime::now);

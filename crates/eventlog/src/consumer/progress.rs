@@ -12,7 +12,7 @@ use crate::shard::{LogName, Shard, ShardCount};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
     /// Stable reason: `LOG_DIVERGED`, `UNKNOWN_EVENT_TYPE`, `TOO_MANY_PARKED`,
-    /// `POISON_WITHOUT_SUBJECT`, `GAP`, `FENCED`.
+    /// `POISON_WITHOUT_SUBJECT`, `GAP`, `FENCED`, `PANICKED`.
     pub reason: &'static str,
     /// What is wrong and what to do.
     pub message: String,

@@ -1,8 +1,10 @@
 //! The runner of one shard.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -84,18 +86,27 @@ impl Runner {
 
     pub(super) async fn run(mut self) {
         let stop = self.stop.clone();
-        let ended = stop.run_until_cancelled(self.run_until_stopped()).await;
-        if let Some(stopped) = ended {
-            tracing::error!(
-                consumer = self.consumer.name,
-                shard = self.shard.0,
-                reason = stopped.reason,
-                message = stopped.message,
-                "reader stopped"
-            );
-            self.progress
-                .update(self.shard, |state| state.stopped = Some(stopped));
-        }
+        // A handler that panics must be seen as a stopped reader, not as one that lags.
+        let running = AssertUnwindSafe(self.run_until_stopped()).catch_unwind();
+        let stopped = match stop.run_until_cancelled(running).await {
+            None => return,
+            Some(Ok(stopped)) => stopped,
+            Some(Err(_)) => Stopped {
+                reason: "PANICKED",
+                message: "a handler failed on an event, which is a bug: report it with the log's \
+                          last lines, and start the process again"
+                    .to_owned(),
+            },
+        };
+        tracing::error!(
+            consumer = self.consumer.name,
+            shard = self.shard.0,
+            reason = stopped.reason,
+            message = stopped.message,
+            "reader stopped"
+        );
+        self.progress
+            .update(self.shard, |state| state.stopped = Some(stopped));
     }
 
     async fn run_until_stopped(&mut self) -> Stopped {

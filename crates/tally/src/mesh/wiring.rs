@@ -16,6 +16,7 @@ use tally_store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
 
 use super::MeshOptions;
 use crate::node::NodeState;
@@ -26,7 +27,7 @@ pub(super) fn wire(
     options: &MeshOptions,
     wiring: &mut Wiring,
     node: NodeState,
-) -> Routes {
+) -> (Routes, HealthReporter) {
     let collection = deps.on(logs::COLLECTION);
     let lists = deps.on(logs::LISTS);
     let sanctions = deps.on(logs::SANCTIONS);
@@ -64,8 +65,7 @@ pub(super) fn wire(
             deps.catalogue.clone(),
             readers.clone(),
         ));
-    // Health says "serving" for as long as the process answers at all.
-    tally_rpc::with_standard_services(routes).0
+    tally_rpc::with_standard_services(routes)
 }
 
 /// What has been started, and for what.
