@@ -6,8 +6,11 @@
 //! commands with ids derived from their cause; the checkpoint moves when all
 //! of them are known applied.
 
+mod apply;
+mod fold;
 mod parked;
 mod progress;
+mod replay;
 mod rows;
 mod runner;
 
@@ -17,10 +20,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+pub use fold::Fold;
 pub use parked::{PARKED_VIEW, ParkedEvent};
 pub use progress::{Progress, ShardProgress, Stopped};
 pub use rows::ViewRows;
-pub use runner::Fold;
 
 use crate::append::RowKey;
 use crate::clock::Clock;

@@ -10,12 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::parked::{self, ParkedEvent};
-use super::{Consumer, Poison, Progress, Projection, ReactError, Stopped, ViewRows};
+use super::{Consumer, Poison, Progress, Stopped, ViewRows};
 use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
-use crate::event::{Recorded, StoredRecord};
-use crate::ids::Cause;
+use crate::event::StoredRecord;
 use crate::shard::Shard;
-use crate::store::{EventStore, StoreError};
+use crate::store::StoreError;
 
 /// Asks a runner to try a subject's parked events again.
 pub(super) struct Replay {
@@ -24,23 +23,23 @@ pub(super) struct Replay {
 }
 
 pub(super) struct Runner {
-    consumer: Arc<Consumer>,
-    shard: Shard,
-    progress: Arc<Progress>,
+    pub(super) consumer: Arc<Consumer>,
+    pub(super) shard: Shard,
+    pub(super) progress: Arc<Progress>,
     stop: CancellationToken,
     replays: mpsc::Receiver<Replay>,
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     /// Rows that the last batches read. Nobody else writes them while the
     /// checkpoint is held.
-    rows: ViewRows,
+    pub(super) rows: ViewRows,
     /// Parked subjects and how many events of theirs wait.
-    parked: HashMap<String, usize>,
+    pub(super) parked: HashMap<String, usize>,
     /// Positions at which a subject was newly parked, the latest last.
-    newly_parked: VecDeque<u64>,
+    pub(super) newly_parked: VecDeque<u64>,
 }
 
 /// Why a batch ended before its end.
-enum Halt {
+pub(super) enum Halt {
     /// Try again from the checkpoint.
     Retry(String),
     /// Stop for good.
@@ -54,12 +53,12 @@ impl From<StoreError> for Halt {
 }
 
 /// What a batch leaves to commit.
-struct Applied {
-    next: u64,
-    last: Option<(uuid::Uuid, crate::merkle::Hash)>,
-    writes: Vec<ViewWrite>,
-    parked: Vec<ParkedEvent>,
-    halt: Option<Halt>,
+pub(super) struct Applied {
+    pub(super) next: u64,
+    pub(super) last: Option<(uuid::Uuid, crate::merkle::Hash)>,
+    pub(super) writes: Vec<ViewWrite>,
+    pub(super) parked: Vec<ParkedEvent>,
+    pub(super) halt: Option<Halt>,
 }
 
 impl Runner {
@@ -275,159 +274,6 @@ impl Runner {
         Ok(())
     }
 
-    async fn apply(&mut self, records: &[StoredRecord]) -> Result<Applied, Halt> {
-        let consumer = self.consumer.clone();
-        let mut applied = Applied {
-            next: self.checkpoint.next,
-            last: None,
-            writes: Vec::new(),
-            parked: Vec::new(),
-            halt: None,
-        };
-        let mut events = Vec::with_capacity(records.len());
-        for record in records {
-            let expected = self.checkpoint.next + events.len() as u64;
-            if record.position != expected {
-                applied.halt = Some(Halt::Stop(Stopped {
-                    reason: "GAP",
-                    message: format!(
-                        "{}/{} gives position {} where {expected} should be, and the log lacks it; \
-                         run `tally verify`",
-                        consumer.log, self.shard, record.position
-                    ),
-                }));
-                break;
-            }
-            match Recorded::decode(consumer.log, record) {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    applied.halt = Some(Halt::Stop(Stopped {
-                        reason: "DECODE",
-                        message: error.to_string(),
-                    }));
-                    break;
-                }
-            }
-        }
-        // Left empty where the batch fails: what it read is then read again.
-        let mut rows = std::mem::take(&mut self.rows);
-        load_rows(&*consumer.store, &*consumer.projection, &events, &mut rows).await?;
-        for event in &events {
-            if !consumer.projection.knows(&event.envelope.event_type) {
-                applied.halt = Some(Halt::Stop(Stopped {
-                    reason: "UNKNOWN_EVENT_TYPE",
-                    message: format!(
-                        "{}/{}/{} is a {}, which this version does not know; upgrade this role",
-                        consumer.log, self.shard, event.position, event.envelope.event_type
-                    ),
-                }));
-                break;
-            }
-            if let Err(halt) = self.handle(event, &mut rows, &mut applied).await {
-                applied.halt = Some(halt);
-                break;
-            }
-            applied.next = event.position + 1;
-            applied.last = Some((event.log_id, event.leaf));
-        }
-        applied.writes = rows.take_writes();
-        self.rows = rows;
-        Ok(applied)
-    }
-
-    /// Applies one event, or parks it.
-    async fn handle(
-        &mut self,
-        event: &Recorded,
-        rows: &mut ViewRows,
-        applied: &mut Applied,
-    ) -> Result<(), Halt> {
-        let subject = &event.envelope.subject;
-        if self.parked.contains_key(subject) {
-            self.park(
-                event,
-                "waits behind an earlier event of its subject".to_owned(),
-                applied,
-            );
-            return Ok(());
-        }
-        let poison = match self.try_event(event, rows).await {
-            Ok(()) => return Ok(()),
-            Err(ReactError::Retry { reason }) => return Err(Halt::Retry(reason)),
-            Err(ReactError::Poison(poison)) => poison,
-        };
-        if subject.is_empty() {
-            return Err(Halt::Stop(Stopped {
-                reason: "POISON_WITHOUT_SUBJECT",
-                message: format!(
-                    "{}/{}/{} ({}) is about no subject and cannot be applied: {poison}",
-                    self.consumer.log, self.shard, event.position, event.envelope.event_type
-                ),
-            }));
-        }
-        self.newly_parked.push_back(event.position);
-        // The window ends with this record.
-        let window = self.consumer.options.parked_window;
-        self.newly_parked
-            .retain(|position| event.position - *position < window);
-        if self.newly_parked.len() > self.consumer.options.parked_max {
-            return Err(Halt::Stop(Stopped {
-                reason: "TOO_MANY_PARKED",
-                message: format!(
-                    "more than {} subjects were newly parked within {} records, the last at {}/{}/{}: {poison}",
-                    self.consumer.options.parked_max,
-                    self.consumer.options.parked_window,
-                    self.consumer.log,
-                    self.shard,
-                    event.position
-                ),
-            }));
-        }
-        self.park(event, poison.reason, applied);
-        Ok(())
-    }
-
-    fn park(&mut self, event: &Recorded, reason: String, applied: &mut Applied) {
-        tracing::warn!(
-            consumer = self.consumer.name,
-            shard = self.shard.0,
-            position = event.position,
-            reason,
-            "event parked"
-        );
-        *self
-            .parked
-            .entry(event.envelope.subject.clone())
-            .or_default() += 1;
-        applied.parked.push(ParkedEvent {
-            subject: event.envelope.subject.clone(),
-            position: event.position,
-            reason,
-        });
-    }
-
-    async fn try_event(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), ReactError> {
-        if let Err(poison) = self.consumer.projection.apply(event, rows) {
-            rows.undo();
-            return Err(poison.into());
-        }
-        if let Some(process) = &self.consumer.process {
-            let cause = Cause {
-                at: event.recorded_at,
-                log: event.log,
-                shard: event.shard,
-                position: event.position,
-                handler: self.consumer.name,
-            };
-            if let Err(error) = process.react(event, rows, cause).await {
-                rows.undo();
-                return Err(error);
-            }
-        }
-        rows.keep();
-        Ok(())
-    }
-
     /// Commits rows, parked events and the checkpoint together; returns why
     /// the batch ended early, if it did.
     async fn commit(
@@ -471,7 +317,11 @@ impl Runner {
         Ok(applied.halt)
     }
 
-    async fn write(&mut self, to: Checkpoint, views: Vec<ViewWrite>) -> Result<(), Halt> {
+    pub(super) async fn write(
+        &mut self,
+        to: Checkpoint,
+        views: Vec<ViewWrite>,
+    ) -> Result<(), Halt> {
         // The log of an append without events matters to nobody; views and
         // checkpoints belong to the store.
         let append = Append {
@@ -509,67 +359,6 @@ impl Runner {
             }
         }
     }
-
-    /// Tries the parked events of a subject again, in order.
-    async fn replay(&mut self, subject: &str) -> Result<usize, Poison> {
-        let waiting = parked::load(&*self.consumer.store, self.consumer.name, self.shard)
-            .await
-            .map_err(|error| Poison::new(error.to_string()))?;
-        let waiting = waiting.into_iter().filter(|event| event.subject == subject);
-        let waiting: Vec<ParkedEvent> = waiting.collect();
-        let mut done = 0;
-        let mut outcome = Ok(());
-        for event in &waiting {
-            outcome = self.replay_one(event).await;
-            if outcome.is_err() {
-                break;
-            }
-            done += 1;
-        }
-        match waiting.len() - done {
-            0 => self.parked.remove(subject),
-            left => self.parked.insert(subject.to_owned(), left),
-        };
-        // What was replayed has changed rows behind those kept here.
-        self.rows = ViewRows::default();
-        let parked = self.parked.clone();
-        self.progress
-            .update(self.shard, |state| state.parked = parked);
-        outcome.map(|()| done)
-    }
-
-    async fn replay_one(&mut self, parked: &ParkedEvent) -> Result<(), Poison> {
-        let consumer = self.consumer.clone();
-        let unreadable = |error: StoreError| Poison::new(error.to_string());
-        let source = &consumer.source;
-        let stored = source
-            .read(consumer.log, self.shard, parked.position, 1)
-            .await
-            .map_err(unreadable)?;
-        let stored = stored
-            .first()
-            .ok_or_else(|| Poison::new("the log lacks the parked event"))?;
-        let event = Recorded::decode(consumer.log, stored)?;
-        let mut rows = ViewRows::default();
-        load_rows(
-            &*consumer.store,
-            &*consumer.projection,
-            std::slice::from_ref(&event),
-            &mut rows,
-        )
-        .await
-        .map_err(unreadable)?;
-        self.try_event(&event, &mut rows)
-            .await
-            .map_err(|error| Poison::new(error.to_string()))?;
-        let mut views = rows.take_writes();
-        views.push(parked::unpark(consumer.name, self.shard, parked));
-        match self.write(self.checkpoint.clone(), views).await {
-            Ok(()) => Ok(()),
-            Err(Halt::Retry(reason)) => Err(Poison::new(reason)),
-            Err(Halt::Stop(stopped)) => Err(Poison::new(stopped.message)),
-        }
-    }
 }
 
 fn fenced(epoch: u64) -> Stopped {
@@ -578,72 +367,5 @@ fn fenced(epoch: u64) -> Stopped {
         message: format!(
             "the shard is held under epoch {epoch} by another process; this one is out of date"
         ),
-    }
-}
-
-async fn load_rows(
-    store: &dyn EventStore,
-    projection: &dyn Projection,
-    events: &[Recorded],
-    rows: &mut ViewRows,
-) -> Result<(), StoreError> {
-    // An event whose reads cannot be told is poison; `apply` will say so.
-    let wanted = events
-        .iter()
-        .flat_map(|event| projection.reads(event).unwrap_or_default());
-    let unknown = rows.unknown(wanted);
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let values = store.rows(&unknown).await?;
-    rows.insert_stored(unknown.into_iter().zip(values));
-    Ok(())
-}
-
-/// Folds events through a projection outside a store: how views are rebuilt.
-pub struct Fold<'a> {
-    projection: &'a dyn Projection,
-    rows: std::collections::BTreeMap<crate::append::RowKey, bytes::Bytes>,
-}
-
-impl<'a> Fold<'a> {
-    /// Starts with no rows.
-    pub fn new(projection: &'a dyn Projection) -> Self {
-        Self {
-            projection,
-            rows: std::collections::BTreeMap::new(),
-        }
-    }
-
-    /// Applies an event.
-    ///
-    /// # Errors
-    ///
-    /// [`Poison`]: it cannot be applied; its rows are as before.
-    pub fn apply(&mut self, event: &Recorded) -> Result<(), Poison> {
-        let mut rows = ViewRows::default();
-        let wanted = self.projection.reads(event)?;
-        let stored: Vec<_> = wanted
-            .into_iter()
-            .map(|row| {
-                let value = self.rows.get(&row).cloned();
-                (row, value)
-            })
-            .collect();
-        rows.insert_stored(stored);
-        self.projection.apply(event, &mut rows)?;
-        rows.keep();
-        for write in rows.take_writes() {
-            match write.value {
-                Some(value) => self.rows.insert(write.row, value),
-                None => self.rows.remove(&write.row),
-            };
-        }
-        Ok(())
-    }
-
-    /// The rows, in order of view, shard and key.
-    pub fn into_rows(self) -> std::collections::BTreeMap<crate::append::RowKey, bytes::Bytes> {
-        self.rows
     }
 }
