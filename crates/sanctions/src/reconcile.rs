@@ -18,6 +18,7 @@ use tally_eventlog::consumer::{Poison, ReactError};
 use tally_eventlog::event::{Recorded, StreamName, from_proto_time};
 use tally_eventlog::execute::Task;
 use tally_eventlog::ids::Cause;
+use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::prefix_end;
 use tally_proto::tally::sanctions::v1 as pb;
@@ -87,16 +88,27 @@ impl Reconciler {
         subjects: &[String],
         seen: &[(String, pb::CheckRow)],
     ) -> Result<(), ReactError> {
+        let heads = self.deps.store.heads(logs::LISTS).await?;
         let mut looked_at = HashSet::new();
         for subject in subjects
             .iter()
             .filter(|subject| looked_at.insert(subject.as_str()))
         {
-            let row = self.known_by(subject, event.recorded_at).await?;
             let of_subject = seen
                 .iter()
                 .zip(subjects)
                 .filter(|(_, listed)| *listed == subject);
+            let shard = usize::from(self.deps.store.shards().of(subject).0);
+            let size = heads.get(shard).map_or(u64::MAX, Head::size);
+            if of_subject
+                .clone()
+                .all(|((_, check), _)| check.lists_basis >= size)
+            {
+                // The answer had seen all there is. What comes later, its reader
+                // holds against this check, which is in the log by now.
+                continue;
+            }
+            let row = self.known_by(subject, event.recorded_at).await?;
             let mut found = Vec::new();
             for ((entry_id, check), _) in of_subject {
                 let entry = row.entries.iter().find(|entry| entry.entry_id == *entry_id);

@@ -309,6 +309,8 @@ fn write_options(path: &Path) -> SqliteConnectOptions {
         // See `wal`: pages are copied beside the writer.
         .pragma("wal_autocheckpoint", "0")
         .pragma("cache_size", (-WRITER_CACHE_KIB).to_string())
+        // What a statement might take back is kept in memory, not in a file.
+        .pragma("temp_store", "MEMORY")
         .disable_statement_logging()
 }
 

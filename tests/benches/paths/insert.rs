@@ -121,11 +121,11 @@ struct Store {
 impl Table for Store {
     async fn commit(&mut self, batch: &[std::ops::Range<usize>]) -> Result<(), sqlx::Error> {
         static EVENTS: Insert = Insert::new(
-            "INSERT INTO event (id, stream, version, leaf, record) VALUES ",
+            "INSERT OR FAIL INTO event (id, stream, version, leaf, record) VALUES ",
             5,
         );
         static COMMANDS: Insert = Insert::new(
-            "INSERT INTO command (id, log, department, digest, result) VALUES ",
+            "INSERT OR FAIL INTO command (id, log, department, digest, result) VALUES ",
             5,
         );
         static VIEWS: Insert = Insert::new(
@@ -343,6 +343,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(2 * STATEMENT_ROWS)
         .pragma("wal_autocheckpoint", "0")
         .pragma("cache_size", "-32768")
+        .pragma("temp_store", "MEMORY")
         .disable_statement_logging()
 }
 
