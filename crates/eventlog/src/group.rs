@@ -338,7 +338,11 @@ impl<B: Backend> Group<B> {
                 }
                 weight += job_weight;
                 replies.push((job.appends.len(), job.reply, job._place));
-                appends.extend(job.appends);
+                if appends.is_empty() {
+                    appends = job.appends;
+                } else {
+                    appends.extend(job.appends);
+                }
                 next = jobs.try_recv().ok();
             }
             let mut outcomes = Vec::with_capacity(appends.len());

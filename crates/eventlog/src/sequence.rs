@@ -4,19 +4,21 @@
 //! A store loads what a batch refers to ([`Wanted`] → [`Loaded`]), calls
 //! [`sequence`], and writes the [`Rows`] in one transaction.
 
+mod record;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use jiff::Timestamp;
-use prost::Message as _;
 use uuid::Uuid;
 
 use crate::append::{
     Append, AppendError, Appended, Checkpoint, CommandKey, ExpectedVersion, LastRecord, RowKey,
 };
-use crate::event::{StoredRecord, StreamName, to_proto_time};
+use crate::event::{StoredRecord, StreamName};
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::shard::{LogName, Shard};
+use record::encode_record;
 
 /// Head of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,59 +173,194 @@ pub fn sequence(
     loaded: &mut Loaded,
     now: Timestamp,
 ) -> (Rows, Vec<Result<Appended, AppendError>>) {
-    let mut rows = Rows::default();
+    let mut sequencing = Sequencing {
+        loaded,
+        now,
+        rows: Rows {
+            events: Vec::with_capacity(batch.iter().map(Append::events).sum()),
+            commands: Vec::with_capacity(batch.len()),
+            ..Rows::default()
+        },
+        commands: HashMap::with_capacity(batch.len()),
+        versions: HashMap::with_capacity(batch.len()),
+        grown: HashSet::new(),
+    };
     let outcomes = batch
         .iter()
-        .map(|append| sequence_one(append, loaded, now, &mut rows))
+        .map(|append| sequencing.decide(append))
         .collect();
-    (rows, outcomes)
+    (sequencing.into_rows(), outcomes)
 }
 
-fn sequence_one(
-    append: &Append,
-    loaded: &mut Loaded,
+/// A batch while it is decided: what was loaded, and what its appends so far
+/// have put over that.
+struct Sequencing<'a> {
+    loaded: &'a mut Loaded,
     now: Timestamp,
-    rows: &mut Rows,
-) -> Result<Appended, AppendError> {
-    if let Some(first) = repeated(append, loaded)? {
-        return Ok(first);
-    }
-    verify_checkpoint(append, loaded)?;
-    verify_guards(append, loaded)?;
-    let next_versions = verify_versions(append, loaded)?;
-
-    let appended = encode_events(append, next_versions, loaded, now, rows);
-    if let Some(command) = &append.command {
-        let remembered = Remembered {
-            digest: command.digest,
-            first: appended.clone(),
-        };
-        let key = command_ref(append.log, command);
-        loaded.commands.insert(key.clone(), remembered.clone());
-        rows.commands.push((key, remembered));
-    }
-    if let Some(moved) = &append.checkpoint {
-        let key = (moved.consumer, moved.shard);
-        loaded.checkpoints.insert(key, moved.to.clone());
-        rows.checkpoints.insert(key, moved.to.clone());
-    }
-    for write in &append.views {
-        rows.views.insert(write.row.clone(), write.value.clone());
-    }
-    Ok(appended)
+    rows: Rows,
+    /// Places of the batch's commands among the rows.
+    commands: HashMap<(LogName, &'a str, Uuid), usize>,
+    /// Versions of the streams that the batch appends to.
+    versions: HashMap<(LogName, &'a StreamName), u64>,
+    /// Shards that the batch appends to.
+    grown: HashSet<(LogName, Shard)>,
 }
 
-fn repeated(append: &Append, loaded: &Loaded) -> Result<Option<Appended>, AppendError> {
-    let Some(command) = &append.command else {
-        return Ok(None);
-    };
-    match loaded.commands.get(&command_ref(append.log, command)) {
-        None => Ok(None),
-        Some(remembered) if remembered.digest == command.digest => Ok(Some(Appended {
-            repeated: true,
-            ..remembered.first.clone()
-        })),
-        Some(_) => Err(AppendError::CommandReused { id: command.id }),
+impl<'a> Sequencing<'a> {
+    fn decide(&mut self, append: &'a Append) -> Result<Appended, AppendError> {
+        if let Some(first) = self.repeated(append)? {
+            return Ok(first);
+        }
+        verify_checkpoint(append, self.loaded)?;
+        verify_guards(append, self.loaded)?;
+        let next_versions = self.verify_versions(append)?;
+
+        let appended = self.encode_events(append, next_versions);
+        if let Some(command) = &append.command {
+            let place = self.rows.commands.len();
+            let key = (append.log, command.department.as_str(), command.id);
+            self.commands.insert(key, place);
+            let remembered = Remembered {
+                digest: command.digest,
+                first: appended.clone(),
+            };
+            let command = command_ref(append.log, command);
+            self.rows.commands.push((command, remembered));
+        }
+        if let Some(moved) = &append.checkpoint {
+            let key = (moved.consumer, moved.shard);
+            self.loaded.checkpoints.insert(key, moved.to.clone());
+            self.rows.checkpoints.insert(key, moved.to.clone());
+        }
+        for write in &append.views {
+            self.rows
+                .views
+                .insert(write.row.clone(), write.value.clone());
+        }
+        Ok(appended)
+    }
+
+    fn repeated(&self, append: &Append) -> Result<Option<Appended>, AppendError> {
+        let Some(command) = &append.command else {
+            return Ok(None);
+        };
+        let here = (append.log, command.department.as_str(), command.id);
+        let remembered = match self.commands.get(&here) {
+            Some(place) => self.rows.commands.get(*place).map(|(_, first)| first),
+            // Most batches repeat nothing: then no key is made to look it up.
+            None if self.loaded.commands.is_empty() => None,
+            None => self.loaded.commands.get(&command_ref(append.log, command)),
+        };
+        match remembered {
+            None => Ok(None),
+            Some(remembered) if remembered.digest == command.digest => Ok(Some(Appended {
+                repeated: true,
+                ..remembered.first.clone()
+            })),
+            Some(_) => Err(AppendError::CommandReused { id: command.id }),
+        }
+    }
+
+    fn version(&self, log: LogName, stream: &StreamName) -> Option<u64> {
+        if let Some(version) = self.versions.get(&(log, stream)) {
+            return Some(*version);
+        }
+        if self.loaded.versions.is_empty() {
+            return None;
+        }
+        self.loaded.versions.get(&(log, stream.clone())).copied()
+    }
+
+    /// The next version of each stream, in the append's order.
+    fn verify_versions(&self, append: &Append) -> Result<Vec<u64>, AppendError> {
+        let mut pending: HashMap<&StreamName, u64> = HashMap::new();
+        let mut next_versions = Vec::with_capacity(append.streams.len());
+        for part in &append.streams {
+            let earlier = pending.get(&part.stream).copied();
+            let actual = earlier.or_else(|| self.version(append.log, &part.stream));
+            let holds = match part.expected {
+                ExpectedVersion::Any => true,
+                ExpectedVersion::NoStream => actual.is_none(),
+                ExpectedVersion::Exact(version) => actual == Some(version),
+            };
+            if !holds {
+                return Err(AppendError::WrongExpectedVersion {
+                    stream: part.stream.clone(),
+                    expected: part.expected,
+                    actual,
+                });
+            }
+            let next = actual.map_or(0, |version| version + 1);
+            next_versions.push(next);
+            if let Some(more) = (part.events.len() as u64).checked_sub(1) {
+                pending.insert(&part.stream, next + more);
+            }
+        }
+        Ok(next_versions)
+    }
+
+    fn encode_events(&mut self, append: &'a Append, next_versions: Vec<u64>) -> Appended {
+        let key = (append.log, append.shard);
+        let mut appended = Appended {
+            log: append.log,
+            log_id: Uuid::nil(),
+            shard: append.shard,
+            last: None,
+            note: append.note.clone(),
+            repeated: false,
+        };
+        let Some(head) = self.loaded.heads.get_mut(&key) else {
+            // Only an append without events and command asks for no head.
+            return appended;
+        };
+        appended.log_id = head.log_id;
+        if append.streams.is_empty() {
+            return appended;
+        }
+        for (part, mut version) in append.streams.iter().zip(next_versions) {
+            for event in &part.events {
+                let position = head.size();
+                let recorded_at = self.now.max(head.recorded_at);
+                let envelope = event.envelope(&part.stream, version);
+                let bytes =
+                    encode_record(head.log_id, append.shard, position, recorded_at, &envelope);
+                let leaf = leaf_hash(&bytes);
+                head.frontier.push(leaf);
+                head.leaf = leaf;
+                head.recorded_at = recorded_at;
+                appended.last = Some(LastRecord {
+                    position,
+                    leaf,
+                    recorded_at,
+                });
+                self.rows.events.push(EventRow {
+                    log: append.log,
+                    record: StoredRecord {
+                        shard: append.shard,
+                        position,
+                        leaf,
+                        bytes,
+                    },
+                    stream: part.stream.clone(),
+                    version,
+                });
+                self.versions.insert((append.log, &part.stream), version);
+                version += 1;
+            }
+        }
+        self.grown.insert(key);
+        appended
+    }
+
+    /// The rows, with the heads as the last append has left them.
+    fn into_rows(self) -> Rows {
+        let mut rows = self.rows;
+        for key in self.grown {
+            if let Some(head) = self.loaded.heads.get(&key) {
+                rows.heads.insert(key, head.clone());
+            }
+        }
+        rows
     }
 }
 
@@ -257,143 +394,4 @@ fn verify_guards(append: &Append, loaded: &Loaded) -> Result<(), AppendError> {
         }
     }
     Ok(())
-}
-
-/// The next version of each stream, in the append's order.
-fn verify_versions(append: &Append, loaded: &Loaded) -> Result<Vec<u64>, AppendError> {
-    let mut pending: HashMap<&StreamName, u64> = HashMap::new();
-    let mut next_versions = Vec::with_capacity(append.streams.len());
-    for part in &append.streams {
-        let actual = pending
-            .get(&part.stream)
-            .or_else(|| loaded.versions.get(&(append.log, part.stream.clone())))
-            .copied();
-        let holds = match part.expected {
-            ExpectedVersion::Any => true,
-            ExpectedVersion::NoStream => actual.is_none(),
-            ExpectedVersion::Exact(version) => actual == Some(version),
-        };
-        if !holds {
-            return Err(AppendError::WrongExpectedVersion {
-                stream: part.stream.clone(),
-                expected: part.expected,
-                actual,
-            });
-        }
-        let next = actual.map_or(0, |version| version + 1);
-        next_versions.push(next);
-        if let Some(more) = (part.events.len() as u64).checked_sub(1) {
-            pending.insert(&part.stream, next + more);
-        }
-    }
-    Ok(next_versions)
-}
-
-fn encode_events(
-    append: &Append,
-    next_versions: Vec<u64>,
-    loaded: &mut Loaded,
-    now: Timestamp,
-    rows: &mut Rows,
-) -> Appended {
-    let key = (append.log, append.shard);
-    let mut appended = Appended {
-        log: append.log,
-        log_id: Uuid::nil(),
-        shard: append.shard,
-        last: None,
-        note: append.note.clone(),
-        repeated: false,
-    };
-    let Some(head) = loaded.heads.get_mut(&key) else {
-        // Only an append without events and command asks for no head.
-        return appended;
-    };
-    appended.log_id = head.log_id;
-    if append.streams.is_empty() {
-        return appended;
-    }
-    for (part, mut version) in append.streams.iter().zip(next_versions) {
-        for event in &part.events {
-            let position = head.size();
-            let recorded_at = now.max(head.recorded_at);
-            let envelope = event.envelope(&part.stream, version);
-            let bytes = encode_record(head.log_id, append.shard, position, recorded_at, &envelope);
-            let leaf = leaf_hash(&bytes);
-            head.frontier.push(leaf);
-            head.leaf = leaf;
-            head.recorded_at = recorded_at;
-            appended.last = Some(LastRecord {
-                position,
-                leaf,
-                recorded_at,
-            });
-            rows.events.push(EventRow {
-                log: append.log,
-                record: StoredRecord {
-                    shard: append.shard,
-                    position,
-                    leaf,
-                    bytes,
-                },
-                stream: part.stream.clone(),
-                version,
-            });
-            loaded
-                .versions
-                .insert((append.log, part.stream.clone()), version);
-            version += 1;
-        }
-    }
-    rows.heads.insert(key, head.clone());
-    appended
-}
-
-/// Encodes a `tally.log.v1.Record` without copying the envelope twice.
-fn encode_record(
-    log_id: Uuid,
-    shard: Shard,
-    position: u64,
-    recorded_at: Timestamp,
-    envelope: &crate::pb::Envelope,
-) -> Bytes {
-    let envelope_len = envelope.encoded_len();
-    let mut buffer = BytesMut::with_capacity(envelope_len + 64);
-    let head = crate::pb::Record {
-        log_id: Bytes::copy_from_slice(log_id.as_bytes()),
-        shard: u32::from(shard.0),
-        position,
-        recorded_at: Some(to_proto_time(recorded_at)),
-        envelope: Bytes::new(),
-    };
-    head.encode(&mut buffer).expect("the buffer grows");
-    // Field 5, length-delimited: the envelope comes last, as prost would put it.
-    buffer.put_u8(0x2a);
-    prost::encoding::encode_varint(envelope_len as u64, &mut buffer);
-    envelope.encode(&mut buffer).expect("the buffer grows");
-    buffer.freeze()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_encoded_as_prost_would() {
-        let envelope = crate::pb::Envelope {
-            stream_id: "x".repeat(300),
-            payload: Bytes::from_static(b"payload"),
-            ..Default::default()
-        };
-        let at: Timestamp = "2026-01-02T03:04:05.000006Z".parse().expect("a timestamp");
-        let ours = encode_record(Uuid::from_u128(7), Shard(3), 9, at, &envelope);
-        let theirs = crate::pb::Record {
-            log_id: Bytes::copy_from_slice(Uuid::from_u128(7).as_bytes()),
-            shard: 3,
-            position: 9,
-            recorded_at: Some(to_proto_time(at)),
-            envelope: Bytes::from(envelope.encode_to_vec()),
-        };
-        assert_eq!(ours, theirs.encode_to_vec());
-    }
 }

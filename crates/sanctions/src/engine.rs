@@ -55,7 +55,7 @@ impl Default for CheckOptions {
     fn default() -> Self {
         Self {
             freshness: Duration::from_secs(5),
-            batch_questions_max: 2_048,
+            batch_questions_max: 1_024,
             queue_max: 1_024,
             batches_max: 2,
         }
@@ -161,7 +161,7 @@ impl Worker {
 
     async fn serve(&self, batch: Vec<Job>) {
         let mut replies = Vec::with_capacity(batch.len());
-        let mut questions = Vec::new();
+        let mut questions = Vec::with_capacity(batch.iter().map(|job| job.questions.len()).sum());
         for job in batch {
             replies.push((job.questions.len(), job.reply));
             questions.extend(job.questions);
@@ -265,6 +265,7 @@ impl Worker {
                 .collect();
             let rows = self.deps.store.rows(&keys).await?;
             let mut linked = HashSet::new();
+            known.reserve(found.len());
             for ((subject, shard, reader), row) in found.into_iter().zip(rows) {
                 let row = row.map_or_else(
                     || Some(pb::SubjectRow::default()),

@@ -36,8 +36,9 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     let ours = Ours::start().await;
     let clients = ours.connect(CLIENTS).await;
     let before = Before::read(&ours.store()).await;
+    let ours_requests = requests.clone();
     let meter = Meter::start();
-    let answers = load::push(&clients, requests.clone()).await;
+    let answers = load::push(&clients, ours_requests).await;
     let answered = meter.read().elapsed;
     ours.caught_up(logs::COLLECTION).await;
     let settled = meter.read();
@@ -107,14 +108,16 @@ pub async fn checks(count: usize, report: &mut Report) {
 
     let clients = ours.connect(CLIENTS).await;
     let before_unary = Before::read(&ours.store()).await;
+    let ours_requests = unary.clone();
     let meter = Meter::start();
-    let unary_answers = load::check(&clients, unary.clone()).await;
+    let unary_answers = load::check(&clients, ours_requests).await;
     let unary_answered = meter.read().elapsed;
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
     let unary_settled = meter.read();
     let before_streamed = Before::read(&ours.store()).await;
+    let ours_requests = streamed.clone();
     let meter = Meter::start();
-    let streamed_answers = load::check_many(&clients[..CHECK_STREAMS], streamed.clone()).await;
+    let streamed_answers = load::check_many(&clients[..CHECK_STREAMS], ours_requests).await;
     let streamed_answered = meter.read().elapsed;
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
     let streamed_settled = meter.read();

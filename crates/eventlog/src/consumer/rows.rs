@@ -108,3 +108,57 @@ impl ViewRows {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pb;
+    use crate::shard::Shard;
+
+    fn row(key: &'static [u8]) -> RowKey {
+        RowKey {
+            view: "tests.rows",
+            shard: Shard(0),
+            key: Bytes::from_static(key),
+        }
+    }
+
+    fn value(shard: u32) -> pb::ShardHead {
+        pb::ShardHead {
+            shard,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn rows_that_were_read_are_kept_as_they_were_written_last() {
+        let mut rows = ViewRows::default();
+        rows.insert_stored([(row(b"count"), None)]);
+        rows.put(row(b"count"), &value(1));
+        rows.put(row(b"new"), &value(1));
+        rows.keep();
+        rows.put(row(b"count"), &value(2));
+        rows.undo();
+        assert_eq!(rows.take_writes().len(), 2);
+        assert_eq!(rows.get(&row(b"count")), Ok(Some(value(1))));
+        // What nobody has declared to read is not kept, so that it must be.
+        assert_eq!(rows.unknown([row(b"count"), row(b"new")]), [row(b"new")]);
+        rows.delete(row(b"count"));
+        rows.keep();
+        rows.take_writes();
+        assert_eq!(rows.get::<pb::ShardHead>(&row(b"count")), Ok(None));
+    }
+
+    #[test]
+    fn rows_are_not_kept_without_end() {
+        let mut rows = ViewRows::default();
+        let keys = (0..=ROWS_KEPT_MAX as u32).map(|n| RowKey {
+            key: Bytes::copy_from_slice(&n.to_be_bytes()),
+            ..row(b"")
+        });
+        let keys: Vec<RowKey> = keys.collect();
+        rows.insert_stored(keys.iter().map(|key| (key.clone(), None)));
+        rows.take_writes();
+        assert_eq!(rows.unknown(keys.clone()).len(), keys.len());
+    }
+}
