@@ -12,6 +12,7 @@ mod commands;
 mod consumers;
 mod crashes;
 mod decisions;
+mod failures;
 mod groups;
 mod parking;
 mod positions;
@@ -152,6 +153,10 @@ cases! { $
         older_lease_is_fenced
         unknown_event_type_stops_the_shard
         idle_checkpoint_moves_seen_at
+    }
+    failures {
+        a_failed_effect_holds_the_checkpoint
+        a_log_that_was_rewritten_stops_the_reader
     }
     parking {
         poison_parks_the_subject_and_order_is_kept

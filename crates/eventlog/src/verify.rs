@@ -186,3 +186,50 @@ pub async fn verify_shard(
     let root = verifier.finish();
     Ok((root, verifier.faults))
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::to_proto_time;
+    use crate::pb;
+
+    const LOG: LogName = LogName("lists");
+
+    fn record(id: Uuid) -> Bytes {
+        let envelope = pb::Envelope {
+            event_id: Bytes::copy_from_slice(id.as_bytes()),
+            effective_at: Some(to_proto_time(Timestamp::UNIX_EPOCH)),
+            ..pb::Envelope::default()
+        };
+        let record = pb::Record {
+            log_id: Bytes::copy_from_slice(id.as_bytes()),
+            shard: 0,
+            position: 0,
+            recorded_at: Some(to_proto_time(Timestamp::UNIX_EPOCH)),
+            envelope: envelope.encode_to_vec().into(),
+        };
+        record.encode_to_vec().into()
+    }
+
+    fn reasons(leaf: Hash, head_leaf: Hash, bytes: &Bytes, id: Uuid) -> Vec<&'static str> {
+        let mut head = Head::empty(id);
+        head.frontier.push(head_leaf);
+        let mut verifier = ShardVerifier::new(LOG, Shard(0), head);
+        verifier.record(0, bytes, leaf);
+        verifier.finish();
+        verifier.faults.iter().map(|fault| fault.reason).collect()
+    }
+
+    #[test]
+    fn leaf_and_root_are_each_held_against_the_bytes() {
+        let id = Uuid::from_u128(7);
+        let bytes = record(id);
+        let leaf = leaf_hash(&bytes);
+        assert_eq!(reasons(leaf, leaf, &bytes, id), [""; 0]);
+        assert_eq!(reasons([1; 32], leaf, &bytes, id), ["LEAF"]);
+        assert_eq!(reasons(leaf, [1; 32], &bytes, id), ["ROOT"]);
+    }
+}
