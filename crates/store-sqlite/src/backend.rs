@@ -210,3 +210,6 @@ fn is_constraint(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code: Option<u32> = error.code().and_then(|code| code.parse().ok());
     error.kind() != ErrorKind::Other || code.is_some_and(|code| code & 0xff == 19)
 }
+
+#[cfg(test)]
+mod tests;
