@@ -28,6 +28,7 @@ use tally_service::{Deps, logs};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+pub use policy::load;
 pub use requests::*;
 
 pub const PROVINCE: &str = "11990000MB0000107X";

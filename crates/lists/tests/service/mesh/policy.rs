@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prost::Message;
+use tally_domain::policy::Pack;
 use tally_eventlog::event::{Recorded, to_proto_time};
 use tally_eventlog::pb as log;
 use tally_eventlog::shard::Shard;
@@ -16,13 +17,19 @@ use super::at;
 /// The catalogue after the small pack was loaded.
 pub fn small_pack() -> Arc<Catalogue> {
     let pack = tally_catalog::pack::embedded().expect("its own tests pass");
+    let catalogue = Catalogue::default();
+    load(&catalogue, &pack);
+    Arc::new(catalogue)
+}
+
+/// Loads a pack, which is active from then on.
+pub fn load(catalogue: &Catalogue, pack: &Pack) {
     let items = pack.items();
     let activated = catalog::PackActivated {
         meta: Some(meta_to_proto(&pack.meta)),
         digest: pack.digest().to_vec().into(),
         items: items.len() as u32,
     };
-    let catalogue = Catalogue::default();
     for item in &items {
         let loaded = catalog::PackItemLoaded {
             pack_version: pack.meta.version.clone(),
@@ -35,7 +42,6 @@ pub fn small_pack() -> Arc<Catalogue> {
     catalogue
         .apply(&policy_event(event_type::PACK_ACTIVATED, &activated))
         .expect("a pack");
-    Arc::new(catalogue)
 }
 
 fn policy_event(event_type: &str, payload: &impl Message) -> Recorded {
