@@ -140,3 +140,16 @@ fn a_listing_whose_term_is_over_triggers_nothing() {
         4
     );
 }
+
+#[test]
+fn without_the_measures_own_basis_in_force_there_is_no_directive() {
+    // The memorandum gives the department another basis, which stands.
+    let lapsed = policy(|pack| {
+        let measure = pack.measures.get_mut("revoke-honour").expect("there");
+        measure.legal_basis = "tally-interim-measures/3@1".parse().expect("valid");
+    });
+    assert_eq!(
+        pairs(&directives_of(&lapsed, &subject(), &entry())),
+        [("exclude-from-funds", CITY), ("exclude-from-funds", COUNTY)]
+    );
+}

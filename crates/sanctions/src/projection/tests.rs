@@ -261,3 +261,28 @@ fn a_check_is_kept_by_entry_with_the_basis_of_its_shard() {
     };
     assert_eq!(checks, [expected]);
 }
+
+#[test]
+fn a_suspension_does_not_extend_the_term() {
+    let listed = lists::EntryListed {
+        term_from: "2026-02-01".to_owned(),
+        term_until: "2026-03-31".to_owned(),
+        ..lists::EntryListed::default()
+    };
+    let events = [
+        listing(0, known::event_type::LISTED, listed),
+        listing(
+            1,
+            known::event_type::SUSPENDED,
+            lists::EntrySuspended::default(),
+        ),
+        listing(2, known::event_type::UPHELD, lists::EntryUpheld::default()),
+    ];
+    let rows = fold(ListsProjection, &events);
+    let subjects: Vec<pb::SubjectRow> = rows_of(&rows, view::SUBJECT);
+    let entry = &subjects[0].entries[0];
+    assert_eq!(
+        (entry.standing(), entry.term_until.as_str()),
+        (pb::Standing::Listed, "2026-03-31")
+    );
+}

@@ -1,4 +1,5 @@
 mod checks;
+mod executions;
 pub(crate) mod mesh;
 mod reconciler;
 mod records;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use prost::Message;
+use tally_domain::policy::Pack;
 use tally_eventlog::append::{Append, ExpectedVersion, StreamAppend};
 use tally_eventlog::event::{EventContext, NewEvent, StreamName, actor_to_proto};
 use tally_eventlog::pb::Actor;
@@ -19,18 +20,24 @@ use super::mesh::PACK;
 /// Loads the built-in pack.
 pub async fn load_pack(store: &dyn EventStore, now: Timestamp) {
     let pack = tally_catalog::pack::embedded().expect("the built-in pack");
+    load(store, now, &pack).await;
+}
+
+/// Loads a pack, which is active from then on.
+pub async fn load(store: &dyn EventStore, now: Timestamp, pack: &Pack) {
+    let version = &pack.meta.version;
     let items = pack.items();
     let count = items.len() as u32;
     for item in items {
         let loaded = catalog::PackItemLoaded {
-            pack_version: PACK.to_owned(),
+            pack_version: version.clone(),
             item: Some(item_to_proto(&item)),
         };
         append(
             store,
             logs::CATALOG,
-            PACK,
-            ("pack", PACK),
+            version,
+            ("pack", version),
             event(now, catalogue_event::PACK_ITEM_LOADED, "", loaded),
         )
         .await;
@@ -43,8 +50,8 @@ pub async fn load_pack(store: &dyn EventStore, now: Timestamp) {
     append(
         store,
         logs::CATALOG,
-        PACK,
-        ("pack", PACK),
+        version,
+        ("pack", version),
         event(now, catalogue_event::PACK_ACTIVATED, "", activated),
     )
     .await;
