@@ -76,13 +76,18 @@ fn only_officers_decide() {
     let option = pool
         .get_extension_by_name("tally.options.v1.access")
         .expect("the option is declared");
-    let lists = pool
-        .get_service_by_name("tally.lists.v1.ListsService")
-        .expect("the service");
-    for method in lists
+    let service = |name| pool.get_service_by_name(name).expect("the service");
+    let lists = service("tally.lists.v1.ListsService");
+    let sanctions = service("tally.sanctions.v1.SanctionsService");
+    let on_lists = lists
         .methods()
-        .filter(|method| !method.name().starts_with("Get"))
-    {
+        .filter(|method| !method.name().starts_with("Get"));
+    let on_directives: Vec<_> = sanctions
+        .methods()
+        .filter(|method| ["Execute", "Decline"].contains(&method.name()))
+        .collect();
+    assert_eq!(on_directives.len(), 2);
+    for method in on_lists.chain(on_directives) {
         let options = method.options();
         let rule = options.get_extension(&option);
         let rule = rule.as_message().expect("a rule is a message");

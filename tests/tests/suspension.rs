@@ -191,6 +191,14 @@ async fn a_term_ends_by_the_clock_and_at_the_question() {
         .await
         .expect("the timer expires it");
     scene.mesh.settle().await;
+    let lifted = mailbox(&scene.responder)
+        .await
+        .into_iter()
+        .filter(|item| item.kind() == sanctions::MailboxItemKind::Lifted)
+        .filter_map(|item| item.directive)
+        .filter(|directive| directive.lift_reason() == sanctions::LiftReason::Expired)
+        .count();
+    assert_eq!(lifted, 2, "what expires is lifted everywhere");
     assert_eq!(
         scene
             .mesh
