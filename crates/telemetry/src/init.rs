@@ -92,7 +92,9 @@ pub fn init(options: &TelemetryOptions) -> Result<Guard, InitError> {
     let provider = provider(options)?;
     // Colours are for people; a file would hold their control characters.
     let colours = std::io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer()
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     let logs = if options.json_logs {
         logs.json().with_filter(filter).boxed()
     } else {

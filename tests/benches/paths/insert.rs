@@ -74,10 +74,8 @@ impl Inserts {
     /// Returns when the rows at these places are durable.
     pub async fn insert(&self, places: std::ops::Range<usize>) {
         let (done, committed) = oneshot::channel();
-        self.queue
-            .send(Job { places, done })
-            .ok()
-            .expect("the task ends with the last sender");
+        let sent = self.queue.send(Job { places, done });
+        assert!(sent.is_ok(), "the task ends with the last sender");
         committed.await.expect("the task answers every job");
     }
 }

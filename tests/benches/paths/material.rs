@@ -360,11 +360,8 @@ async fn keys(keyring: &Path) -> HashMap<Vec<u8>, KeyRow> {
 
 /// Rows in the tables of a store, to see that bare inserted what ours did.
 pub async fn count(store: &Path, table: &str) -> i64 {
-    let connection = &mut open(store).await;
+    let mut connection = open(store).await;
     let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-    let count = sqlx::query_scalar(sql)
-        .fetch_one(&mut *connection)
-        .await
-        .expect("the table is there");
-    count
+    let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+    count.expect("the table is there")
 }
