@@ -84,7 +84,10 @@ pub struct Wanted {
 impl Wanted {
     /// What these appends refer to.
     pub fn of<'a>(batch: impl IntoIterator<Item = &'a Append>) -> Self {
+        let batch = batch.into_iter();
         let mut wanted = Self::default();
+        wanted.streams.reserve(batch.size_hint().0);
+        wanted.commands.reserve(batch.size_hint().0);
         for append in batch {
             if !append.streams.is_empty() || append.command.is_some() {
                 wanted.heads.insert((append.log, append.shard));

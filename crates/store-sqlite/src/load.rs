@@ -40,7 +40,9 @@ pub(crate) async fn versions(
             )
         })
         .collect();
-    let keys: Vec<StreamKey> = by_key.keys().copied().collect();
+    let mut keys: Vec<StreamKey> = by_key.keys().copied().collect();
+    // Neighbours in the index one after the other: a page is found once.
+    keys.sort_unstable();
     let mut versions = HashMap::new();
     VERSIONS
         .fetch(

@@ -195,13 +195,15 @@ impl EventStore for SqliteStore {
     }
 
     async fn rows(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        let wanted: Vec<(i64, &RowKey)> = {
+        let mut wanted: Vec<(i64, &RowKey)> = {
             let known = self.known.read();
             let view = |key: &RowKey| known.views.get(key.view).copied();
             keys.iter()
                 .filter_map(|key| Some((view(key)?, key)))
                 .collect()
         };
+        // Neighbours in the table one after the other: a page is found once.
+        wanted.sort_unstable_by(|a, b| (a.0, a.1.shard, &a.1.key).cmp(&(b.0, b.1.shard, &b.1.key)));
         let numbers: HashMap<&str, i64> =
             wanted.iter().map(|(view, key)| (key.view, *view)).collect();
         let mut found: HashMap<(i64, u16, Vec<u8>), Bytes> = HashMap::with_capacity(wanted.len());

@@ -23,6 +23,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::insert::{InsertTask, Inserts};
+use crate::load::KINDS;
 use crate::material::{Material, count};
 
 /// Messages of a stream that are inserted together.
@@ -42,15 +43,16 @@ pub struct Bare {
     material: Arc<Material>,
 }
 
-/// Material with the answers that ours gave, in the same order.
+/// Answers as ours gave them, one of each kind.
 pub struct Answers<R> {
     taker: Taker,
-    answers: Vec<R>,
+    samples: [Option<R>; KINDS],
 }
 
 /// Takes the next rows and inserts them.
 struct Taker {
     next: AtomicUsize,
+    material: Arc<Material>,
     store: Inserts,
     /// Only where there are keys: they are durable before what they seal.
     keyring: Option<Inserts>,
@@ -65,7 +67,16 @@ impl<R: Clone> Answers<R> {
             keyring.insert(places.clone()).await;
         }
         self.taker.store.insert(places.clone()).await;
-        self.answers[places].to_vec()
+        let kinds = self.taker.material.items[places]
+            .iter()
+            .map(|item| item.kind);
+        kinds
+            .map(|kind| {
+                self.samples[kind]
+                    .clone()
+                    .expect("ours gave an answer of each kind")
+            })
+            .collect()
     }
 }
 
@@ -74,10 +85,10 @@ impl Bare {
     pub async fn collection(
         tls: &ServerTls,
         material: Material,
-        answers: Vec<collection::PushRecordsResponse>,
+        samples: [Option<collection::PushRecordsResponse>; KINDS],
     ) -> Self {
         let service = |taker| {
-            let service = Collection(Arc::new(Answers { taker, answers }));
+            let service = Collection(Arc::new(Answers { taker, samples }));
             Routes::new(collection_server::CollectionServiceServer::new(service))
         };
         Self::start(tls, material, service).await
@@ -87,10 +98,10 @@ impl Bare {
     pub async fn sanctions(
         tls: &ServerTls,
         material: Material,
-        answers: Vec<sanctions::CheckResponse>,
+        samples: [Option<sanctions::CheckResponse>; KINDS],
     ) -> Self {
         let service = |taker| {
-            let service = Sanctions(Arc::new(Answers { taker, answers }));
+            let service = Sanctions(Arc::new(Answers { taker, samples }));
             Routes::new(sanctions_server::SanctionsServiceServer::new(service))
         };
         Self::start(tls, material, service).await
@@ -114,6 +125,7 @@ impl Bare {
         }
         let routes = service(Taker {
             next: AtomicUsize::new(0),
+            material: material.clone(),
             store,
             keyring,
         });

@@ -20,75 +20,135 @@ pub async fn connect(endpoint: &str, tls: &ClientTls, count: usize) -> Vec<Clien
         .collect()
 }
 
-/// Pushes all records, one stream per client, and returns the answers.
+/// Kinds of answers: what was asked for, a check that found something, all else.
+pub const KINDS: usize = 3;
+/// A receipt, or a check that found nothing.
+pub const PLAIN: usize = 0;
+/// A check that found something.
+pub const IN_FORCE: usize = 1;
+/// A refusal, or a check that could not be answered.
+pub const OTHER: usize = 2;
+
+/// What a load keeps of its answers: not all of them, since memory that only
+/// ever grows costs the first of two runs more than the second.
+pub struct Kept<R> {
+    /// Answers by kind.
+    pub counts: [usize; KINDS],
+    /// The first of each kind.
+    pub samples: [Option<R>; KINDS],
+    /// How long each call took, where calls were single.
+    pub latencies: Vec<Duration>,
+}
+
+impl<R> Kept<R> {
+    fn new() -> Self {
+        Self {
+            counts: [0; KINDS],
+            samples: [const { None }; KINDS],
+            latencies: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, kind: usize, answer: R) {
+        self.counts[kind] += 1;
+        self.samples[kind].get_or_insert(answer);
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        for (kind, sample) in other.samples.into_iter().enumerate() {
+            self.counts[kind] += other.counts[kind];
+            self.samples[kind] = self.samples[kind].take().or(sample);
+        }
+        self.latencies.extend(other.latencies);
+        self
+    }
+}
+
+/// Pushes all records, one stream per client.
 pub async fn push(
     clients: &[Client],
     requests: Vec<collection::PushRecordsRequest>,
-) -> Vec<collection::PushRecordsResponse> {
+) -> Kept<collection::PushRecordsResponse> {
+    use collection::push_records_response::Outcome;
     let streams = clients
         .iter()
         .zip(dealt(requests, clients.len()))
         .map(|(client, requests)| {
             let client = client.clone();
             tokio::spawn(async move {
-                let mut answers = Vec::with_capacity(requests.len());
+                let mut kept = Kept::new();
                 let requests = futures::stream::iter(requests);
                 let stream = client.collection().push_records(requests).await;
                 let mut stream = stream.expect("the stream opens").into_inner();
                 while let Some(answer) = stream.message().await.expect("the stream goes on") {
-                    answers.push(answer);
+                    let accepted = matches!(answer.outcome, Some(Outcome::Accepted(_)));
+                    kept.take(if accepted { PLAIN } else { OTHER }, answer);
                 }
-                answers
+                kept
             })
         });
     gathered(join_all(streams).await)
 }
 
-/// Asks all questions on streams, one per client, and returns the answers.
+/// Asks all questions on streams, one per client.
 pub async fn check_many(
     clients: &[Client],
     requests: Vec<sanctions::CheckManyRequest>,
-) -> Vec<sanctions::CheckManyResponse> {
+) -> Kept<sanctions::CheckResponse> {
+    use sanctions::check_many_response::Outcome;
     let streams = clients
         .iter()
         .zip(dealt(requests, clients.len()))
         .map(|(client, requests)| {
             let client = client.clone();
             tokio::spawn(async move {
-                let mut answers = Vec::with_capacity(requests.len());
+                let mut kept = Kept::new();
                 let requests = futures::stream::iter(requests);
                 let stream = client.sanctions().check_many(requests).await;
                 let mut stream = stream.expect("the stream opens").into_inner();
                 while let Some(answer) = stream.message().await.expect("the stream goes on") {
-                    answers.push(answer);
+                    let Some(Outcome::Answer(answer)) = answer.outcome else {
+                        panic!("every check is answered");
+                    };
+                    kept.take(kind_of(&answer), answer);
                 }
-                answers
+                kept
             })
         });
     gathered(join_all(streams).await)
 }
 
-/// Asks all questions one by one, and returns the answers and how long each took.
+/// Asks all questions one by one.
 pub async fn check(
     clients: &[Client],
     requests: Vec<sanctions::CheckRequest>,
-) -> Vec<(sanctions::CheckResponse, Duration)> {
+) -> Kept<sanctions::CheckResponse> {
     let callers = dealt(requests, clients.len() * IN_FLIGHT_PER_CLIENT)
         .into_iter()
         .enumerate();
     let callers = callers.map(|(n, requests)| {
         let mut client = clients[n % clients.len()].sanctions();
         tokio::spawn(async move {
-            let mut answers = Vec::with_capacity(requests.len());
+            let mut kept = Kept::new();
             for request in requests {
                 let asked = Instant::now();
                 let answer = client.check(request).await.expect("the check is answered");
-                answers.push((answer.into_inner(), asked.elapsed()));
+                kept.latencies.push(asked.elapsed());
+                let answer = answer.into_inner();
+                kept.take(kind_of(&answer), answer);
             }
-            answers
+            kept
         })
     });
     gathered(join_all(callers).await)
+}
+
+fn kind_of(answer: &sanctions::CheckResponse) -> usize {
+    match answer.outcome() {
+        sanctions::CheckOutcome::Clear => PLAIN,
+        sanctions::CheckOutcome::InForce => IN_FORCE,
+        _ => OTHER,
+    }
 }
 
 /// Deals `items` out in turn.
@@ -102,9 +162,9 @@ fn dealt<T>(items: Vec<T>, hands: usize) -> Vec<Vec<T>> {
     dealt
 }
 
-fn gathered<T>(parts: Vec<Result<Vec<T>, tokio::task::JoinError>>) -> Vec<T> {
+fn gathered<R>(parts: Vec<Result<Kept<R>, tokio::task::JoinError>>) -> Kept<R> {
     parts
         .into_iter()
-        .flat_map(|part| part.expect("a client does not panic"))
-        .collect()
+        .map(|part| part.expect("a client does not panic"))
+        .fold(Kept::new(), Kept::merge)
 }

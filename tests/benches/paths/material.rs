@@ -11,7 +11,8 @@ use tally_eventlog::shard::LogName;
 use tally_proto::tally::collection::v1::RecordAccepted;
 use tally_proto::tally::collection::v1::stored_field::Value;
 use tally_proto::tally::sanctions::v1::CheckAnswered;
-use uuid::Uuid;
+
+use crate::load::{IN_FORCE, PLAIN};
 
 /// A row of `event`.
 pub struct EventRow {
@@ -74,6 +75,8 @@ pub struct Item {
     pub command: CommandRow,
     pub views: Vec<ViewRow>,
     pub key: Option<KeyRow>,
+    /// Kind of its answer.
+    pub kind: usize,
 }
 
 /// All rows of a load.
@@ -158,12 +161,14 @@ impl Material {
             let command = commands
                 .remove(&envelope.command_id[..])
                 .expect("one event per command");
-            places.insert(name(&envelope).into_bytes(), items.len());
+            let (name, kind) = name_and_kind(&envelope);
+            places.insert(name.into_bytes(), items.len());
             items.push(Item {
                 event,
                 command,
                 views: Vec::new(),
                 key: take_key(&envelope, &mut keys),
+                kind,
             });
         }
         assert_eq!(
@@ -223,12 +228,18 @@ fn envelope(event: &EventRow) -> Envelope {
     Envelope::decode(record.envelope).expect("a record has an envelope")
 }
 
-/// The text by which rows of views name the event.
-fn name(envelope: &Envelope) -> String {
-    match CheckAnswered::decode(envelope.payload.clone()) {
-        Ok(answered) if envelope.category == "check" => answered.check_id,
-        _ => envelope.stream_id.clone(),
+/// The text by which rows of views name the event, and the kind of its answer.
+fn name_and_kind(envelope: &Envelope) -> (String, usize) {
+    if envelope.category != "check" {
+        return (envelope.stream_id.clone(), PLAIN);
     }
+    let answered = CheckAnswered::decode(envelope.payload.clone()).expect("a check was answered");
+    let kind = if answered.entry_ids.is_empty() {
+        PLAIN
+    } else {
+        IN_FORCE
+    };
+    (answered.check_id, kind)
 }
 
 fn take_key(envelope: &Envelope, keys: &mut HashMap<Vec<u8>, KeyRow>) -> Option<KeyRow> {
@@ -243,13 +254,6 @@ fn take_key(envelope: &Envelope, keys: &mut HashMap<Vec<u8>, KeyRow>) -> Option<
         _ => None,
     })?;
     keys.remove(&sealed.key_id[..])
-}
-
-/// Id of a command in the form in which requests carry it.
-pub fn command_id(item: &Item) -> String {
-    Uuid::from_slice(&item.command.id)
-        .expect("a command's id is a UUID")
-        .to_string()
 }
 
 async fn open(path: &Path) -> SqliteConnection {

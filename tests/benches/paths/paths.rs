@@ -1,19 +1,16 @@
 //! The paths: ours first, then bare with what ours has made.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tally::data_dir::DataDir;
-use tally_proto::tally::collection::v1::push_records_response::Outcome;
 use tally_proto::tally::sanctions::v1 as sanctions;
-use tally_proto::tally::sanctions::v1::check_many_response;
 use tally_service::logs;
 use tally_tests::harness::question;
 
 use crate::bare::Bare;
 use crate::content;
-use crate::load;
-use crate::material::{Before, Material, command_id};
+use crate::load::{self, KINDS, PLAIN};
+use crate::material::{Before, Material};
 use crate::ours::{Ours, client_tls, server_tls, start_again};
 use crate::report::{Meter, Report, Turn};
 
@@ -38,17 +35,11 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     let before = Before::read(&ours.store()).await;
     let ours_requests = requests.clone();
     let meter = Meter::start();
-    let answers = load::push(&clients, ours_requests).await;
+    let kept = load::push(&clients, ours_requests).await;
     let answered = meter.read().elapsed;
     ours.caught_up(logs::COLLECTION).await;
     let settled = meter.read();
-    assert_eq!(answers.len(), count);
-    assert!(
-        answers
-            .iter()
-            .all(|answer| matches!(answer.outcome, Some(Outcome::Accepted(_)))),
-        "every record is accepted"
-    );
+    assert_eq!(kept.counts[PLAIN], count, "every record is accepted");
     drop(clients);
     let dir = ours.stop().await;
     if personal_every.is_none() {
@@ -65,13 +56,12 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     )
     .await;
     describe(&material);
-    let answers = in_order(&material, answers, |answer| answer.command_id.clone());
-    let bare = Bare::collection(&server_tls(dir.path()), material, answers).await;
+    let bare = Bare::collection(&server_tls(dir.path()), material, kept.samples).await;
     let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
     let meter = Meter::start();
-    let answers = load::push(&clients, requests).await;
+    let kept = load::push(&clients, requests).await;
     let bare_took = meter.read();
-    assert_eq!(answers.len(), count);
+    assert_eq!(kept.counts[PLAIN], count);
     drop(clients);
     bare.stop().await;
     let path = if personal_every.is_some() {
@@ -110,14 +100,14 @@ pub async fn checks(count: usize, report: &mut Report) {
     let before_unary = Before::read(&ours.store()).await;
     let ours_requests = unary.clone();
     let meter = Meter::start();
-    let unary_answers = load::check(&clients, ours_requests).await;
+    let unary_kept = load::check(&clients, ours_requests).await;
     let unary_answered = meter.read().elapsed;
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
     let unary_settled = meter.read();
     let before_streamed = Before::read(&ours.store()).await;
     let ours_requests = streamed.clone();
     let meter = Meter::start();
-    let streamed_answers = load::check_many(&clients[..CHECK_STREAMS], ours_requests).await;
+    let streamed_kept = load::check_many(&clients[..CHECK_STREAMS], ours_requests).await;
     let streamed_answered = meter.read().elapsed;
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
     let streamed_settled = meter.read();
@@ -135,22 +125,18 @@ pub async fn checks(count: usize, report: &mut Report) {
     .await;
     let material = first(all, count);
     describe(&material);
-    let mut latencies: Vec<Duration> = unary_answers.iter().map(|(_, took)| *took).collect();
+    let mut latencies = unary_kept.latencies;
     latencies.sort_unstable();
-    let answers: Vec<sanctions::CheckResponse> = unary_answers
-        .into_iter()
-        .map(|(answer, _)| answer)
-        .collect();
-    judge(&answers);
-    let answers = in_order(&material, answers, |answer| answer.check_id.clone());
-    let bare = Bare::sanctions(&server_tls(dir.path()), material, answers).await;
+    judge(&unary_kept.counts);
+    let bare = Bare::sanctions(&server_tls(dir.path()), material, unary_kept.samples).await;
     let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
     let meter = Meter::start();
-    let answers = load::check(&clients, unary).await;
+    let bare_kept = load::check(&clients, unary).await;
     let bare_took = meter.read();
+    judge(&bare_kept.counts);
     drop(clients);
     bare.stop().await;
-    let mut bare_latencies: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
+    let mut bare_latencies = bare_kept.latencies;
     bare_latencies.sort_unstable();
     let notes = vec![
         ("last answer", unary_answered),
@@ -180,21 +166,13 @@ pub async fn checks(count: usize, report: &mut Report) {
     )
     .await;
     describe(&material);
-    let answers: Vec<sanctions::CheckResponse> = streamed_answers
-        .into_iter()
-        .map(|answer| match answer.outcome {
-            Some(check_many_response::Outcome::Answer(answer)) => answer,
-            _ => panic!("every check is answered"),
-        })
-        .collect();
-    judge(&answers);
-    let answers = in_order(&material, answers, |answer| answer.check_id.clone());
-    let bare = Bare::sanctions(&server_tls(dir.path()), material, answers).await;
+    judge(&streamed_kept.counts);
+    let bare = Bare::sanctions(&server_tls(dir.path()), material, streamed_kept.samples).await;
     let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CHECK_STREAMS).await;
     let meter = Meter::start();
-    let answers = load::check_many(&clients, streamed).await;
+    let bare_kept = load::check_many(&clients, streamed).await;
     let bare_took = meter.read();
-    assert_eq!(answers.len(), count);
+    judge(&bare_kept.counts);
     drop(clients);
     bare.stop().await;
     let notes = vec![
@@ -219,37 +197,16 @@ fn questions(subjects: &[String], count: usize) -> Vec<sanctions::CheckRequest> 
 }
 
 /// What is listed is found, and nothing else: a fast wrong answer counts nothing.
-fn judge(answers: &[sanctions::CheckResponse]) {
-    let in_force = answers
-        .iter()
-        .filter(|answer| answer.outcome() == sanctions::CheckOutcome::InForce)
-        .count();
-    let clear = answers
-        .iter()
-        .filter(|answer| answer.outcome() == sanctions::CheckOutcome::Clear)
-        .count();
-    let listed = answers.len().div_ceil(LISTED_EVERY);
-    assert_eq!((in_force, clear), (listed, answers.len() - listed));
+fn judge(counts: &[usize; KINDS]) {
+    let asked: usize = counts.iter().sum();
+    let listed = asked.div_ceil(LISTED_EVERY);
+    assert_eq!(*counts, [asked - listed, listed, 0]);
 }
 
 /// The rows of the first requests.
 fn first(mut material: Material, count: usize) -> Material {
     material.items.truncate(count);
     material
-}
-
-/// The answers in the order of the material.
-fn in_order<R>(material: &Material, answers: Vec<R>, id: impl Fn(&R) -> String) -> Vec<R> {
-    let mut by_id: HashMap<String, R> = answers
-        .into_iter()
-        .map(|answer| (id(&answer), answer))
-        .collect();
-    let answer = |item| {
-        by_id
-            .remove(&command_id(item))
-            .expect("every request was answered")
-    };
-    material.items.iter().map(answer).collect()
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
