@@ -43,7 +43,8 @@ pub struct CheckOptions {
     /// The oldest that what is known of `lists` may be, by the wall clock;
     /// beyond it the answer is undetermined.
     pub freshness: Duration,
-    /// Questions in one batch. More raise throughput and the latency of each.
+    /// Questions in one batch. More raise throughput and the latency of each: as
+    /// streams are spread over their index, every commit writes most of its leaves.
     pub batch_questions_max: usize,
     /// Callers that may wait; beyond it they are held back.
     pub queue_max: usize,
@@ -55,7 +56,7 @@ impl Default for CheckOptions {
     fn default() -> Self {
         Self {
             freshness: Duration::from_secs(5),
-            batch_questions_max: 1_024,
+            batch_questions_max: 2_048,
             queue_max: 1_024,
             batches_max: 2,
         }

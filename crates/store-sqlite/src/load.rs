@@ -31,7 +31,7 @@ pub(crate) async fn versions(
     connection: &mut SqliteConnection,
     streams: &HashSet<StreamRef>,
 ) -> Result<HashMap<StreamRef, u64>, sqlx::Error> {
-    let by_key: HashMap<StreamKey, &StreamRef> = streams
+    let mut keys: Vec<(StreamKey, &StreamRef)> = streams
         .iter()
         .map(|stream| {
             (
@@ -40,23 +40,19 @@ pub(crate) async fn versions(
             )
         })
         .collect();
-    let mut keys: Vec<StreamKey> = by_key.keys().copied().collect();
     // Neighbours in the index one after the other: a page is found once.
-    keys.sort_unstable();
+    keys.sort_unstable_by_key(|(key, _)| *key);
     let mut versions = HashMap::new();
     VERSIONS
         .fetch(
             connection,
             &keys,
-            |key, row| row.add(key.as_slice()),
+            |(key, _), row| row.add(key.as_slice()),
             |row| {
                 let version: i64 = row.try_get(1)?;
                 let key: &[u8] = row.try_get(0)?;
-                if let Some(stream) = StreamKey::try_from(key)
-                    .ok()
-                    .and_then(|key| by_key.get(&key))
-                {
-                    versions.insert((*stream).clone(), version.cast_unsigned());
+                if let Ok(place) = keys.binary_search_by(|(wanted, _)| wanted.as_slice().cmp(key)) {
+                    versions.insert(keys[place].1.clone(), version.cast_unsigned());
                 }
                 Ok(())
             },
