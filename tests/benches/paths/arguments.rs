@@ -50,7 +50,7 @@ impl Arguments {
             parsed = Self {
                 records: 40_000,
                 checks: 20_000,
-                rounds: 3,
+                rounds: 5,
                 ..parsed
             };
         }
