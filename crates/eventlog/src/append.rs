@@ -16,6 +16,11 @@ pub enum ExpectedVersion {
     Any,
     /// The stream must not exist.
     NoStream,
+    /// The stream is named after the append's own command, so that it exists
+    /// only where that command has been applied. Once it is known that it has
+    /// not, nothing is looked up; should the stream exist all the same, the
+    /// store's unique key refuses the append as a bug.
+    NewByCommand,
     /// The stream's last event must have this version.
     Exact(u64),
 }
@@ -161,7 +166,8 @@ impl Append {
             .streams
             .iter()
             .flat_map(|stream| &stream.events)
-            .map(|event| event.payload.len() + 256)
+            // Twice: the payload, and the envelope encoded around it.
+            .map(|event| 2 * event.payload.len() + 512)
             .sum();
         let rows: usize = self
             .views

@@ -97,6 +97,7 @@ cases! { $
         loser_leaves_neighbours_untouched
         no_stream_twice_in_one_batch
         a_stream_twice_in_one_append
+        a_stream_named_after_its_command
         logs_are_apart
     }
     groups {

@@ -4,20 +4,21 @@
 //! the next transaction takes all that waits. The queue is bounded by weight,
 //! so that a slow disk pushes back on callers instead of filling memory.
 
-use std::collections::{HashMap, VecDeque};
+mod tail;
+
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::BoxError;
 use crate::append::{Append, AppendError, Appended, Outcome};
 use crate::clock::Clock;
-use crate::event::StoredRecord;
-use crate::sequence::{Loaded, Rows, Wanted, sequence};
-use crate::shard::{LogName, Shard, ShardCount};
+use crate::sequence::{Loaded, Prepared, Rows, Wanted, sequence};
+
+pub use tail::Tail;
 
 /// Bounds of group commit.
 #[derive(Debug, Clone)]
@@ -48,12 +49,12 @@ impl Default for GroupOptions {
 
 impl GroupOptions {
     /// Splits appends into transactions: one caller may bring more than one holds.
-    fn split<'a>(&self, mut appends: &'a [Append]) -> Vec<&'a [Append]> {
+    fn split<'a, 'b>(&self, mut appends: &'a [&'b Prepared]) -> Vec<&'a [&'b Prepared]> {
         let mut batches = Vec::with_capacity(1);
         while !appends.is_empty() {
             let mut weight = 0;
-            let fits = |append: &&Append| {
-                weight += append.weight();
+            let fits = |prepared: &&&Prepared| {
+                weight += prepared.append().weight();
                 weight <= self.batch_weight_max
             };
             let count = appends
@@ -99,121 +100,18 @@ pub trait Backend: Send + 'static {
 }
 
 struct Job {
-    appends: Vec<Append>,
-    reply: oneshot::Sender<Vec<Result<Appended, AppendError>>>,
+    appends: Vec<Prepared>,
+    weight: usize,
+    reply: oneshot::Sender<Done>,
     // Given back when the job is done.
     _place: OwnedSemaphorePermit,
 }
 
-/// The newest records of each shard in memory, and each shard's size as it grows.
-#[derive(Debug)]
-pub struct Tail {
-    shards: HashMap<(LogName, Shard), ShardTail>,
-    records_max: usize,
-}
-
-#[derive(Debug)]
-struct ShardTail {
-    recent: Mutex<VecDeque<StoredRecord>>,
-    size: watch::Sender<u64>,
-}
-
-impl Tail {
-    /// A tail over these logs, whose shards have these sizes now.
-    pub fn new(
-        logs: &[LogName],
-        shards: ShardCount,
-        size: impl Fn(LogName, Shard) -> u64,
-        records_max: usize,
-    ) -> Self {
-        let shards = logs
-            .iter()
-            .flat_map(|log| shards.all().map(|shard| (*log, shard)))
-            .map(|(log, shard)| {
-                let tail = ShardTail {
-                    recent: Mutex::new(VecDeque::new()),
-                    size: watch::Sender::new(size(log, shard)),
-                };
-                ((log, shard), tail)
-            })
-            .collect();
-        Self {
-            shards,
-            records_max,
-        }
-    }
-
-    /// The size of a shard as it grows.
-    ///
-    /// # Panics
-    ///
-    /// If the store has no such log or shard.
-    pub fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {
-        self.shard(log, shard).size.subscribe()
-    }
-
-    /// Records from a position on, if all of them are still in memory.
-    pub fn read(
-        &self,
-        log: LogName,
-        shard: Shard,
-        from: u64,
-        limit: usize,
-    ) -> Option<Vec<StoredRecord>> {
-        let tail = self.shards.get(&(log, shard))?;
-        if from >= *tail.size.borrow() {
-            return Some(Vec::new());
-        }
-        let recent = tail.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = recent.front()?.position;
-        let skip = usize::try_from(from.checked_sub(first)?).ok()?;
-        Some(recent.iter().skip(skip).take(limit).cloned().collect())
-    }
-
-    fn shard(&self, log: LogName, shard: Shard) -> &ShardTail {
-        self.shards
-            .get(&(log, shard))
-            .expect("the store was opened with this log and shard")
-    }
-
-    /// Takes over the size that a store found after a commit of unknown outcome.
-    /// If it took effect, its records never came through here: readers then
-    /// find them in the store.
-    pub fn catch_up(&self, log: LogName, shard: Shard, size: u64) {
-        let tail = self.shard(log, shard);
-        if *tail.size.borrow() == size {
-            return;
-        }
-        // Records in memory must be contiguous, or a reader would skip some.
-        tail.recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        tail.size.send_replace(size);
-    }
-
-    fn publish(&self, rows: &Rows) {
-        for row in &rows.events {
-            let mut recent = self
-                .shard(row.log, row.record.shard)
-                .recent
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if recent.len() >= self.records_max.max(1) {
-                recent.pop_front();
-            }
-            recent.push_back(row.record.clone());
-        }
-        for ((log, shard), head) in &rows.heads {
-            self.shard(*log, *shard).size.send_replace(head.size());
-        }
-    }
-
-    fn catch_up_all(&self, loaded: &Loaded) {
-        for ((log, shard), head) in &loaded.heads {
-            self.catch_up(*log, *shard, head.size());
-        }
-    }
+/// What a caller gets back: also its appends, so that taking them apart is no
+/// work of the one writer.
+struct Done {
+    outcomes: Vec<Result<Appended, AppendError>>,
+    _appends: Vec<Prepared>,
 }
 
 /// The way into the group commit of one store.
@@ -261,25 +159,23 @@ impl Writer {
         }
         let count = appends.len();
         let weight: usize = appends.iter().map(Append::weight).sum();
-        let weight = u32::try_from(weight.min(self.options.queue_weight_max)).unwrap_or(u32::MAX);
-        let place = self.places.clone().acquire_many_owned(weight);
+        let places = u32::try_from(weight.min(self.options.queue_weight_max)).unwrap_or(u32::MAX);
+        let place = self.places.clone().acquire_many_owned(places);
         let Ok(Ok(place)) = tokio::time::timeout(self.options.enqueue_deadline, place).await else {
             return (0..count).map(|_| Err(AppendError::Busy)).collect();
         };
         let (reply, answer) = oneshot::channel();
-        if self
-            .queue
-            .send(Job {
-                appends,
-                reply,
-                _place: place,
-            })
-            .is_err()
-        {
+        let job = Job {
+            appends: appends.into_iter().map(Prepared::new).collect(),
+            weight,
+            reply,
+            _place: place,
+        };
+        if self.queue.send(job).is_err() {
             return unavailable(count, "the store is closed".into(), Outcome::NotApplied);
         }
         match answer.await {
-            Ok(outcomes) => outcomes,
+            Ok(done) => done.outcomes,
             // The writer ended between taking the job and answering it.
             Err(_) => unavailable(
                 count,
@@ -324,46 +220,45 @@ impl<B: Backend> Group<B> {
             }) else {
                 return;
             };
-            let mut appends = Vec::new();
-            let mut replies = Vec::new();
-            let mut weight = 0;
+            let mut batch: Vec<Job> = Vec::new();
+            let (mut count, mut weight) = (0, 0);
             let mut next = Some(first);
             while let Some(job) = next.take() {
-                let job_weight: usize = job.appends.iter().map(Append::weight).sum();
-                let full = appends.len() + job.appends.len() > self.options.batch_appends_max
-                    || weight + job_weight > self.options.batch_weight_max;
-                if full && !appends.is_empty() {
+                let full = count + job.appends.len() > self.options.batch_appends_max
+                    || weight + job.weight > self.options.batch_weight_max;
+                if full && !batch.is_empty() {
                     held = Some(job);
                     break;
                 }
-                weight += job_weight;
-                replies.push((job.appends.len(), job.reply, job._place));
-                if appends.is_empty() {
-                    appends = job.appends;
-                } else {
-                    appends.extend(job.appends);
-                }
+                count += job.appends.len();
+                weight += job.weight;
+                batch.push(job);
                 next = jobs.try_recv().ok();
             }
-            let mut outcomes = Vec::with_capacity(appends.len());
-            for batch in self.options.split(&appends) {
-                outcomes.extend(self.commit_traced(batch).await);
+            let appends: Vec<&Prepared> = batch.iter().flat_map(|job| &job.appends).collect();
+            let mut outcomes = Vec::with_capacity(count);
+            for part in self.options.split(&appends) {
+                outcomes.extend(self.commit_traced(part).await);
             }
             let mut outcomes = outcomes.into_iter();
-            for (count, reply, place) in replies {
+            for job in batch {
+                let outcomes = outcomes.by_ref().take(job.appends.len()).collect();
+                let done = Done {
+                    outcomes,
+                    _appends: job.appends,
+                };
                 // A caller that went away learns nothing; its command stands.
-                let _ = reply.send(outcomes.by_ref().take(count).collect());
-                drop(place);
+                let _ = job.reply.send(done);
             }
         }
     }
 
-    async fn commit_traced(&mut self, appends: &[Append]) -> Vec<Result<Appended, AppendError>> {
+    async fn commit_traced(&mut self, appends: &[&Prepared]) -> Vec<Result<Appended, AppendError>> {
         let span = tracing::info_span!("append_batch", appends = appends.len());
         if let Some(linker) = &self.linker {
             let mut parents: Vec<&str> = appends
                 .iter()
-                .flat_map(|append| &append.streams)
+                .flat_map(|prepared| &prepared.append().streams)
                 .filter_map(|part| part.events.first())
                 .map(|event| event.context.traceparent.as_str())
                 .filter(|parent| !parent.is_empty())
@@ -374,14 +269,14 @@ impl<B: Backend> Group<B> {
         self.commit(appends).instrument(span).await
     }
 
-    async fn commit(&mut self, appends: &[Append]) -> Vec<Result<Appended, AppendError>> {
+    async fn commit(&mut self, appends: &[&Prepared]) -> Vec<Result<Appended, AppendError>> {
         match self.transact(appends).await {
             Ok(outcomes) => outcomes,
             Err(CommitError::Constraint(error)) if appends.len() > 1 => {
                 tracing::error!(error = %error, "constraint violated, batch replayed one by one");
                 let mut outcomes = Vec::with_capacity(appends.len());
                 for append in appends {
-                    match self.transact(std::slice::from_ref(append)).await {
+                    match self.transact(&[append]).await {
                         Ok(one) => outcomes.extend(one),
                         Err(error) => outcomes.extend(failed(1, error)),
                     }
@@ -394,7 +289,7 @@ impl<B: Backend> Group<B> {
 
     async fn transact(
         &mut self,
-        appends: &[Append],
+        appends: &[&Prepared],
     ) -> Result<Vec<Result<Appended, AppendError>>, CommitError> {
         let mut loaded = match self.backend.begin(&Wanted::of(appends)).await {
             Ok(loaded) => loaded,

@@ -4,6 +4,7 @@
 //! A store loads what a batch refers to ([`Wanted`] → [`Loaded`]), calls
 //! [`sequence`], and writes the [`Rows`] in one transaction.
 
+mod prepared;
 mod record;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +19,12 @@ use crate::append::{
 use crate::event::{StoredRecord, StreamName};
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::shard::{LogName, Shard};
+pub use prepared::Prepared;
 use record::encode_record;
+
+/// Hashes of what one batch refers to: thousands of keys, used once. Seeded per
+/// process, since callers choose the ids.
+pub type Hasher = foldhash::fast::RandomState;
 
 /// Head of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,28 +78,28 @@ pub type CheckpointRef = (&'static str, Shard);
 #[derive(Debug, Default)]
 pub struct Wanted {
     /// Shards whose heads are needed.
-    pub heads: HashSet<(LogName, Shard)>,
+    pub heads: HashSet<(LogName, Shard), Hasher>,
     /// Streams whose versions are needed.
-    pub streams: HashSet<StreamRef>,
+    pub streams: HashSet<StreamRef, Hasher>,
     /// Commands that may have been applied before.
-    pub commands: HashSet<CommandRef>,
+    pub commands: HashSet<CommandRef, Hasher>,
     /// Checkpoints that move or are relied on.
-    pub checkpoints: HashSet<CheckpointRef>,
+    pub checkpoints: HashSet<CheckpointRef, Hasher>,
 }
 
 impl Wanted {
     /// What these appends refer to.
-    pub fn of<'a>(batch: impl IntoIterator<Item = &'a Append>) -> Self {
-        let batch = batch.into_iter();
+    pub fn of(batch: &[&Prepared]) -> Self {
         let mut wanted = Self::default();
-        wanted.streams.reserve(batch.size_hint().0);
-        wanted.commands.reserve(batch.size_hint().0);
-        for append in batch {
+        wanted.commands.reserve(batch.len());
+        for append in batch.iter().map(|prepared| prepared.append()) {
             if !append.streams.is_empty() || append.command.is_some() {
                 wanted.heads.insert((append.log, append.shard));
             }
-            for stream in &append.streams {
-                wanted.streams.insert((append.log, stream.stream.clone()));
+            for part in &append.streams {
+                if part.expected != ExpectedVersion::NewByCommand {
+                    wanted.streams.insert((append.log, part.stream.clone()));
+                }
             }
             if let Some(command) = &append.command {
                 wanted.commands.insert(command_ref(append.log, command));
@@ -115,13 +121,13 @@ impl Wanted {
 #[derive(Debug, Default, Clone)]
 pub struct Loaded {
     /// Heads of all wanted shards.
-    pub heads: HashMap<(LogName, Shard), Head>,
+    pub heads: HashMap<(LogName, Shard), Head, Hasher>,
     /// Versions of the wanted streams that exist.
-    pub versions: HashMap<StreamRef, u64>,
+    pub versions: HashMap<StreamRef, u64, Hasher>,
     /// The wanted commands that are remembered.
-    pub commands: HashMap<CommandRef, Remembered>,
+    pub commands: HashMap<CommandRef, Remembered, Hasher>,
     /// The wanted checkpoints that exist.
-    pub checkpoints: HashMap<CheckpointRef, Checkpoint>,
+    pub checkpoints: HashMap<CheckpointRef, Checkpoint, Hasher>,
 }
 
 /// A row of the event table.
@@ -172,7 +178,7 @@ pub fn command_ref(log: LogName, command: &CommandKey) -> CommandRef {
 ///
 /// `now` is the clock's time; no record is older than the one before it.
 pub fn sequence(
-    batch: &[Append],
+    batch: &[&Prepared],
     loaded: &mut Loaded,
     now: Timestamp,
 ) -> (Rows, Vec<Result<Appended, AppendError>>) {
@@ -180,18 +186,15 @@ pub fn sequence(
         loaded,
         now,
         rows: Rows {
-            events: Vec::with_capacity(batch.iter().map(Append::events).sum()),
+            events: Vec::with_capacity(batch.iter().map(|one| one.append().events()).sum()),
             commands: Vec::with_capacity(batch.len()),
             ..Rows::default()
         },
-        commands: HashMap::with_capacity(batch.len()),
-        versions: HashMap::with_capacity(batch.len()),
-        grown: HashSet::new(),
+        commands: HashMap::with_capacity_and_hasher(batch.len(), Hasher::default()),
+        versions: HashMap::default(),
+        grown: HashSet::default(),
     };
-    let outcomes = batch
-        .iter()
-        .map(|append| sequencing.decide(append))
-        .collect();
+    let outcomes = batch.iter().map(|one| sequencing.decide(one)).collect();
     (sequencing.into_rows(), outcomes)
 }
 
@@ -202,15 +205,16 @@ struct Sequencing<'a> {
     now: Timestamp,
     rows: Rows,
     /// Places of the batch's commands among the rows.
-    commands: HashMap<(LogName, &'a str, Uuid), usize>,
+    commands: HashMap<(LogName, &'a str, Uuid), usize, Hasher>,
     /// Versions of the streams that the batch appends to.
-    versions: HashMap<(LogName, &'a StreamName), u64>,
+    versions: HashMap<(LogName, &'a StreamName), u64, Hasher>,
     /// Shards that the batch appends to.
-    grown: HashSet<(LogName, Shard)>,
+    grown: HashSet<(LogName, Shard), Hasher>,
 }
 
 impl<'a> Sequencing<'a> {
-    fn decide(&mut self, append: &'a Append) -> Result<Appended, AppendError> {
+    fn decide(&mut self, prepared: &'a Prepared) -> Result<Appended, AppendError> {
+        let append = prepared.append();
         if let Some(first) = self.repeated(append)? {
             return Ok(first);
         }
@@ -218,7 +222,7 @@ impl<'a> Sequencing<'a> {
         verify_guards(append, self.loaded)?;
         let next_versions = self.verify_versions(append)?;
 
-        let appended = self.encode_events(append, next_versions);
+        let appended = self.encode_events(prepared, next_versions);
         if let Some(command) = &append.command {
             let place = self.rows.commands.len();
             let key = (append.log, command.department.as_str(), command.id);
@@ -276,14 +280,17 @@ impl<'a> Sequencing<'a> {
 
     /// The next version of each stream, in the append's order.
     fn verify_versions(&self, append: &Append) -> Result<Vec<u64>, AppendError> {
-        let mut pending: HashMap<&StreamName, u64> = HashMap::new();
+        let mut pending: HashMap<&StreamName, u64, Hasher> = HashMap::default();
         let mut next_versions = Vec::with_capacity(append.streams.len());
         for part in &append.streams {
             let earlier = pending.get(&part.stream).copied();
-            let actual = earlier.or_else(|| self.version(append.log, &part.stream));
+            let actual = match part.expected {
+                ExpectedVersion::NewByCommand => earlier,
+                _ => earlier.or_else(|| self.version(append.log, &part.stream)),
+            };
             let holds = match part.expected {
                 ExpectedVersion::Any => true,
-                ExpectedVersion::NoStream => actual.is_none(),
+                ExpectedVersion::NoStream | ExpectedVersion::NewByCommand => actual.is_none(),
                 ExpectedVersion::Exact(version) => actual == Some(version),
             };
             if !holds {
@@ -295,14 +302,18 @@ impl<'a> Sequencing<'a> {
             }
             let next = actual.map_or(0, |version| version + 1);
             next_versions.push(next);
-            if let Some(more) = (part.events.len() as u64).checked_sub(1) {
+            // Only a later part of the same append looks there.
+            if append.streams.len() > 1
+                && let Some(more) = (part.events.len() as u64).checked_sub(1)
+            {
                 pending.insert(&part.stream, next + more);
             }
         }
         Ok(next_versions)
     }
 
-    fn encode_events(&mut self, append: &'a Append, next_versions: Vec<u64>) -> Appended {
+    fn encode_events(&mut self, prepared: &'a Prepared, next_versions: Vec<u64>) -> Appended {
+        let append = prepared.append();
         let key = (append.log, append.shard);
         let mut appended = Appended {
             log: append.log,
@@ -320,11 +331,12 @@ impl<'a> Sequencing<'a> {
         if append.streams.is_empty() {
             return appended;
         }
+        let mut encoded = prepared.envelopes();
         for (part, mut version) in append.streams.iter().zip(next_versions) {
             for event in &part.events {
                 let position = head.size();
                 let recorded_at = self.now.max(head.recorded_at);
-                let envelope = event.envelope(&part.stream, version);
+                let envelope = encoded.next(|| event.envelope(&part.stream, version));
                 let bytes =
                     encode_record(head.log_id, append.shard, position, recorded_at, &envelope);
                 let leaf = leaf_hash(&bytes);
@@ -347,8 +359,12 @@ impl<'a> Sequencing<'a> {
                     stream: part.stream.clone(),
                     version,
                 });
-                self.versions.insert((append.log, &part.stream), version);
                 version += 1;
+            }
+            if part.expected != ExpectedVersion::NewByCommand
+                && let Some(last) = version.checked_sub(1)
+            {
+                self.versions.insert((append.log, &part.stream), last);
             }
         }
         self.grown.insert(key);

@@ -57,7 +57,26 @@ pub struct Question {
     pub token_reached: bool,
 }
 
-/// Reads a question. Everything that is wrong with it is said at once.
+/// A question whose fields are right, before what it may have to wait for.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    fields: Fields<'a>,
+    input: SubjectInput,
+    at_least: Option<&'a pb::ConsistencyToken>,
+}
+
+#[derive(Debug)]
+struct Fields<'a> {
+    department: &'a DepartmentId,
+    policy: &'a Arc<Policy>,
+    scope: CommandScope,
+    purpose: String,
+    case_number: String,
+    legal_basis: LegalBasisRef,
+    today: LegalDate,
+}
+
+/// Reads a question and waits for what it needs.
 ///
 /// # Errors
 ///
@@ -70,6 +89,24 @@ pub async fn decode(
     policy: &Arc<Policy>,
     request: &pb::CheckRequest,
 ) -> Result<Question, Fault> {
+    match read(deps, caller, department, policy, request)?.settle() {
+        Ok(question) => Ok(question),
+        Err(draft) => draft.wait(deps, lists).await,
+    }
+}
+
+/// Reads a question. Everything that is wrong with it is said at once.
+///
+/// # Errors
+///
+/// The faults of its fields.
+pub fn read<'a>(
+    deps: &Deps,
+    caller: &Caller,
+    department: &'a DepartmentId,
+    policy: &'a Arc<Policy>,
+    request: &'a pb::CheckRequest,
+) -> Result<Draft<'a>, Fault> {
     let today = policy.today(deps.clock.now());
     let mut faults = Faults::default();
     let scope = faults.keep(CommandScope::named(
@@ -113,42 +150,88 @@ pub async fn decode(
     ) else {
         return Err(Fault::invalid(faults.into_vec()));
     };
-    let subject_type = type_of(&input);
-    let subject = match input {
-        SubjectInput::Organisation(identifier) => Subject::Organisation(identifier),
-        person => subject::resolve(person, &deps.keyring)
-            .await
-            .map_err(keyring_fault)?,
-    }
-    .to_string();
-    let token_reached = match &request.at_least {
-        Some(token) => reached(deps, lists, token).await,
-        None => true,
-    };
-    // What the answer must have seen is no part of the question: asking again
-    // with a later token is the same check.
-    let content = pb::CheckRequest {
-        check_id: scope.id.to_string(),
-        subject: subject.clone(),
-        purpose: purpose.clone(),
-        case_number: case_number.clone(),
-        legal_basis: request.legal_basis.clone(),
-        at_least: None,
-    };
-    Ok(Question {
-        check_id: content.check_id.clone(),
-        department: department.clone(),
-        key: scope.key(digest("sanctions.check", &content)),
-        context: scope.context(policy.version()),
-        subject,
-        subject_type,
+    let fields = Fields {
+        department,
+        policy,
+        scope,
         purpose,
         case_number,
         legal_basis,
-        policy: policy.clone(),
         today,
-        token_reached,
+    };
+    Ok(Draft {
+        fields,
+        input,
+        at_least: request.at_least.as_ref(),
     })
+}
+
+impl Draft<'_> {
+    /// The question, where there is nothing to wait for, as with most.
+    ///
+    /// # Errors
+    ///
+    /// The draft, which is to [`wait`](Self::wait).
+    pub fn settle(self) -> Result<Question, Box<Self>> {
+        match (self.at_least, self.input) {
+            (None, SubjectInput::Organisation(identifier)) => Ok(self
+                .fields
+                .question(&Subject::Organisation(identifier), true)),
+            (at_least, input) => Err(Box::new(Self {
+                fields: self.fields,
+                input,
+                at_least,
+            })),
+        }
+    }
+
+    /// Waits for the caller's token, and for the key ring's id of a person.
+    ///
+    /// # Errors
+    ///
+    /// The key ring cannot be reached.
+    pub async fn wait(self, deps: &Deps, lists: &Progress) -> Result<Question, Fault> {
+        let subject = subject::resolve(self.input, &deps.keyring)
+            .await
+            .map_err(keyring_fault)?;
+        let token_reached = match self.at_least {
+            Some(token) => reached(deps, lists, token).await,
+            None => true,
+        };
+        Ok(self.fields.question(&subject, token_reached))
+    }
+}
+
+impl Fields<'_> {
+    fn question(self, subject: &Subject, token_reached: bool) -> Question {
+        // What the answer must have seen is no part of the question: asking again
+        // with a later token is the same check.
+        let content = pb::CheckRequest {
+            check_id: self.scope.id.to_string(),
+            subject: subject.to_string(),
+            purpose: self.purpose,
+            case_number: self.case_number,
+            legal_basis: Some(tally_eventlog::pb::LegalBasisRef {
+                id: self.legal_basis.id.clone(),
+                version: self.legal_basis.version,
+            }),
+            at_least: None,
+        };
+        Question {
+            department: self.department.clone(),
+            key: self.scope.key(digest("sanctions.check", &content)),
+            context: self.scope.context(self.policy.version()),
+            subject_type: subject.subject_type(),
+            check_id: content.check_id,
+            subject: content.subject,
+            purpose: content.purpose,
+            case_number: content.case_number,
+            legal_basis: self.legal_basis,
+            policy: self.policy.clone(),
+            today: self.today,
+            token_reached,
+        }
+    }
 }
 
 fn type_of(input: &SubjectInput) -> SubjectType {

@@ -95,10 +95,10 @@ impl Backend for SqliteBackend {
             .execute(&mut *connection)
             .await?;
         let mut loaded = Loaded {
-            heads: HashMap::with_capacity(wanted.heads.len()),
+            heads: HashMap::default(),
             versions: load::versions(connection, &wanted.streams).await?,
             commands: load::commands(connection, &self.logs, &wanted.commands).await?,
-            checkpoints: HashMap::with_capacity(wanted.checkpoints.len()),
+            checkpoints: HashMap::default(),
         };
         let known = self.known.read();
         for key in &wanted.heads {

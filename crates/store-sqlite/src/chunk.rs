@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures::future::join;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
@@ -67,11 +68,16 @@ impl Chunked {
         items: &[T],
         bind: impl Fn(&T, &mut Row) -> Result<(), sqlx::Error>,
     ) -> Result<(), sqlx::Error> {
-        for chunk in items.chunks(ROWS_MAX) {
-            let arguments = self.arguments(chunk, &bind)?;
-            sqlx::query_with(self.text(chunk.len()), arguments)
-                .execute(&mut *connection)
-                .await?;
+        let mut chunks = items.chunks(ROWS_MAX);
+        let mut next = self.next_arguments(&mut chunks, &bind)?;
+        while let Some((rows, arguments)) = next {
+            let run = sqlx::query_with(self.text(rows), arguments).execute(&mut *connection);
+            // The driver runs the statement on a thread of its own: meanwhile
+            // the next one's values are bound.
+            let (done, following) =
+                join(run, async { self.next_arguments(&mut chunks, &bind) }).await;
+            done?;
+            next = following?;
         }
         Ok(())
     }
@@ -84,14 +90,30 @@ impl Chunked {
         bind: impl Fn(&T, &mut Row) -> Result<(), sqlx::Error>,
         mut read: impl FnMut(SqliteRow) -> Result<(), sqlx::Error>,
     ) -> Result<(), sqlx::Error> {
-        for chunk in items.chunks(ROWS_MAX) {
-            let arguments = self.arguments(chunk, &bind)?;
-            let query = sqlx::query_with(self.text(chunk.len()), arguments);
-            for row in query.fetch_all(&mut *connection).await? {
+        let mut chunks = items.chunks(ROWS_MAX);
+        let mut next = self.next_arguments(&mut chunks, &bind)?;
+        while let Some((rows, arguments)) = next {
+            let run = sqlx::query_with(self.text(rows), arguments).fetch_all(&mut *connection);
+            let (found, following) =
+                join(run, async { self.next_arguments(&mut chunks, &bind) }).await;
+            for row in found? {
                 read(row)?;
             }
+            next = following?;
         }
         Ok(())
+    }
+
+    /// The number of rows of the next chunk, and its values.
+    fn next_arguments<T>(
+        &self,
+        chunks: &mut std::slice::Chunks<'_, T>,
+        bind: impl Fn(&T, &mut Row) -> Result<(), sqlx::Error>,
+    ) -> Result<Option<(usize, SqliteArguments)>, sqlx::Error> {
+        let chunk = chunks.next();
+        chunk
+            .map(|chunk| Ok((chunk.len(), self.arguments(chunk, bind)?)))
+            .transpose()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use sqlx::{Row as _, SqliteConnection};
-use tally_eventlog::sequence::{CommandRef, Remembered, StreamRef};
+use tally_eventlog::sequence::{CommandRef, Hasher, Remembered, StreamRef};
 
 use crate::chunk::Chunked;
 use crate::encoding::{StreamKey, decode_result, stream_key};
@@ -29,8 +29,8 @@ static COMMANDS: Chunked = Chunked::new(
 /// Versions of those streams that exist.
 pub(crate) async fn versions(
     connection: &mut SqliteConnection,
-    streams: &HashSet<StreamRef>,
-) -> Result<HashMap<StreamRef, u64>, sqlx::Error> {
+    streams: &HashSet<StreamRef, Hasher>,
+) -> Result<HashMap<StreamRef, u64, Hasher>, sqlx::Error> {
     let mut keys: Vec<(StreamKey, &StreamRef)> = streams
         .iter()
         .map(|stream| {
@@ -42,7 +42,7 @@ pub(crate) async fn versions(
         .collect();
     // Neighbours in the index one after the other: a page is found once.
     keys.sort_unstable_by_key(|(key, _)| *key);
-    let mut versions = HashMap::new();
+    let mut versions = HashMap::default();
     VERSIONS
         .fetch(
             connection,
@@ -65,10 +65,11 @@ pub(crate) async fn versions(
 pub(crate) async fn commands(
     connection: &mut SqliteConnection,
     logs: &Logs,
-    wanted: &HashSet<CommandRef>,
-) -> Result<HashMap<CommandRef, Remembered>, sqlx::Error> {
-    let ids: Vec<uuid::Uuid> = wanted.iter().map(|(_, _, id)| *id).collect();
-    let mut found = HashMap::new();
+    wanted: &HashSet<CommandRef, Hasher>,
+) -> Result<HashMap<CommandRef, Remembered, Hasher>, sqlx::Error> {
+    let mut ids: Vec<uuid::Uuid> = wanted.iter().map(|(_, _, id)| *id).collect();
+    ids.sort_unstable();
+    let mut found = HashMap::default();
     COMMANDS
         .fetch(
             connection,

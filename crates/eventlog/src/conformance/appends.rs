@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::bench::{
     Bench, LOG, OTHER, VIEW, checkpoint, command, decode, event, moved, name, position, row, set,
 };
-use crate::append::ExpectedVersion::{Any, Exact, NoStream};
+use crate::append::ExpectedVersion::{Any, Exact, NewByCommand, NoStream};
 use crate::append::{Append, AppendError, Outcome, StreamAppend};
 use crate::shard::Shard;
 
@@ -175,6 +175,50 @@ pub(super) async fn a_stream_twice_in_one_append(bench: Bench) {
         bench.payloads(LOG, bench.shard("s")).await,
         ["first", "second"]
     );
+}
+
+pub(super) async fn a_stream_named_after_its_command(bench: Bench) {
+    let of = |stream: &str, key: u8| Append {
+        command: Some(command("d", 2, key)),
+        ..bench.many(stream, NewByCommand, 2)
+    };
+    let answers = bench
+        .append_all(vec![of("s", 1), of("s", 1), of("t", 2)])
+        .await;
+    assert_eq!(
+        answers
+            .iter()
+            .map(|answer| answer.repeated)
+            .collect::<Vec<_>>(),
+        [false, true, false]
+    );
+    assert!(
+        bench
+            .append(of("s", 1))
+            .await
+            .expect("it is known")
+            .repeated
+    );
+    assert_eq!(bench.versions("s").await, [0, 1]);
+    // Against what the caller has promised: the store's keys refuse it.
+    let answers = bench
+        .store()
+        .append(vec![of("u", 3), of("s", 4), bench.one("t", Exact(1))])
+        .await;
+    assert!(matches!(
+        answers[1],
+        Err(AppendError::Unavailable {
+            outcome: Outcome::NotApplied,
+            ..
+        })
+    ));
+    assert!(
+        answers[0].is_ok() && answers[2].is_ok(),
+        "neighbours are untouched"
+    );
+    assert!(!bench.remembers(LOG, &command("d", 2, 4)).await);
+    assert_eq!(bench.versions("s").await, [0, 1]);
+    assert_eq!(bench.versions("t").await, [0, 1, 2]);
 }
 
 pub(super) async fn logs_are_apart(bench: Bench) {

@@ -50,7 +50,7 @@ pub(super) fn append_of(deps: &Deps, question: &Question, decided: &Decided) -> 
         note: Bytes::new(),
         streams: vec![StreamAppend {
             stream: StreamName::new(CHECK_CATEGORY, stream.to_string()),
-            expected: ExpectedVersion::NoStream,
+            expected: ExpectedVersion::NewByCommand,
             events: vec![event],
         }],
         guards: decided.verdict.shards.iter().map(guard).collect(),

@@ -6,12 +6,14 @@ use futures::future::join_all;
 use futures::stream;
 use futures::{Stream, StreamExt as _};
 use tally_auth::Caller;
+use tally_domain::department::DepartmentId;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::{Fault, inbound};
+use tally_service::Policy;
 use tonic::{Code, Status};
 
 use super::{Answers, Sanctions};
-use crate::question::{self, Question};
+use crate::question::{self, Draft, Question};
 
 /// Questions of a stream that are answered together.
 const CHUNK: usize = 512;
@@ -19,9 +21,6 @@ const CHUNK: usize = 512;
 /// Chunks of a stream under way at once: some wait for a commit, others are
 /// decoded and decided meanwhile.
 const CHUNKS_UNDER_WAY: usize = 4;
-
-/// A question's id as it was given, and the question or what is wrong with it.
-type Decoded = (String, Result<Question, Fault>);
 
 impl Sanctions {
     /// Answers a stream of questions, in order.
@@ -54,57 +53,82 @@ impl Sanctions {
             Ok(member) => member,
             Err(fault) => return vec![Err(fault.into())],
         };
-        let decoding = chunk.into_iter().map(|message| async {
-            let check = message.map_err(inbound::fault)?.check.unwrap_or_default();
-            let decoded = question::decode(
-                &self.deps,
-                &self.lists,
-                caller,
-                &department,
-                &policy,
-                &check,
-            )
-            .await;
-            Ok((check.check_id, decoded))
-        });
-        let decoded: Vec<Result<Decoded, Fault>> = join_all(decoding).await;
-        let mut questions = Vec::with_capacity(decoded.len());
-        let mut places = Vec::with_capacity(decoded.len());
-        for message in decoded {
-            places.push(match message {
-                Ok((_, Ok(question))) => {
-                    questions.push(question);
-                    None
+        let mut checks = Vec::with_capacity(chunk.len());
+        let mut end = None;
+        for message in chunk {
+            match message {
+                Ok(message) => checks.push(message.check.unwrap_or_default()),
+                Err(status) => {
+                    end = Some(Err(inbound::fault(status).into()));
+                    break;
                 }
-                Ok((check_id, Err(fault))) => Some(refused(check_id, fault)),
-                Err(fault) => Some(Err(fault.into())),
+            }
+        }
+        let mut questions = Vec::with_capacity(checks.len());
+        let mut places = Vec::with_capacity(checks.len());
+        let decoded = self
+            .decode_chunk(caller, &department, &policy, &checks)
+            .await;
+        for (check, decoded) in checks.into_iter().zip(decoded) {
+            places.push(match decoded {
+                Ok(question) => {
+                    questions.push(question);
+                    Ok(check.check_id)
+                }
+                Err(fault) => Err(refused(check.check_id, fault)),
             });
         }
-        let ids: Vec<String> = questions
-            .iter()
-            .map(|question| question.check_id.clone())
-            .collect();
-        let mut answers = ids.into_iter().zip(self.engine.answer(questions).await);
-        let mut responses = Vec::with_capacity(places.len());
+        let mut answers = self.engine.answer(questions).await.into_iter();
+        let mut responses = Vec::with_capacity(places.len() + 1);
         for place in places {
-            let response = match (place, &mut answers) {
-                (Some(response), _) => response,
-                (None, answers) => match answers.next() {
-                    Some((check_id, Ok(answer))) => Ok(many(
+            let response = match place {
+                Err(response) => response,
+                Ok(check_id) => match answers.next() {
+                    Some(Ok(answer)) => Ok(many(
                         check_id,
                         pb::check_many_response::Outcome::Answer(answer),
                     )),
-                    Some((check_id, Err(fault))) => refused(check_id, fault),
+                    Some(Err(fault)) => refused(check_id, fault),
                     None => Err(Fault::internal("a question was not answered").into()),
                 },
             };
             let ends = response.is_err();
             responses.push(response);
             if ends {
-                break;
+                return responses;
             }
         }
+        responses.extend(end);
         responses
+    }
+
+    /// Reads questions, in order. Only those that have to wait for something
+    /// wait, all of them together.
+    async fn decode_chunk(
+        &self,
+        caller: &Caller,
+        department: &DepartmentId,
+        policy: &Arc<Policy>,
+        checks: &[pb::CheckRequest],
+    ) -> Vec<Result<Question, Fault>> {
+        let mut decoded = Vec::with_capacity(checks.len());
+        let mut waiting = Vec::new();
+        for check in checks {
+            let draft = question::read(&self.deps, caller, department, policy, check);
+            decoded.push(match draft.map(Draft::settle) {
+                Ok(Ok(question)) => Some(Ok(question)),
+                Ok(Err(draft)) => {
+                    waiting.push(draft.wait(&self.deps, &self.lists));
+                    None
+                }
+                Err(fault) => Some(Err(fault)),
+            });
+        }
+        let mut waited = join_all(waiting).await.into_iter();
+        let decoded = decoded
+            .into_iter()
+            .map(|decoded| decoded.or_else(|| waited.next()));
+        decoded.flatten().collect()
     }
 }
 
