@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod command;
 pub mod field;
 pub mod log_service;
+pub mod repeat;
 pub mod reply;
 pub mod subject;
 pub mod wiring;
