@@ -17,7 +17,7 @@ use tally_proto::tally::feedback::v1::feedback_service_server::FeedbackService;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::reply::{cursor_fault, load_fault};
-use tally_service::wiring::{CATCH_UP_WAIT, Readers, caught_up_everywhere};
+use tally_service::wiring::{CATCH_UP_WAIT, Readers};
 use tally_service::{CommandScope, Deps, Policy, digest, execute_fault, logs, receipt};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -221,7 +221,7 @@ impl Service {
 
     /// Waits, bounded, until a reader has all that its log holds now.
     async fn caught_up(&self, progress: &Progress) -> Result<(), Fault> {
-        let waited = caught_up_everywhere(&*self.deps.store, progress);
+        let waited = self.deps.sources.caught_up_everywhere(progress);
         match tokio::time::timeout(CATCH_UP_WAIT, waited).await {
             Ok(true) => Ok(()),
             _ => Err(Fault::unavailable(

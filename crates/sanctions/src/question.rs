@@ -264,7 +264,10 @@ async fn reached(deps: &Deps, lists: &Progress, token: &pb::ConsistencyToken) ->
             if !lists.wait_for(shard, basis.lists, TOKEN_WAIT).await {
                 return false;
             }
-            let mut size = deps.store.watch(logs::SANCTIONS, shard);
+            let mut size = deps
+                .sources
+                .of(logs::SANCTIONS)
+                .watch(logs::SANCTIONS, shard);
             if size
                 .wait_for(|size| *size >= basis.sanctions)
                 .await

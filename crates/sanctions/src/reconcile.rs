@@ -88,7 +88,7 @@ impl Reconciler {
         subjects: &[String],
         seen: &[(String, pb::CheckRow)],
     ) -> Result<(), ReactError> {
-        let heads = self.deps.store.heads(logs::LISTS).await?;
+        let heads = self.deps.sources.of(logs::LISTS).heads(logs::LISTS).await?;
         let mut looked_at = HashSet::new();
         for subject in subjects
             .iter()
@@ -292,7 +292,12 @@ impl Reconciler {
         shard: Shard,
         from: u64,
     ) -> Result<Vec<Recorded>, ReactError> {
-        let records = self.deps.store.read(log, shard, from, BATCH).await?;
+        let records = self
+            .deps
+            .sources
+            .of(log)
+            .read(log, shard, from, BATCH)
+            .await?;
         let decoded = records
             .iter()
             .map(|record| Recorded::decode(log, record))

@@ -19,7 +19,6 @@ use tally_eventlog::pb::Receipt;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::wiring::caught_up;
 use tally_service::{
     CommandScope, Deps, Policy, digest, execute_fault, logs, receipt, store_fault,
 };
@@ -218,7 +217,7 @@ impl Responder<'_> {
         let (made, _) = directive.made.as_ref().ok_or(Rejection::Unknown)?;
         let subject = subject_of(directive)?;
         let shard = self.deps.store.shards().of(&made.subject);
-        let current = caught_up(&*self.deps.store, self.lists, shard).await;
+        let current = self.deps.sources.caught_up(self.lists, shard).await;
         let (next, parked) = self.lists.with(shard, |reader| {
             (reader.next, reader.parked.contains_key(&made.subject))
         });

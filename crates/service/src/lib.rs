@@ -7,6 +7,7 @@ pub mod field;
 pub mod log_service;
 pub mod repeat;
 pub mod reply;
+pub mod sources;
 pub mod subject;
 pub mod wiring;
 
@@ -21,6 +22,7 @@ use tally_eventlog::store::EventStore;
 pub use catalogue::{Catalogue, Policy};
 pub use command::{CommandScope, digest, process_context, process_key};
 pub use reply::{execute_fault, receipt, store_fault};
+pub use sources::Sources;
 
 /// The logs of the mesh.
 pub mod logs {
@@ -63,8 +65,10 @@ pub mod logs {
 pub struct Deps {
     /// Its log.
     pub log: LogName,
-    /// Its store.
+    /// Its store: its own log and views, and nobody else's.
     pub store: Arc<dyn EventStore>,
+    /// The logs that it reads, its own and those of other roles.
+    pub sources: Sources,
     /// Executes commands on that store.
     pub executor: Executor,
     /// Seals and opens personal fields.

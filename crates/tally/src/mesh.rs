@@ -16,11 +16,11 @@ use tally_eventlog::execute::Executor;
 use tally_eventlog::ids::{REMEMBERED, first_at};
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
 use tally_eventlog::shard::ShardCount;
-use tally_eventlog::store::{EventStore as _, LogSource, StoreError};
+use tally_eventlog::store::{EventStore as _, StoreError};
 use tally_rpc::{ServeError, ServeLimits};
 use tally_sanctions::CheckOptions;
 use tally_service::wiring::Readers;
-use tally_service::{Catalogue, Deps, logs};
+use tally_service::{Catalogue, Deps, Sources, logs};
 use tally_store_sqlite::keyring::{OpenKeyRingError, SqliteKeyStore};
 use tally_store_sqlite::{OpenError, SqliteStore};
 use tokio::net::TcpListener;
@@ -150,12 +150,15 @@ impl Mesh {
         })?;
 
         let stop_readers = CancellationToken::new();
-        let source: Arc<dyn LogSource> = store.clone();
-        let catalogue = Catalogue::follow(source, stop_readers.clone()).await?;
+        // Embedded, all roles keep their logs in one store.
+        let sources = Sources::all_in(store.clone());
+        let owner = sources.of(logs::CATALOG).clone();
+        let catalogue = Catalogue::follow(owner, stop_readers.clone()).await?;
         let shared = clock.shared();
         let deps = Deps {
             log: logs::CATALOG,
             store: store.clone(),
+            sources: sources.clone(),
             executor: Executor {
                 store: store.clone(),
                 clock: shared.clone(),
@@ -164,7 +167,7 @@ impl Mesh {
             catalogue: catalogue.clone(),
             clock: shared.clone(),
         };
-        let mut wiring = Wiring::new(store.clone(), shared.clone(), stop_readers.clone());
+        let mut wiring = Wiring::new(store.clone(), sources, shared.clone(), stop_readers.clone());
         let (routes, health) = wire(
             &deps,
             &options,

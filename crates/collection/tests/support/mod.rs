@@ -27,7 +27,7 @@ use tally_proto::tally::log::v1 as log_pb;
 use tally_rpc::FaultReport;
 use tally_service::catalogue::{event_type, item_to_proto, meta_to_proto};
 use tally_service::wiring::Readers;
-use tally_service::{Catalogue, Deps, logs};
+use tally_service::{Catalogue, Deps, Sources, logs};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -64,6 +64,7 @@ impl Mesh {
         let master = MasterKey::generate().expect("random bytes");
         let deps = Deps {
             log: logs::COLLECTION,
+            sources: Sources::all_in(store.clone()),
             executor: Executor {
                 store: store.clone(),
                 clock: clock.clone(),

@@ -25,7 +25,7 @@ use tally_proto::tally::catalog::v1 as catalog;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tally_service::catalogue::{event_type, item_to_proto, meta_to_proto};
 use tally_service::wiring::Readers;
-use tally_service::{Catalogue, Deps, logs};
+use tally_service::{Catalogue, Deps, Sources, logs};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use uuid::Uuid;
@@ -62,6 +62,7 @@ impl Mesh {
         let deps = Deps {
             log: logs::FEEDBACK,
             store: store.clone(),
+            sources: Sources::all_in(store.clone()),
             executor: Executor {
                 store: store.clone(),
                 clock: clock.clone(),

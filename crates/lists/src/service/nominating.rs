@@ -10,7 +10,6 @@ use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::reply::{keyring_fault, store_fault};
 use tally_service::subject::{self, SubjectInput, natural_persons_off};
-use tally_service::wiring::caught_up;
 use tally_service::{CommandScope, digest, execute_fault, receipt};
 use tonic::{Request, Response};
 
@@ -119,7 +118,7 @@ impl Lists {
         let store = &*self.deps.store;
         let shard = store.shards().of(&subject.to_string());
         // Behind or not, what is known by then decides.
-        caught_up(store, &self.collection, shard).await;
+        self.deps.sources.caught_up(&self.collection, shard).await;
         self.known_ground(&subject.to_string(), record_id).await
     }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tally_audit::{Audit, RebuildTarget};
 use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
-use tally_eventlog::store::{EventStore, LogSource};
+use tally_eventlog::shard::LogName;
+use tally_eventlog::store::EventStore;
 use tally_eventlog::timer::Timer;
 use tally_sanctions::CheckOptions;
 use tally_service::log_service::Logs;
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
-use tally_service::{Deps, logs};
+use tally_service::{Deps, Sources, logs};
 use tally_store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,8 +41,8 @@ pub(super) fn wire(
     wiring.start_timers(tally_feedback::timers(&feedback));
 
     let readers = &wiring.readers;
-    let source: Arc<dyn LogSource> = wiring.store.clone();
-    let all_logs: Logs = logs::ALL.iter().map(|log| (*log, source.clone())).collect();
+    let of = |log: LogName| (log, deps.sources.of(log).clone());
+    let all_logs: Logs = logs::ALL.into_iter().map(of).collect();
     let audit = Audit {
         logs: all_logs.clone(),
         targets: std::mem::take(&mut wiring.rebuild),
@@ -71,6 +72,7 @@ pub(super) fn wire(
 /// What has been started, and for what.
 pub(super) struct Wiring {
     store: Arc<SqliteStore>,
+    sources: Sources,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     pub(super) readers: Readers,
@@ -82,11 +84,13 @@ pub(super) struct Wiring {
 impl Wiring {
     pub(super) fn new(
         store: Arc<SqliteStore>,
+        sources: Sources,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             store,
+            sources,
             clock,
             stop,
             readers: Readers::default(),
@@ -99,17 +103,18 @@ impl Wiring {
     fn start(&mut self, specs: Vec<ConsumerSpec>) {
         for spec in specs {
             let store: Arc<dyn EventStore> = self.store.clone();
+            let source = self.sources.of(spec.source).clone();
             self.rebuild.push(RebuildTarget {
                 consumer: spec.name,
                 log: spec.source,
-                source: self.store.clone(),
+                source: source.clone(),
                 projection: spec.projection.clone(),
                 store: store.clone(),
             });
             let consumer = Consumer {
                 name: spec.name,
                 log: spec.source,
-                source: self.store.clone(),
+                source,
                 store,
                 projection: spec.projection,
                 process: spec.process,

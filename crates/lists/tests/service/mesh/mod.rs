@@ -24,7 +24,7 @@ use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::lists::v1 as pb;
 use tally_proto::tally::lists::v1::lists_service_server::ListsService as _;
 use tally_service::wiring::Readers;
-use tally_service::{Deps, logs};
+use tally_service::{Deps, Sources, logs};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -70,6 +70,7 @@ impl Mesh {
         let deps = Deps {
             log: logs::LISTS,
             store: store.clone(),
+            sources: Sources::all_in(store.clone()),
             executor: Executor {
                 store: store.clone(),
                 clock: shared.clone(),

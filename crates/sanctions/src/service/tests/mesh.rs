@@ -18,7 +18,7 @@ use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
 use tally_eventlog::store::EventStore;
 use tally_proto::tally::lists::v1 as lists;
-use tally_service::Catalogue;
+use tally_service::{Catalogue, Sources};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -98,6 +98,7 @@ impl Mesh {
         let deps = Deps {
             log: logs::SANCTIONS,
             store: store.clone(),
+            sources: Sources::all_in(store.clone()),
             executor: Executor {
                 store: store.clone(),
                 clock: clock.clone(),

@@ -1,0 +1,123 @@
+//! Where the logs are that a role reads: its own in its store, another role's
+//! wherever that role keeps it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tally_eventlog::consumer::Progress;
+use tally_eventlog::shard::{LogName, Shard};
+use tally_eventlog::store::{LogSource, StoreError};
+
+use crate::{logs, wiring};
+
+/// The logs that a role can read, by name.
+///
+/// A role never looks for another's log in its own store: embedded, all are in
+/// one; distributed, each role has its own, and this leads there.
+#[derive(Clone)]
+pub struct Sources {
+    logs: Arc<HashMap<LogName, Arc<dyn LogSource>>>,
+}
+
+impl Sources {
+    /// Each log from its own place.
+    pub fn new(logs: impl IntoIterator<Item = (LogName, Arc<dyn LogSource>)>) -> Self {
+        Self {
+            logs: Arc::new(logs.into_iter().collect()),
+        }
+    }
+
+    /// All logs of the mesh from one place.
+    pub fn all_in(source: Arc<dyn LogSource>) -> Self {
+        Self::new(logs::ALL.map(|log| (log, source.clone())))
+    }
+
+    /// The source of a log.
+    ///
+    /// # Panics
+    ///
+    /// If the composition root did not name one: a wiring mistake that the
+    /// first use shows.
+    pub fn of(&self, log: LogName) -> &Arc<dyn LogSource> {
+        self.logs
+            .get(&log)
+            .unwrap_or_else(|| panic!("log `{log}` has no source in this process"))
+    }
+
+    /// Number of records that the owner of a log has in a shard, as the owner
+    /// says now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the owner cannot be asked; retry.
+    ///
+    /// # Panics
+    ///
+    /// As [`of`](Self::of).
+    pub async fn size(&self, log: LogName, shard: Shard) -> Result<u64, StoreError> {
+        let heads = self.of(log).heads(log).await?;
+        let head = heads.get(usize::from(shard.0));
+        head.map(tally_eventlog::sequence::Head::size)
+            .ok_or_else(|| StoreError::new(format!("log {log} has no shard {shard}")))
+    }
+
+    /// [`wiring::caught_up`] with the log that the consumer reads, wherever that is.
+    ///
+    /// # Panics
+    ///
+    /// As [`of`](Self::of).
+    pub async fn caught_up(&self, progress: &Progress, shard: Shard) -> bool {
+        wiring::caught_up(&**self.of(progress.log()), progress, shard).await
+    }
+
+    /// The same for every shard.
+    ///
+    /// # Panics
+    ///
+    /// As [`of`](Self::of).
+    pub async fn caught_up_everywhere(&self, progress: &Progress) -> bool {
+        wiring::caught_up_everywhere(&**self.of(progress.log()), progress).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_eventlog::clock::{Clock, SystemClock};
+    use tally_eventlog::group::GroupOptions;
+    use tally_eventlog::memory::MemoryStore;
+    use tally_eventlog::shard::ShardCount;
+
+    use super::*;
+
+    fn store(log: LogName) -> Arc<dyn LogSource> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let shards = ShardCount::new(2).expect("in range");
+        Arc::new(MemoryStore::open(
+            &[log],
+            shards,
+            clock,
+            GroupOptions::default(),
+            None,
+        ))
+    }
+
+    #[tokio::test]
+    async fn each_log_is_asked_of_its_owner() {
+        let lists = store(logs::LISTS);
+        let sanctions = store(logs::SANCTIONS);
+        let sources = Sources::new([
+            (logs::LISTS, lists.clone()),
+            (logs::SANCTIONS, sanctions.clone()),
+        ]);
+        assert!(Arc::ptr_eq(sources.of(logs::LISTS), &lists));
+        assert!(Arc::ptr_eq(sources.of(logs::SANCTIONS), &sanctions));
+        assert_eq!(sources.size(logs::LISTS, Shard(1)).await.ok(), Some(0));
+        assert!(sources.size(logs::LISTS, Shard(2)).await.is_err());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "log `feedback` has no source in this process")]
+    async fn a_log_without_a_source_is_a_wiring_mistake() {
+        Sources::new([(logs::LISTS, store(logs::LISTS))]).of(logs::FEEDBACK);
+    }
+}
