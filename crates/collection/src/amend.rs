@@ -6,13 +6,16 @@ use bytes::Bytes;
 use tally_auth::Caller;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::execute::Task;
+use tally_eventlog::pb::Receipt;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::repeat::or_first;
 use tally_service::reply::{keyring_fault, load_fault};
-use tally_service::{CommandScope, Deps, digest, execute_fault, logs, receipt, subject};
+use tally_service::{Deps, execute_fault, logs, receipt, subject};
 use uuid::Uuid;
 
+use crate::content::{self, Hasher, Named};
 use crate::draft::Judge;
 use crate::intake::sealing_stream;
 use crate::record::{Command, Corrected, RIGHT_CORRECT, RIGHT_WITHDRAW, Record, Rejection};
@@ -54,7 +57,8 @@ pub(crate) async fn load(deps: &Deps, record_id: Uuid) -> Result<Record, Fault> 
         .unwrap_or_default())
 }
 
-/// Corrects a record.
+/// Corrects a record. A repeat is answered with the first receipt, also where
+/// it would now be refused.
 ///
 /// # Errors
 ///
@@ -62,12 +66,32 @@ pub(crate) async fn load(deps: &Deps, record_id: Uuid) -> Result<Record, Fault> 
 pub(crate) async fn correct(
     deps: &Deps,
     caller: &Caller,
-    request: pb::CorrectRecordRequest,
+    mut request: pb::CorrectRecordRequest,
 ) -> Result<pb::CorrectRecordResponse, Fault> {
+    let id = std::mem::take(&mut request.command_id);
+    let content = Hasher::new(deps, "collection.correct").hash(&request);
+    let command = content::named(deps, caller, &id, content);
+    let key = command.as_ref().ok().map(|command| command.key.clone());
+    let corrected = correct_now(deps, caller, command, request).await;
+    or_first(deps, logs::COLLECTION, key, corrected, |first| {
+        Ok(receipt(first))
+    })
+    .await
+    .map(|receipt| pb::CorrectRecordResponse {
+        receipt: Some(receipt),
+    })
+}
+
+async fn correct_now(
+    deps: &Deps,
+    caller: &Caller,
+    command: Result<Named, FieldFault>,
+    request: pb::CorrectRecordRequest,
+) -> Result<Receipt, Fault> {
     let department = caller.department()?;
     let policy = deps.catalogue.active()?;
     let mut faults = Faults::default();
-    let scope = faults.keep(CommandScope::new(caller, &request.command_id, &*deps.clock));
+    let named = faults.keep(command);
     let record_id = faults.keep(parse_record_id(&request.record_id));
     let reason = faults.text("reason", &request.reason, REASON_CHARS_MAX);
     let held = match record_id {
@@ -84,8 +108,8 @@ pub(crate) async fn correct(
         held_basis: held.legal_basis(),
     };
     let judged = judge.judge(request.record, &mut faults);
-    let (Some(scope), Some(record_id), Some(reason), Some((subject, draft))) =
-        (scope, record_id, reason, judged)
+    let (Some(named), Some(record_id), Some(reason), Some((subject, draft))) =
+        (named, record_id, reason, judged)
     else {
         return Err(Fault::invalid(faults.into_vec()));
     };
@@ -107,10 +131,6 @@ pub(crate) async fn correct(
         content: Some(draft.seal(sealer.as_ref())),
         reason,
     };
-    let key = scope.key(digest(
-        &format!("collection.correct {record_id} {subject} {legal_basis}"),
-        &body,
-    ));
     let command = Command::Correct(Arc::new(Corrected {
         department: department.to_string(),
         subject: subject.to_string(),
@@ -118,22 +138,11 @@ pub(crate) async fn correct(
         effective_at,
         body,
     }));
-    let receipt = execute(
-        deps,
-        &scope,
-        policy.version(),
-        record_id,
-        &held,
-        command,
-        key,
-    )
-    .await?;
-    Ok(pb::CorrectRecordResponse {
-        receipt: Some(receipt),
-    })
+    execute(deps, named, policy.version(), record_id, &held, command).await
 }
 
-/// Withdraws a record.
+/// Withdraws a record. A repeat is answered with the first receipt, also where
+/// it would now be refused.
 ///
 /// # Errors
 ///
@@ -141,66 +150,67 @@ pub(crate) async fn correct(
 pub(crate) async fn withdraw(
     deps: &Deps,
     caller: &Caller,
-    request: pb::WithdrawRecordRequest,
+    mut request: pb::WithdrawRecordRequest,
 ) -> Result<pb::WithdrawRecordResponse, Fault> {
+    let id = std::mem::take(&mut request.command_id);
+    let content = Hasher::new(deps, "collection.withdraw").hash(&request);
+    let command = content::named(deps, caller, &id, content);
+    let key = command.as_ref().ok().map(|command| command.key.clone());
+    let withdrawn = withdraw_now(deps, caller, command, request).await;
+    or_first(deps, logs::COLLECTION, key, withdrawn, |first| {
+        Ok(receipt(first))
+    })
+    .await
+    .map(|receipt| pb::WithdrawRecordResponse {
+        receipt: Some(receipt),
+    })
+}
+
+async fn withdraw_now(
+    deps: &Deps,
+    caller: &Caller,
+    command: Result<Named, FieldFault>,
+    request: pb::WithdrawRecordRequest,
+) -> Result<Receipt, Fault> {
     let department = caller.department()?;
     let policy = deps.catalogue.active()?;
     let mut faults = Faults::default();
-    let scope = faults.keep(CommandScope::new(caller, &request.command_id, &*deps.clock));
+    let named = faults.keep(command);
     let record_id = faults.keep(parse_record_id(&request.record_id));
     let reason = faults.text("reason", &request.reason, REASON_CHARS_MAX);
     let document = faults.document("document", request.document.as_ref());
-    let (Some(scope), Some(record_id), Some(reason), Some(document)) =
-        (scope, record_id, reason, document)
+    let (Some(named), Some(record_id), Some(reason), Some(document)) =
+        (named, record_id, reason, document)
     else {
         return Err(Fault::invalid(faults.into_vec()));
     };
     let held = load(deps, record_id).await?;
     held.owned_by(department.as_str(), RIGHT_WITHDRAW)?;
-    let body = pb::RecordWithdrawn {
-        reason: reason.clone(),
-        document: Some(document.clone()),
-        record_type: String::new(),
-    };
-    let key = scope.key(digest(&format!("collection.withdraw {record_id}"), &body));
     let command = Command::Withdraw {
         department: department.to_string(),
         at: deps.clock.now(),
         reason,
         document,
     };
-    let receipt = execute(
-        deps,
-        &scope,
-        policy.version(),
-        record_id,
-        &held,
-        command,
-        key,
-    )
-    .await?;
-    Ok(pb::WithdrawRecordResponse {
-        receipt: Some(receipt),
-    })
+    execute(deps, named, policy.version(), record_id, &held, command).await
 }
 
 async fn execute(
     deps: &Deps,
-    scope: &CommandScope,
+    named: Named,
     pack_version: &str,
     record_id: Uuid,
     held: &Record,
     command: Command,
-    key: tally_eventlog::append::CommandKey,
-) -> Result<tally_eventlog::pb::Receipt, Fault> {
+) -> Result<Receipt, Fault> {
     // The record's subject, not the one in the message: it is the shard key.
     let subject = held.accepted().ok_or(Rejection::Unknown)?.subject.clone();
     let task = Task::<Record> {
         stream_id: record_id.to_string(),
         subject,
         command,
-        key,
-        context: scope.context(pack_version),
+        key: named.key,
+        context: named.scope.context(pack_version),
         note: Bytes::new(),
         fresh: false,
         guards: Vec::new(),

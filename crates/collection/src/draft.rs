@@ -6,6 +6,7 @@ use tally_domain::calendar::Deadline;
 use tally_domain::date::{LegalDate, Term};
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
+use tally_domain::fault::FieldFault;
 use tally_domain::legal::LegalBasisRef;
 use tally_domain::policy::{BasisFault, RecordType};
 use tally_domain::subject::SubjectType;
@@ -116,13 +117,13 @@ impl Judge<'_> {
                 "the policy pack has no such record type, and nothing outside the pack is collected",
             );
         }
-        let number = DocumentNumber::parse(&record.document_number);
-        let number = faults.keep(number.map_err(|fault| fault.at("record.document_number")));
+        let number = faults.document_number("record.document_number", &record.document_number);
         let decided_on = self.decided_on(&record.decided_on, faults);
         let term = term(decided_on, &record, faults);
         let basis = faults.legal_basis("record.legal_basis", record.legal_basis.as_ref());
-        if let (Some(record_type), Some(subject), Some(basis)) = (record_type, &subject, &basis) {
-            self.judge_basis(record_type, subject, basis, decided_on, faults);
+        if let Some(basis) = &basis {
+            let about = subject.as_ref().map(subject_type);
+            self.judge_basis(record_type, about, basis, decided_on, faults);
         }
         let fields =
             record_type.map(|record_type| fields::validate(record_type, record.fields, faults));
@@ -163,28 +164,23 @@ impl Judge<'_> {
 
     /// No record without a legal basis for it. The catalogue item's basis must
     /// be in force today, because collecting is an act of today; the version
-    /// cited must have been in force on the day of the decision.
+    /// cited must have been in force on the day of the decision. What can be
+    /// said of the basis cited is said, whatever else of the record is wrong.
     fn judge_basis(
         &self,
-        record_type: &RecordType,
-        subject: &SubjectInput,
+        record_type: Option<&RecordType>,
+        about: Option<SubjectType>,
         cited: &LegalBasisRef,
         decided_on: Option<LegalDate>,
         faults: &mut Faults,
     ) {
-        let pack = &self.policy.pack;
-        let subject_type = subject_type(subject);
+        let (Some(record_type), Some(subject_type)) = (record_type, about) else {
+            self.judge_cited(about, cited, decided_on, faults);
+            return;
+        };
         let Some(expected) = record_type.basis_for(subject_type) else {
-            match subject_type {
-                SubjectType::NaturalPerson => {
-                    faults.push(subject::natural_persons_off("record.subject"))
-                }
-                SubjectType::Organisation => faults.add(
-                    "record.subject",
-                    "SUBJECT_TYPE_NOT_COVERED",
-                    "records of this type are not about organisations",
-                ),
-            }
+            faults.push(not_covered(subject_type));
+            self.judge_cited(None, cited, decided_on, faults);
             return;
         };
         let is_held = self.held_basis.is_some_and(|held| held.id == cited.id);
@@ -195,25 +191,72 @@ impl Judge<'_> {
                 format!("records of this type rest on {expected}; cite that one"),
             );
         }
-        let mut in_force = |basis: &LegalBasisRef, day: LegalDate| {
-            let answer = pack.in_force(basis, day, self.department, subject_type);
-            if let Err(fault) = &answer {
+        if self.judge_cited(about, cited, decided_on, faults) && self.held_basis.is_none() {
+            self.in_force(expected, self.today, about, faults);
+        }
+    }
+
+    /// Adds what is wrong with the basis cited; true if nothing is.
+    fn judge_cited(
+        &self,
+        about: Option<SubjectType>,
+        cited: &LegalBasisRef,
+        decided_on: Option<LegalDate>,
+        faults: &mut Faults,
+    ) -> bool {
+        if let Some(decided_on) = decided_on {
+            return self.in_force(cited, decided_on, about, faults);
+        }
+        let known = self.policy.pack.legal_basis(cited).is_some();
+        if !known {
+            let unknown = BasisFault::Unknown {
+                id: cited.id.clone(),
+                version: cited.version,
+            };
+            faults.add(
+                "record.legal_basis",
+                basis_reason(&unknown),
+                unknown.to_string(),
+            );
+        }
+        known
+    }
+
+    /// True if a basis is in force on a day; else one fault more. Of a subject
+    /// that cannot be read, nothing is said.
+    fn in_force(
+        &self,
+        basis: &LegalBasisRef,
+        day: LegalDate,
+        about: Option<SubjectType>,
+        faults: &mut Faults,
+    ) -> bool {
+        let subject_type = about.unwrap_or(SubjectType::Organisation);
+        let pack = &self.policy.pack;
+        match pack.in_force(basis, day, self.department, subject_type) {
+            Ok(()) => true,
+            Err(BasisFault::SubjectType { .. }) if about.is_none() => true,
+            Err(fault) => {
                 faults.add(
                     "record.legal_basis",
-                    basis_reason(fault),
+                    basis_reason(&fault),
                     format!("on {day}: {fault}"),
                 );
+                false
             }
-            answer.is_ok()
-        };
-        if let Some(decided_on) = decided_on
-            && !in_force(cited, decided_on)
-        {
-            return;
         }
-        if self.held_basis.is_none() {
-            in_force(expected, self.today);
-        }
+    }
+}
+
+/// The fault where records of a type are not about such subjects.
+fn not_covered(subject_type: SubjectType) -> FieldFault {
+    match subject_type {
+        SubjectType::NaturalPerson => subject::natural_persons_off("record.subject"),
+        SubjectType::Organisation => FieldFault::new(
+            "record.subject",
+            "SUBJECT_TYPE_NOT_COVERED",
+            "records of this type are not about organisations",
+        ),
     }
 }
 

@@ -121,6 +121,48 @@ fn everything_that_is_wrong_is_named_at_once() {
 }
 
 #[test]
+fn a_basis_is_judged_whatever_else_is_wrong() {
+    let unknown = Some(BasisProto {
+        id: "nowhere/1".into(),
+        version: 1,
+    });
+    for (also, record) in [
+        (
+            "RECORD_TYPE_UNKNOWN",
+            pb::RecordContent {
+                record_type: "rumour".into(),
+                ..record()
+            },
+        ),
+        (
+            "IDENTIFIER_CHECK_CHARACTER",
+            pb::RecordContent {
+                subject: "cn-uscc:91520000714305800T".into(),
+                ..record()
+            },
+        ),
+        (
+            "DATE_IN_FUTURE",
+            pb::RecordContent {
+                decided_on: "2026-03-03".into(),
+                ..record()
+            },
+        ),
+    ] {
+        let record = pb::RecordContent {
+            legal_basis: unknown.clone(),
+            ..record
+        };
+        let faults = judged(record).err().expect("it is refused");
+        let reasons: Vec<&str> = faults.iter().map(|fault| fault.1).collect();
+        assert!(
+            reasons.contains(&also) && reasons.contains(&"LEGAL_BASIS_UNKNOWN"),
+            "{reasons:?}"
+        );
+    }
+}
+
+#[test]
 fn nothing_outside_the_catalogue_is_collected() {
     let other = pb::RecordContent {
         record_type: "rumour".into(),

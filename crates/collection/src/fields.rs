@@ -6,7 +6,7 @@ use tally_domain::identifier::{Identifier, ResidentId};
 use tally_domain::money::Money;
 use tally_domain::policy::{FieldKind, FieldRule, RecordType};
 use tally_proto::tally::collection::v1 as pb;
-use tally_service::field::{Faults, holds_person_number};
+use tally_service::field::{Faults, control_characters, has_lines, holds_person_number};
 
 /// A field that keeps its rule, in its normal form.
 pub(crate) struct DraftField {
@@ -87,7 +87,7 @@ fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> 
     let value = value.trim();
     let at = || path(rule);
     let clear = match rule.kind {
-        FieldKind::Text => impersonal(rule, short_enough(rule, value)?)?.to_owned(),
+        FieldKind::Text => impersonal(rule, plain(rule, value)?)?.to_owned(),
         FieldKind::Date => parse_legal_date(value)
             .map_err(|fault| fault.at(at()))?
             .to_string(),
@@ -100,7 +100,7 @@ fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> 
             .map_err(|fault| fault.at(at()))?
             .to_string(),
         FieldKind::PersonalText => {
-            return Ok(DraftValue::Personal(short_enough(rule, value)?.to_owned()));
+            return Ok(DraftValue::Personal(plain(rule, value)?.to_owned()));
         }
         FieldKind::PersonalId => {
             let number = ResidentId::parse(value).map_err(|fault| fault.at(at()))?;
@@ -119,6 +119,17 @@ fn impersonal<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFaul
             "the text holds a person's number; leave persons out, or use the field that is sealed",
         ));
     }
+    Ok(value)
+}
+
+fn plain<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFault> {
+    let value = short_enough(rule, value)?;
+    let lines = rule.max_chars.is_none_or(|chars| has_lines(chars as usize));
+    // The path is written out for a fault only.
+    control_characters("", value, lines).map_err(|fault| FieldFault {
+        field: path(rule),
+        ..fault
+    })?;
     Ok(value)
 }
 
@@ -155,24 +166,18 @@ mod tests {
     use super::*;
 
     fn record_type() -> RecordType {
+        let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
+        let held = pack
+            .record_type("administrative-penalty")
+            .expect("a type of the pack");
         let rule = |name: &str, kind, required, max_chars| FieldRule {
             name: name.to_owned(),
-            name_zh: None,
             kind,
             required,
             max_chars,
+            ..held.fields[0].clone()
         };
         RecordType {
-            id: "test".to_owned(),
-            version: 1,
-            name: "Test".to_owned(),
-            name_zh: None,
-            reporters: Vec::new(),
-            legal_basis: tally_domain::legal::LegalBasisRef::new("law/1", 1),
-            subject_types: Vec::new(),
-            natural_person_basis: None,
-            report_within_working_days: 7,
-            serious: false,
             fields: vec![
                 rule("name", FieldKind::Text, true, Some(3)),
                 rule("fine", FieldKind::Money, false, None),
@@ -182,6 +187,7 @@ mod tests {
                 rule("person", FieldKind::PersonalText, false, Some(4)),
                 rule("number", FieldKind::PersonalId, false, Some(64)),
             ],
+            ..held.clone()
         }
     }
 
@@ -243,6 +249,16 @@ mod tests {
         assert_eq!(
             validated(&[("name", " ")]),
             Err(vec![("record.fields.name".into(), "FIELD_REQUIRED")])
+        );
+    }
+
+    #[test]
+    fn texts_hold_no_control_characters() {
+        let faults = validated(&[("name", "甲\n乙"), ("person", "王\u{202e}芳")]);
+        let faults = faults.expect_err("both are wrong");
+        assert_eq!(
+            faults,
+            ["name", "person"].map(|name| (format!("record.fields.{name}"), "CONTROL_CHARACTERS"))
         );
     }
 

@@ -10,6 +10,7 @@ use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::subject::Subject;
 use tally_eventlog::aggregate::Aggregate as _;
+use tally_eventlog::append::CommandKey;
 use tally_eventlog::event::{EventContext, Recorded, StreamName, actor_to_proto};
 use tally_eventlog::execute::Task;
 use tally_eventlog::ids::named_id;
@@ -18,12 +19,14 @@ use tally_eventlog::sealing::Sealer;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::repeat::firsts;
 use tally_service::reply::{keyring_fault, store_fault};
 use tally_service::subject::SubjectInput;
-use tally_service::{CommandScope, Deps, Policy, digest, logs, subject};
+use tally_service::{Deps, Policy, logs, subject};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Failure, Refused, accepted, as_appended};
+use crate::content::{self, Hasher, Named};
 use crate::draft::{Draft, Judge};
 use crate::record::{Accepted, Command, Record};
 
@@ -68,8 +71,12 @@ pub(crate) struct Chunk {
 struct Entry {
     command_id: String,
     /// The task's record, or why there is no task.
-    judged: Result<Uuid, Refused>,
+    judged: Result<Uuid, Refusal>,
 }
+
+/// What is wrong, and the command if its id is in order: it may have been
+/// applied before the policy changed.
+type Refusal = (Refused, Option<CommandKey>);
 
 impl Intake {
     /// For one caller.
@@ -95,16 +102,17 @@ impl Intake {
     /// No record can be taken now: no policy, or no keys. None was executed.
     pub async fn prepare(&self, requests: Vec<pb::PushRecordsRequest>) -> Result<Chunk, Fault> {
         let policy = self.deps.catalogue.active()?;
+        let mut hasher = Hasher::new(&self.deps, "collection.push");
         let judged: Vec<_> = requests
             .into_iter()
-            .map(|request| self.judge(&policy, request))
+            .map(|request| self.judge(&policy, &mut hasher, request))
             .collect();
         let mut entries = Vec::with_capacity(judged.len());
         let mut drafts = Vec::with_capacity(judged.len());
         for (command_id, outcome) in judged {
             let judged = match outcome {
                 Err(refused) => Err(refused),
-                Ok((scope, subject, draft)) => {
+                Ok((named, subject, draft)) => {
                     let subject = subject::resolve(subject, &self.deps.keyring)
                         .await
                         .map_err(keyring_fault)?;
@@ -114,7 +122,7 @@ impl Intake {
                         &subject,
                         &draft.record_type,
                     );
-                    drafts.push((id, scope, subject.to_string(), draft));
+                    drafts.push((id, named, subject.to_string(), draft));
                     Ok(id)
                 }
             };
@@ -126,7 +134,7 @@ impl Intake {
         let traceparent = tally_telemetry::traceparent_of_current();
         let tasks = drafts
             .into_iter()
-            .map(|(id, scope, subject, draft)| {
+            .map(|(id, Named { scope, key }, subject, draft)| {
                 let context = EventContext {
                     actor: self.actor.clone(),
                     pack_version: policy.version().to_owned(),
@@ -135,7 +143,7 @@ impl Intake {
                     correlation_id: scope.id,
                     traceparent: traceparent.clone(),
                 };
-                self.task(id, &scope, subject, draft, sealers.get(&id), context)
+                self.task(id, key, subject, draft, sealers.get(&id), context)
             })
             .collect();
         Ok(Chunk { entries, tasks })
@@ -151,9 +159,13 @@ impl Intake {
         let mut results = results.into_iter();
         let mut answers: Vec<Answer> = Vec::with_capacity(chunk.entries.len());
         let mut identical = Vec::new();
+        let mut refusals = Vec::new();
         for entry in chunk.entries {
             let outcome = match entry.judged {
-                Err(refused) => Err(Failure::Refused(refused)),
+                Err((refused, key)) => {
+                    refusals.extend(key.map(|key| (answers.len(), key)));
+                    Err(Failure::Refused(refused))
+                }
                 Ok(record_id) => match results.next().expect("one result per task") {
                     Err(error) => Err(Failure::NotExecuted { error, record_id }),
                     Ok(appended) => {
@@ -172,17 +184,22 @@ impl Intake {
         if !identical.is_empty() {
             self.answer_identical(identical, &mut answers).await;
         }
+        if !refusals.is_empty() {
+            self.answer_repeats(refusals, &mut answers).await;
+        }
         answers
     }
 
     fn judge(
         &self,
         policy: &Policy,
+        hasher: &mut Hasher<'_>,
         request: pb::PushRecordsRequest,
-    ) -> (String, Result<(CommandScope, SubjectInput, Draft), Refused>) {
+    ) -> (String, Result<(Named, SubjectInput, Draft), Refusal>) {
         let mut faults = Faults::default();
-        let scope = CommandScope::new(&self.caller, &request.command_id, &*self.deps.clock);
-        let scope = faults.keep(scope);
+        let content = hasher.record(request.record.as_ref());
+        let named = content::named(&self.deps, &self.caller, &request.command_id, content);
+        let named = faults.keep(named);
         let record_type = request
             .record
             .as_ref()
@@ -204,12 +221,15 @@ impl Intake {
             held_basis: None,
         };
         let draft = judge.judge(request.record, &mut faults);
-        let judged = match (scope, draft, not_competent) {
-            (Some(scope), Some((subject, draft)), None) => Ok((scope, subject, draft)),
-            (_, _, not_competent) => Err(Refused {
-                faults: faults.into_vec(),
-                not_competent,
-            }),
+        let judged = match (named, draft, not_competent) {
+            (Some(named), Some((subject, draft)), None) => Ok((named, subject, draft)),
+            (named, _, not_competent) => {
+                let refused = Refused {
+                    faults: faults.into_vec(),
+                    not_competent,
+                };
+                Err((refused, named.map(|named| named.key)))
+            }
         };
         (request.command_id, judged)
     }
@@ -240,7 +260,7 @@ impl Intake {
     fn task(
         &self,
         record_id: Uuid,
-        scope: &CommandScope,
+        key: CommandKey,
         subject: String,
         draft: Draft,
         sealer: Option<&Sealer>,
@@ -252,12 +272,6 @@ impl Intake {
             draft.publish_by,
         );
         let content = draft.seal(sealer);
-        // The deadline is ours and not the caller's: another pack must not make
-        // another command of a repeat.
-        let key = scope.key(digest(
-            &format!("collection.push {record_id} {basis}"),
-            &content,
-        ));
         Task {
             stream_id: record_id.to_string(),
             subject: subject.clone(),
@@ -277,6 +291,26 @@ impl Intake {
             note: Bytes::copy_from_slice(record_id.as_bytes()),
             fresh: true,
             guards: Vec::new(),
+        }
+    }
+
+    /// Answers what is refused now but was applied before under the same id with
+    /// its first receipt, marked as a repeat.
+    async fn answer_repeats(&self, refusals: Vec<(usize, CommandKey)>, answers: &mut [Answer]) {
+        let (places, keys): (Vec<usize>, Vec<CommandKey>) = refusals.into_iter().unzip();
+        match firsts(&self.deps, logs::COLLECTION, &keys).await {
+            Ok(firsts) => {
+                for (at, first) in places.into_iter().zip(firsts) {
+                    if let Some(first) = first {
+                        answers[at].outcome = Ok(accepted(Uuid::nil(), &first));
+                    }
+                }
+            }
+            Err(error) => {
+                for at in places {
+                    answers[at].outcome = Err(Failure::Unread(store_fault(error.clone())));
+                }
+            }
         }
     }
 

@@ -12,6 +12,7 @@ pub mod record;
 
 mod amend;
 mod answer;
+mod content;
 mod draft;
 mod fields;
 mod intake;

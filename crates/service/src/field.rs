@@ -8,6 +8,12 @@ use tally_domain::identifier::ResidentId;
 use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::pb;
 
+/// From this bound on, a text may have lines.
+const LONG_TEXT_CHARS: usize = 500;
+
+/// Characters of an address under which a document is kept.
+const ADDRESS_CHARS_MAX: usize = 2_000;
+
 /// Collects the faults of one message.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<FieldFault>);
@@ -79,7 +85,19 @@ impl Faults {
 
     /// A text of at most `chars_max` characters. Texts are kept in clear for
     /// ever, so that a person's number in one is refused, without repeating it.
+    /// Control characters are refused, because they change what a reader sees;
+    /// texts of more than a line or two may have line breaks and tabs.
     pub fn text_or_empty(&mut self, field: &str, text: &str, chars_max: usize) -> Option<String> {
+        self.bounded(field, text, chars_max, has_lines(chars_max))
+    }
+
+    fn bounded(
+        &mut self,
+        field: &str,
+        text: &str,
+        chars_max: usize,
+        lines: bool,
+    ) -> Option<String> {
         let count = text.chars().count();
         if count > chars_max {
             self.add(
@@ -89,15 +107,30 @@ impl Faults {
             );
             return None;
         }
-        if holds_person_number(text) {
+        let control = control_characters(field, text, lines);
+        let visible = self.keep(control).is_some();
+        let impersonal = self.impersonal(field, text);
+        (impersonal && visible).then(|| text.to_owned())
+    }
+
+    /// A required number of a decision document. It is kept in clear for ever.
+    pub fn document_number(&mut self, field: &str, text: &str) -> Option<DocumentNumber> {
+        let number = self.keep(DocumentNumber::parse(text).map_err(|fault| fault.at(field)));
+        let impersonal = self.impersonal(field, text);
+        number.filter(|_| impersonal)
+    }
+
+    /// False, and one fault more, if the text holds a person's number.
+    fn impersonal(&mut self, field: &str, text: &str) -> bool {
+        let found = holds_person_number(text);
+        if found {
             self.add(
                 field,
                 "PERSON_NUMBER_IN_TEXT",
                 "the text holds a person's number; leave persons out",
             );
-            return None;
         }
-        Some(text.to_owned())
+        !found
     }
 
     /// A required legal basis.
@@ -161,9 +194,13 @@ impl Faults {
         field: &str,
         document: &pb::DocumentRef,
     ) -> Option<pb::DocumentRef> {
-        let number = DocumentNumber::parse(&document.number)
-            .map_err(|fault| fault.at(format!("{field}.number")));
-        let number = self.keep(number);
+        let number = self.document_number(&format!("{field}.number"), &document.number);
+        let address = self.bounded(
+            &format!("{field}.address"),
+            &document.address,
+            ADDRESS_CHARS_MAX,
+            false,
+        );
         if !matches!(document.sha256.len(), 0 | 32) {
             self.add(
                 format!("{field}.sha256"),
@@ -172,20 +209,54 @@ impl Faults {
             );
             return None;
         }
-        let address = self.text_or_empty(&format!("{field}.address"), &document.address, 2_000)?;
-        number.map(|number| pb::DocumentRef {
-            number: number.as_written().to_owned(),
-            address,
+        Some(pb::DocumentRef {
+            number: number?.as_written().to_owned(),
+            address: address?,
             ..document.clone()
         })
     }
 }
 
+/// True if a text with this bound may have line breaks and tabs.
+pub fn has_lines(chars_max: usize) -> bool {
+    chars_max >= LONG_TEXT_CHARS
+}
+
+/// Refuses control characters, but for line breaks and tabs where `lines` may
+/// be. Marks that turn the direction of writing are refused too: with them a
+/// text reads as another than it is.
+///
+/// # Errors
+///
+/// The fault of `field`: remove the character.
+pub fn control_characters(field: &str, text: &str, lines: bool) -> Result<(), FieldFault> {
+    let refused = |c: char| match c {
+        '\n' | '\r' | '\t' => !lines,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        c => c.is_control(),
+    };
+    let Some(at) = text.chars().position(refused) else {
+        return Ok(());
+    };
+    let but = if lines {
+        " but line breaks and tabs"
+    } else {
+        ""
+    };
+    let message = format!(
+        "character {} is a control character; none{but} are taken",
+        at + 1
+    );
+    Err(FieldFault::new(field, "CONTROL_CHARACTERS", message))
+}
+
 /// True if a word of the text is a resident identity number, in full-width
 /// digits too: an input method writes those unasked.
 pub fn holds_person_number(text: &str) -> bool {
-    const NUMBER_CHARS: usize = 18;
-    if text.len() < NUMBER_CHARS {
+    // The 18th character may be a letter. Most texts are done with here.
+    const DIGITS_MIN: usize = 17;
+    let digit = |c: &char| c.is_ascii_digit() || ('\u{ff10}'..='\u{ff19}').contains(c);
+    if text.len() < DIGITS_MIN || text.chars().filter(digit).count() < DIGITS_MIN {
         return false;
     }
     let narrow = |c: char| match c {
@@ -201,6 +272,68 @@ pub fn holds_person_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reasons(faults: Faults) -> Vec<(String, &'static str)> {
+        let faults = faults.into_vec().into_iter();
+        faults.map(|fault| (fault.field, fault.reason)).collect()
+    }
+
+    #[test]
+    fn control_characters_are_refused_but_lines_in_long_texts() {
+        for text in ["a\0b", "a\u{1b}[31mb", "a\u{7f}b", "a\u{202e}b"] {
+            let mut faults = Faults::default();
+            assert_eq!(faults.text("reason", text, 2_000), None, "{text:?}");
+            let expected = [("reason".to_owned(), "CONTROL_CHARACTERS")];
+            assert_eq!(reasons(faults), expected, "{text:?}");
+        }
+        let lines = "first\r\n\tsecond";
+        let mut faults = Faults::default();
+        assert_eq!(
+            faults.text("reason", lines, 2_000).as_deref(),
+            Some(lines),
+            "a long text has lines"
+        );
+        assert_eq!(faults.text("case_number", lines, 128), None);
+        let both = "a\0 999999200002291230";
+        assert_eq!(faults.text_or_empty("remarks", both, 2_000), None);
+        let expected = [
+            ("case_number", "CONTROL_CHARACTERS"),
+            ("remarks", "CONTROL_CHARACTERS"),
+            ("remarks", "PERSON_NUMBER_IN_TEXT"),
+        ];
+        assert_eq!(
+            reasons(faults),
+            expected.map(|(field, reason)| (field.to_owned(), reason))
+        );
+    }
+
+    #[test]
+    fn a_document_names_every_fault_and_no_person() {
+        let mut faults = Faults::default();
+        let document = pb::DocumentRef {
+            number: "罚999999200002291230号".to_owned(),
+            address: "https://a.example/\n999999200002291230".to_owned(),
+            sha256: vec![1].into(),
+            ..Default::default()
+        };
+        assert_eq!(faults.document("document", Some(&document)), None);
+        let expected = [
+            ("document.number", "PERSON_NUMBER_IN_TEXT"),
+            ("document.address", "CONTROL_CHARACTERS"),
+            ("document.address", "PERSON_NUMBER_IN_TEXT"),
+            ("document.sha256", "HASH_INVALID"),
+        ];
+        assert_eq!(
+            reasons(faults),
+            expected.map(|(field, reason)| (field.to_owned(), reason))
+        );
+        let mut faults = Faults::default();
+        let number = faults.document_number("number", " 罚〔2026〕1号 ");
+        assert_eq!(
+            number.as_ref().map(DocumentNumber::as_written),
+            Some("罚〔2026〕1号")
+        );
+    }
 
     #[test]
     fn a_persons_number_is_refused_in_every_text() {

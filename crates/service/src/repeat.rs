@@ -6,6 +6,7 @@
 
 use tally_eventlog::append::{Appended, CommandKey};
 use tally_eventlog::shard::LogName;
+use tally_eventlog::store::StoreError;
 use tally_rpc::Fault;
 use tonic::Code;
 
@@ -32,14 +33,35 @@ pub async fn or_first<T>(
     if !is_refusal(fault) {
         return outcome;
     }
-    let remembered = deps.store.remembered(log, std::slice::from_ref(&key)).await;
-    match remembered.map_err(store_fault)?.pop().flatten() {
-        Some(remembered) if remembered.digest == key.digest => reply(&Appended {
+    let firsts = firsts(deps, log, std::slice::from_ref(&key)).await;
+    match firsts.map_err(store_fault)?.pop().flatten() {
+        Some(first) => reply(&first),
+        None => outcome,
+    }
+}
+
+/// The first results of commands that were refused, in order, marked as
+/// repeats; nothing where one was not applied before with this content. For
+/// calls that take many commands.
+///
+/// # Errors
+///
+/// The store cannot be read: repeat the call.
+pub async fn firsts(
+    deps: &Deps,
+    log: LogName,
+    keys: &[CommandKey],
+) -> Result<Vec<Option<Appended>>, StoreError> {
+    let remembered = deps.store.remembered(log, keys).await?;
+    let found = remembered.into_iter().zip(keys);
+    let firsts = found.map(|(remembered, key)| {
+        let remembered = remembered.filter(|it| it.digest == key.digest)?;
+        Some(Appended {
             repeated: true,
             ..remembered.first
-        }),
-        _ => outcome,
-    }
+        })
+    });
+    Ok(firsts.collect())
 }
 
 /// True if the fault says that the command was judged and refused; after any

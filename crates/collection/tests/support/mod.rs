@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use tally_auth::Caller;
 use tally_domain::department::DepartmentId;
+use tally_domain::policy::Pack;
 use tally_eventlog::clock::{Clock, MovableClock};
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 use tally_eventlog::event::Recorded;
@@ -212,6 +213,18 @@ impl Mesh {
         (answers, Ok(()))
     }
 
+    /// Ends the basis of penalties before the day of [`penalty`]'s decision,
+    /// by a new pack.
+    pub fn end_basis(&self) {
+        let mut pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
+        pack.meta.version = "2026.2".into();
+        let basis = pack.legal_bases.values_mut();
+        for basis in basis.filter(|basis| basis.id == "tally-credit-regulations/12") {
+            basis.in_force.until = Some(jiff::civil::date(2026, 2, 1));
+        }
+        activate(&self.deps.catalogue, &pack);
+    }
+
     /// Every record of a log.
     pub async fn log(&self, log: LogName) -> Vec<Recorded> {
         let mut records = Vec::new();
@@ -237,8 +250,13 @@ impl Mesh {
 
 /// The small pack, active.
 fn catalogue() -> Catalogue {
-    let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
     let catalogue = Catalogue::default();
+    let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
+    activate(&catalogue, &pack);
+    catalogue
+}
+
+fn activate(catalogue: &Catalogue, pack: &Pack) {
     let items = pack.items();
     let count = u32::try_from(items.len()).expect("few items");
     for item in &items {
@@ -258,7 +276,6 @@ fn catalogue() -> Catalogue {
     catalogue
         .apply(&event(event_type::PACK_ACTIVATED, &activated))
         .expect("a pack");
-    catalogue
 }
 
 fn event(event_type: &str, payload: &impl prost::Message) -> Recorded {

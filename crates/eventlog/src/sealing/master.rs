@@ -66,6 +66,7 @@ impl MasterKey {
             wrapping: crypto::derive(&self.0, "tally key ring v1 wrapping"),
             lookup: crypto::derive(&self.0, "tally key ring v1 lookup"),
             check: crypto::derive(&self.0, "tally key ring v1 check"),
+            content: crypto::derive(&self.0, "tally key ring v1 content"),
         }
     }
 }
@@ -93,6 +94,7 @@ pub(super) struct Subkeys {
     pub wrapping: Secret,
     lookup: Secret,
     check: Secret,
+    content: Secret,
 }
 
 impl Subkeys {
@@ -108,6 +110,11 @@ impl Subkeys {
             PseudonymKind::Person => b"person\0",
         };
         crypto::mac(&self.lookup, &[label, identifier.as_bytes()])
+    }
+
+    /// What stands for a command's content where it may name persons.
+    pub fn content(&self, parts: &[&[u8]]) -> [u8; 32] {
+        crypto::mac(&self.content, parts)
     }
 
     /// What the store keeps so that another master key is noticed.
@@ -154,5 +161,6 @@ mod tests {
         let person = subkeys.identifier(PseudonymKind::Person, "1");
         assert_ne!(officer, person);
         assert_ne!(officer, subkeys.stream("1"));
+        assert_ne!(subkeys.stream("1"), subkeys.content(&[b"stream\0", b"1"]));
     }
 }

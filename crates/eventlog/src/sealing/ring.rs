@@ -13,6 +13,8 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::merkle::Hash;
+
 use super::coalesce::{Coalescer, lock};
 use super::crypto;
 use super::error::KeyRingError;
@@ -194,6 +196,13 @@ impl KeyRing {
         let _alone = self.missing_keys.exclusive().await;
         lock(&self.keys).pop(&lookup);
         Ok(self.store.erase_stream_key(&lookup).await?)
+    }
+
+    /// A keyed hash of `parts`, one after another: for content that may name
+    /// persons, where a plain hash could be found by trying names. Equal under
+    /// one master key, also after a restart.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> Hash {
+        self.subkeys.content(parts)
     }
 
     fn cached_keys(&self, lookups: &[Lookup]) -> HashMap<Lookup, Arc<DataKey>> {
