@@ -325,18 +325,10 @@ pub fn meta_to_proto(meta: &PackMeta) -> pb::PackMeta {
 ///
 /// Its kind is unknown.
 pub fn item_from_proto(item: pb::PackItem) -> Result<PackItem, String> {
-    let kind = [
-        ItemKind::Department,
-        ItemKind::LegalBasis,
-        ItemKind::RecordType,
-        ItemKind::ListType,
-        ItemKind::Measure,
-        ItemKind::Memorandum,
-        ItemKind::HolidayNotice,
-    ]
-    .into_iter()
-    .find(|kind| kind.as_str() == item.kind)
-    .ok_or_else(|| format!("a pack has no items of kind {:?}", item.kind))?;
+    let kind = ItemKind::ITEMS
+        .into_iter()
+        .find(|kind| kind.as_str() == item.kind)
+        .ok_or_else(|| format!("a pack has no items of kind {:?}", item.kind))?;
     Ok(PackItem {
         kind,
         id: item.id,

@@ -82,6 +82,12 @@ impl<'a> Fields<'a> {
         self.optional("version").unwrap_or(1)
     }
 
+    /// A day that may be absent.
+    pub(super) fn optional_date(&mut self, key: &'static str) -> Option<LegalDate> {
+        let node = self.take(key)?;
+        self.parse(key, node, date)
+    }
+
     /// A list of plain values, absent means empty; every bad element is a fault of its own.
     pub(super) fn optional_list<T: DeserializeOwned>(&mut self, key: &'static str) -> Vec<T> {
         let Some(node) = self.take(key) else {

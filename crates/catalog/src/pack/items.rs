@@ -2,8 +2,8 @@
 
 use tally_domain::calendar::HolidayNotice;
 use tally_domain::policy::{
-    Department, FieldRule, ItemKind, ItemRef, LegalBasis, ListType, Measure, Memorandum,
-    MemorandumMeasure, Pack, PackMeta, RecordType,
+    CheckedDecision, Department, FieldRule, ItemKind, ItemRef, LegalBasis, ListType, Measure,
+    Memorandum, MemorandumMeasure, Pack, PackMeta, RecordType,
 };
 
 use super::fields::Fields;
@@ -16,6 +16,7 @@ pub(super) enum Item {
     ListType(ListType),
     Measure(Measure),
     Memorandum(Memorandum),
+    Decision(CheckedDecision),
     HolidayNotice(HolidayNotice),
 }
 
@@ -29,6 +30,7 @@ impl Item {
             ItemKind::ListType => list_type(f).map(Self::ListType),
             ItemKind::Measure => measure(f).map(Self::Measure),
             ItemKind::Memorandum => memorandum(f).map(Self::Memorandum),
+            ItemKind::Decision => decision(f).map(Self::Decision),
             ItemKind::HolidayNotice => notice(f).map(Self::HolidayNotice),
         }
     }
@@ -43,6 +45,7 @@ impl Item {
             Self::ListType(it) => ItemRef::new(ItemKind::ListType, &it.id, it.version),
             Self::Measure(it) => ItemRef::new(ItemKind::Measure, &it.id, it.version),
             Self::Memorandum(it) => ItemRef::new(ItemKind::Memorandum, &it.id, it.version),
+            Self::Decision(it) => ItemRef::new(ItemKind::Decision, &it.id, it.version),
             Self::HolidayNotice(it) => {
                 ItemRef::new(ItemKind::HolidayNotice, it.year.to_string(), 1)
             }
@@ -69,6 +72,7 @@ impl Item {
             Self::ListType(it) => put(&mut pack.list_types, it.id.clone(), it),
             Self::Measure(it) => put(&mut pack.measures, it.id.clone(), it),
             Self::Memorandum(it) => put(&mut pack.memoranda, it.id.clone(), it),
+            Self::Decision(it) => put(&mut pack.decisions, it.id.clone(), it),
             Self::HolidayNotice(it) => put(&mut pack.holidays, it.year, it),
         };
         (!placed).then(|| format!("{reference}: this id comes twice"))
@@ -130,6 +134,10 @@ fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
     let subject_types = f.list("subject_types");
     let natural_person_basis = f.optional_basis("natural_person_basis");
     let report_within_working_days = f.required("report_within_working_days");
+    let push_within_working_days = f.optional("push_within_working_days");
+    let due_day_of_month = f.optional("due_day_of_month");
+    let collected_from = f.optional_date("collected_from");
+    let backfill = f.optional("backfill");
     let serious = f.optional("serious").unwrap_or(false);
     let fields = f.tables("fields", field_rule);
     Some(RecordType {
@@ -142,6 +150,10 @@ fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
         subject_types,
         natural_person_basis,
         report_within_working_days: report_within_working_days?,
+        push_within_working_days,
+        due_day_of_month,
+        collected_from,
+        backfill,
         serious,
         fields,
     })
@@ -152,12 +164,16 @@ fn field_rule(f: &mut Fields<'_>) -> Option<FieldRule> {
     let kind = f.required("kind");
     let required = f.optional("required").unwrap_or(false);
     let max_chars = f.optional("max_chars");
+    let choices = f.optional_list("choices");
+    let open_choice = f.optional("open_choice");
     Some(FieldRule {
         name: name?,
         name_zh,
         kind: kind?,
         required,
         max_chars,
+        choices,
+        open_choice,
     })
 }
 
@@ -242,6 +258,29 @@ fn memorandum_measure(f: &mut Fields<'_>) -> Option<MemorandumMeasure> {
         departments,
         strength: strength?,
         legal_basis: legal_basis?,
+    })
+}
+
+fn decision(f: &mut Fields<'_>) -> Option<CheckedDecision> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let departments = f.list("departments");
+    let record_type = f.required("record_type");
+    let purposes = f.list("purposes");
+    let valid_days = f.required("valid_days");
+    let legal_basis = f.basis("legal_basis");
+    let in_force = f.in_force();
+    Some(CheckedDecision {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        departments,
+        record_type: record_type?,
+        purposes,
+        valid_days: valid_days?,
+        legal_basis: legal_basis?,
+        in_force: in_force?,
     })
 }
 

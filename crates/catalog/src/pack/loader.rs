@@ -8,7 +8,7 @@ use tally_domain::policy::{ItemKind, ItemRef, Pack, PackFault, PackMeta};
 use super::fields::Fields;
 use super::items::{self, Item};
 use super::tree::{self, Node, Source};
-use super::{FILES, LocatedFault, META_FILE};
+use super::{FILES, LocatedFault, META_FILE, OPTIONAL_FILES};
 
 /// See [`super::from_files`].
 pub(super) fn load(files: &BTreeMap<String, String>) -> Result<Pack, Vec<LocatedFault>> {
@@ -17,6 +17,7 @@ pub(super) fn load(files: &BTreeMap<String, String>) -> Result<Pack, Vec<Located
     for name in std::iter::once(META_FILE).chain(FILES.map(|(name, _, _)| name)) {
         match files.get(name) {
             Some(text) => parsed.extend(loader.parse(name, text)),
+            None if OPTIONAL_FILES.contains(&name) => {}
             None => {
                 loader.broken.insert(name);
                 let fault = LocatedFault::whole_file(name, "this file of the pack is missing");

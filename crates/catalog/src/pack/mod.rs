@@ -21,15 +21,19 @@ use tally_domain::policy::{ItemKind, Pack};
 const META_FILE: &str = "pack.toml";
 
 /// The other files of a pack: name, name of the tables in it, what they are.
-const FILES: [(&str, &str, ItemKind); 7] = [
+const FILES: [(&str, &str, ItemKind); 8] = [
     ("departments.toml", "department", ItemKind::Department),
     ("legal_bases.toml", "legal_basis", ItemKind::LegalBasis),
     ("record_types.toml", "record_type", ItemKind::RecordType),
     ("list_types.toml", "list_type", ItemKind::ListType),
     ("measures.toml", "measure", ItemKind::Measure),
     ("memoranda.toml", "memorandum", ItemKind::Memorandum),
+    ("decisions.toml", "decision", ItemKind::Decision),
     ("calendar.toml", "notice", ItemKind::HolidayNotice),
 ];
+
+/// Files that a pack may do without.
+const OPTIONAL_FILES: [&str; 1] = ["decisions.toml"];
 
 /// One fault of a pack and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,32 +119,72 @@ pub fn from_files(files: &BTreeMap<String, String>) -> Result<Pack, Vec<LocatedF
     loader::load(files)
 }
 
-/// The small fictional pack that is built in: for trying the mesh, and for tests.
+/// A pack that is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// Three departments and two lists: for trying the mesh, and for tests.
+    Small,
+    /// A whole fictional province.
+    Province,
+}
+
+impl BuiltIn {
+    /// Its files by name, for writing out as a starting point.
+    pub fn files(self) -> BTreeMap<String, String> {
+        macro_rules! files {
+            ($dir:literal: $($name:literal),* $(,)?) => {
+                vec![$(($name, include_str!(concat!("../../../../policy/", $dir, "/", $name)))),*]
+            };
+        }
+        let files = match self {
+            Self::Small => files![
+                "small":
+                "pack.toml",
+                "departments.toml",
+                "legal_bases.toml",
+                "record_types.toml",
+                "list_types.toml",
+                "measures.toml",
+                "memoranda.toml",
+                "calendar.toml",
+            ],
+            Self::Province => files![
+                "province":
+                "pack.toml",
+                "departments.toml",
+                "legal_bases.toml",
+                "record_types.toml",
+                "list_types.toml",
+                "measures.toml",
+                "memoranda.toml",
+                "decisions.toml",
+                "calendar.toml",
+            ],
+        };
+        let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+        files.into_iter().map(own).collect()
+    }
+
+    /// Loads it.
+    ///
+    /// # Errors
+    ///
+    /// None as long as this crate's tests pass; the type is that of the other loaders so that callers treat all packs alike.
+    pub fn load(self) -> Result<Pack, Vec<LocatedFault>> {
+        from_files(&self.files())
+    }
+}
+
+/// The small pack that is built in.
 ///
 /// # Errors
 ///
-/// None as long as this crate's tests pass; the type is that of the other loaders so that callers treat all packs alike.
+/// As [`BuiltIn::load`].
 pub fn embedded() -> Result<Pack, Vec<LocatedFault>> {
-    from_files(&embedded_files())
+    BuiltIn::Small.load()
 }
 
-/// The files of the built-in pack by name, for writing out as a starting point.
+/// The files of the small pack by name.
 pub fn embedded_files() -> BTreeMap<String, String> {
-    macro_rules! small {
-        ($($name:literal),* $(,)?) => {
-            [$(($name, include_str!(concat!("../../../../policy/small/", $name)))),*]
-        };
-    }
-    let files = small![
-        "pack.toml",
-        "departments.toml",
-        "legal_bases.toml",
-        "record_types.toml",
-        "list_types.toml",
-        "measures.toml",
-        "memoranda.toml",
-        "calendar.toml",
-    ];
-    let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
-    files.into_iter().map(own).collect()
+    BuiltIn::Small.files()
 }

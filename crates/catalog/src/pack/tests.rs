@@ -1,5 +1,7 @@
 //! Tests of the small pack and of the ways to load one; those of faults are in `slips`.
 
+mod diff;
+mod province;
 mod slips;
 
 use jiff::civil::date;

@@ -30,11 +30,25 @@ pub enum ItemKind {
     Measure,
     /// A memorandum.
     Memorandum,
+    /// A decision that needs a check first.
+    Decision,
     /// A year's holiday notice; its id is the year.
     HolidayNotice,
 }
 
 impl ItemKind {
+    /// The kinds that items have.
+    pub const ITEMS: [Self; 8] = [
+        Self::Department,
+        Self::LegalBasis,
+        Self::RecordType,
+        Self::ListType,
+        Self::Measure,
+        Self::Memorandum,
+        Self::Decision,
+        Self::HolidayNotice,
+    ];
+
     /// The kind's name in events and digests.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,6 +59,7 @@ impl ItemKind {
             Self::ListType => "list_type",
             Self::Measure => "measure",
             Self::Memorandum => "memorandum",
+            Self::Decision => "decision",
             Self::HolidayNotice => "holiday_notice",
         }
     }
@@ -149,6 +164,10 @@ impl Pack {
             let reference = ItemRef::new(K::Memorandum, &it.id, it.version);
             items.push(PackItem::new(reference, it));
         }
+        for it in self.decisions.values() {
+            let reference = ItemRef::new(K::Decision, &it.id, it.version);
+            items.push(PackItem::new(reference, it));
+        }
         for it in self.holidays.values() {
             let reference = ItemRef::new(K::HolidayNotice, it.year.to_string(), 1);
             items.push(PackItem::new(reference, it));
@@ -227,6 +246,11 @@ impl Pack {
                 let it: super::Memorandum = read(item)?;
                 agree(item, &it.id, it.version)?;
                 self.memoranda.insert(it.id.clone(), it);
+            }
+            ItemKind::Decision => {
+                let it: super::CheckedDecision = read(item)?;
+                agree(item, &it.id, it.version)?;
+                self.decisions.insert(it.id.clone(), it);
             }
             ItemKind::HolidayNotice => {
                 let it: crate::calendar::HolidayNotice = read(item)?;

@@ -6,7 +6,9 @@
 //! [`PolicyHistory`] finds that pack again.
 
 mod basis;
+mod decision;
 mod department;
+mod diff;
 mod faults;
 mod history;
 mod item;
@@ -27,7 +29,9 @@ use crate::department::DepartmentId;
 use crate::legal::LegalBasisRef;
 
 pub use basis::{BasisFault, DepartmentScope, LegalBasis};
+pub use decision::CheckedDecision;
 pub use department::{Department, Level};
+pub use diff::{ChangeKind, PackChange};
 pub use faults::PackFault;
 pub use history::{HistoryFault, PolicyHistory};
 pub use item::{ItemKind, ItemRef, PackItem};
@@ -36,7 +40,7 @@ pub use measure::{
     Measure, MeasureKind, MeasurePolarity, Memorandum, MemorandumMeasure, Strength,
     WhenUndetermined,
 };
-pub use record_type::{FieldKind, FieldRule, RecordType};
+pub use record_type::{Backfill, BackfillFault, FieldKind, FieldRule, RecordType, Terms};
 
 /// One version of the rules.
 ///
@@ -58,6 +62,8 @@ pub struct Pack {
     pub measures: BTreeMap<String, Measure>,
     /// Memoranda by id.
     pub memoranda: BTreeMap<String, Memorandum>,
+    /// Decisions that need a check first, by id.
+    pub decisions: BTreeMap<String, CheckedDecision>,
     /// Holiday notices by year.
     pub holidays: BTreeMap<i16, HolidayNotice>,
 }
@@ -101,6 +107,7 @@ impl Pack {
             list_types: BTreeMap::new(),
             measures: BTreeMap::new(),
             memoranda: BTreeMap::new(),
+            decisions: BTreeMap::new(),
             holidays: BTreeMap::new(),
         }
     }
@@ -158,6 +165,18 @@ impl Pack {
         self.measures.values().filter(move |measure| {
             measure.kind == MeasureKind::Standing && measure.purposes.iter().any(|p| p == purpose)
         })
+    }
+
+    /// The duty to check before a decision that is reported in such a record, if there is one.
+    pub fn check_before<'a>(
+        &'a self,
+        record_type: &'a str,
+        department: &'a DepartmentId,
+        decided_on: Date,
+    ) -> Option<&'a CheckedDecision> {
+        self.decisions
+            .values()
+            .find(|decision| decision.concerns(record_type, department, decided_on))
     }
 
     /// The working-day calendar of the pack's holiday notices.

@@ -1,8 +1,11 @@
 //! Record types: what may be collected, from whom, and on which legal basis.
 
+use jiff::ToSpan as _;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::first_version;
+use crate::calendar::{Deadline, WorkingDays};
 use crate::department::DepartmentId;
 use crate::legal::LegalBasisRef;
 use crate::subject::SubjectType;
@@ -30,8 +33,22 @@ pub struct RecordType {
     /// The separate basis that switches natural persons on for this type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub natural_person_basis: Option<LegalBasisRef>,
-    /// Working days from the decision within which it must be reported.
+    /// Working days from the decision within which it must be published.
     pub report_within_working_days: u32,
+    /// Working days after the last day of publication within which it must be pushed; none: on that day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_within_working_days: Option<u32>,
+    /// Day of the month on which all that was decided in it counts as decided, for types that are
+    /// reported by the month; the month's last day where it is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_day_of_month: Option<u8>,
+    /// First day of decision from which it is reported as it happens; what was decided earlier is
+    /// backfill, which has no term. None: from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected_from: Option<Date>,
+    /// Which backfill is taken; none: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
     /// Whether a new one opens a proposal to remove its subject from red lists.
     #[serde(default)]
     pub serious: bool,
@@ -45,6 +62,88 @@ impl RecordType {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// The days by which a record of that decision is due; nothing for backfill, which has no term.
+    pub fn terms(&self, decided_on: Date, working_days: &WorkingDays) -> Option<Terms> {
+        if self.is_backfill(decided_on) {
+            return None;
+        }
+        let counted_from = match self.due_day_of_month {
+            None => decided_on,
+            Some(day) => {
+                let last = decided_on.days_in_month();
+                let day = i8::try_from(day).unwrap_or(last).clamp(1, last);
+                let due = decided_on.with().day(day).build();
+                // What is decided after this month's day belongs to the next one's.
+                let due = due.unwrap_or(decided_on);
+                if due >= decided_on {
+                    due
+                } else {
+                    self.due_in_next_month(decided_on)
+                }
+            }
+        };
+        let publish_by = working_days.after(counted_from, self.report_within_working_days);
+        let push_by = match self.push_within_working_days {
+            None => publish_by,
+            Some(more) => {
+                let pushed = working_days.after(publish_by.date, more);
+                Deadline {
+                    provisional: publish_by.provisional || pushed.provisional,
+                    ..pushed
+                }
+            }
+        };
+        Some(Terms {
+            publish_by,
+            push_by,
+        })
+    }
+
+    fn due_in_next_month(&self, decided_on: Date) -> Date {
+        let first = decided_on.first_of_month();
+        let next = first.checked_add(1.month()).unwrap_or(decided_on);
+        let day = self.due_day_of_month.and_then(|day| i8::try_from(day).ok());
+        let day = day.unwrap_or(1).clamp(1, next.days_in_month());
+        next.with().day(day).build().unwrap_or(decided_on)
+    }
+
+    /// Whether a decision of that day was taken before records are reported as they happen.
+    pub fn is_backfill(&self, decided_on: Date) -> bool {
+        self.collected_from.is_some_and(|from| decided_on < from)
+    }
+
+    /// Whether a record is taken: backfill only as far as the item's rule goes.
+    ///
+    /// # Errors
+    ///
+    /// [`BackfillFault`]: the record is not to be reported.
+    pub fn check_backfill(
+        &self,
+        decided_on: Date,
+        valid_until: Option<Date>,
+        today: Date,
+    ) -> Result<(), BackfillFault> {
+        if !self.is_backfill(decided_on) {
+            return Ok(());
+        }
+        match self.backfill {
+            None => Ok(()),
+            Some(Backfill::StillValid) => match valid_until {
+                Some(until) if until < today => Err(BackfillFault::NoLongerValid { until }),
+                _ => Ok(()),
+            },
+            Some(Backfill::Years(years)) => {
+                let earliest = today
+                    .checked_sub(i32::try_from(years).unwrap_or(i32::MAX).years())
+                    .unwrap_or(Date::MIN);
+                if decided_on < earliest {
+                    return Err(BackfillFault::TooOld { years, earliest });
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// The basis for collecting it about a subject of that type; `None` if such subjects are not covered.
     pub fn basis_for(&self, subject_type: SubjectType) -> Option<&LegalBasisRef> {
         basis_for(
@@ -54,6 +153,48 @@ impl RecordType {
             subject_type,
         )
     }
+}
+
+/// The days by which a record is due, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Last day on which it is published in time.
+    pub publish_by: Deadline,
+    /// Last day on which it is pushed in time.
+    pub push_by: Deadline,
+}
+
+/// Which decisions from before the beginning are still reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backfill {
+    /// Those that are still valid, as with licences.
+    StillValid,
+    /// Those of the last so many years.
+    Years(u32),
+}
+
+/// Why a record from before the beginning is not taken. There is nothing to correct: leave it out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackfillFault {
+    /// Its validity is over.
+    #[error(
+        "it is no longer valid since {until}; of old decisions only those still valid are reported"
+    )]
+    NoLongerValid {
+        /// Last day on which it was valid.
+        until: Date,
+    },
+    /// It is too old.
+    #[error(
+        "of old decisions only those of the last {years} years are reported, from {earliest} on"
+    )]
+    TooOld {
+        /// Years that are reported.
+        years: u32,
+        /// First day of decision that is still reported.
+        earliest: Date,
+    },
 }
 
 /// The basis that applies to a subject type: natural persons never fall back on the ordinary one.
@@ -89,6 +230,22 @@ pub struct FieldRule {
     /// Longest value accepted, in characters (not bytes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_chars: Option<u32>,
+    /// The only values accepted, of a text; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// A choice that goes on as people write, for example `其他-`; needs `choices`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_choice: Option<String>,
+}
+
+impl FieldRule {
+    /// Whether the value is one of the choices, where there are any.
+    pub fn allows(&self, value: &str) -> bool {
+        let open = self.open_choice.as_deref();
+        self.choices.is_empty()
+            || self.choices.iter().any(|choice| choice == value)
+            || open.is_some_and(|open| value.len() > open.len() && value.starts_with(open))
+    }
 }
 
 /// What a field's value is.

@@ -94,6 +94,48 @@ impl Check<'_> {
         }
     }
 
+    pub(super) fn decisions(&mut self) {
+        for it in self.pack.decisions.values() {
+            self.begin(ItemKind::Decision, &it.id, it.version);
+            self.id(&it.id);
+            self.text("name", &it.name);
+            self.known_departments("departments", &it.departments);
+            self.days_in_force(&it.in_force);
+            let days = Some(&it.in_force);
+            self.covered("legal_basis", &it.legal_basis, &it.departments, &[], days);
+            if it.valid_days == 0 {
+                self.fault("valid_days", "must be at least 1 day");
+            }
+            match self.pack.record_type(&it.record_type) {
+                None => {
+                    self.dangling("record_type", ItemKind::RecordType, it.record_type.clone());
+                }
+                Some(record_type) => {
+                    for (index, department) in it.departments.iter().enumerate() {
+                        if !record_type.reporters.contains(department) {
+                            let message = format!(
+                                "department {department} does not report record type `{}`, so that no record could cite the check",
+                                it.record_type
+                            );
+                            self.fault(format!("departments[{index}]"), message);
+                        }
+                    }
+                }
+            }
+            if it.purposes.is_empty() {
+                self.fault("purposes", "must name at least one purpose of a check");
+            }
+            for (index, purpose) in it.purposes.iter().enumerate() {
+                if self.pack.measures_at(purpose).next().is_none() {
+                    let message = format!(
+                        "no standing measure has the purpose `{purpose}`, so that no check has it"
+                    );
+                    self.fault(format!("purposes[{index}]"), message);
+                }
+            }
+        }
+    }
+
     pub(super) fn measures(&mut self) {
         for it in self.pack.measures.values() {
             self.begin(ItemKind::Measure, &it.id, it.version);

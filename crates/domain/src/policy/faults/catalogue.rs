@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Check;
-use crate::policy::{DepartmentScope, ItemKind, Level, RecordType};
+use crate::policy::{Backfill, DepartmentScope, FieldKind, ItemKind, Level, RecordType};
 use crate::subject::SubjectType;
 
 /// Words that mark a field as a score, rank or grade, which no natural person may be given.
@@ -76,6 +76,16 @@ impl Check<'_> {
             self.natural_persons(&it.subject_types, &it.legal_basis, own, &it.reporters, None);
             let days = it.report_within_working_days;
             self.at_least_one_day("report_within_working_days", days);
+            if it.due_day_of_month.is_some_and(|day| day == 0 || day > 31) {
+                self.fault("due_day_of_month", "must be a day from 1 to 31");
+            }
+            if it.backfill.is_some() && it.collected_from.is_none() {
+                let message = "say with `collected_from` what is backfill";
+                self.fault("backfill", message);
+            }
+            if it.backfill == Some(Backfill::Years(0)) {
+                self.fault("backfill", "must be at least 1 year");
+            }
             self.fields(it);
         }
     }
@@ -107,6 +117,21 @@ impl Check<'_> {
                 (true, Some(0)) => self.fault(at("max_chars"), "must be at least 1"),
                 (false, Some(_)) => self.fault(at("max_chars"), "only text has `max_chars`"),
                 _ => {}
+            }
+            if rule.kind != FieldKind::Text && !rule.choices.is_empty() {
+                self.fault(at("choices"), "only fields of kind `text` have `choices`");
+            }
+            let mut named = BTreeSet::new();
+            for (place, choice) in rule.choices.iter().enumerate() {
+                let field = at(&format!("choices[{place}]"));
+                if !named.insert(choice) {
+                    self.fault(field, format!("choice `{choice}` comes twice"));
+                } else if choice.is_empty() || choice.trim() != choice {
+                    self.fault(field, "a choice is not empty and has no blanks around it");
+                }
+            }
+            if rule.open_choice.is_some() && rule.choices.is_empty() {
+                self.fault(at("open_choice"), "needs `choices` beside it");
             }
         }
     }

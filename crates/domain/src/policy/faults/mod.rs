@@ -65,6 +65,7 @@ impl Pack {
         check.list_types();
         check.measures();
         check.memoranda();
+        check.decisions();
         check.holidays();
         check.faults
     }

@@ -1,0 +1,160 @@
+//! What a new pack would change, in words.
+
+use tally_domain::policy::{ChangeKind, ItemKind, PackChange};
+
+use crate::pack::{BuiltIn, Pack, from_files};
+
+const COURT: &str = "11990000MB00012308";
+
+fn province() -> Pack {
+    BuiltIn::Province
+        .load()
+        .expect("the built-in pack is consistent")
+}
+
+/// The changes if, in these files, the first of one text became another.
+fn changes(slips: &[(&str, &str, &str)]) -> Vec<PackChange> {
+    let mut files = BuiltIn::Province.files();
+    for (file, old, new) in slips {
+        let text = files.get_mut(*file).expect("a file of the pack");
+        assert!(text.contains(old), "{file} has no {old:?}");
+        *text = text.replacen(old, new, 1);
+    }
+    let new = from_files(&files).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    province().diff(&new)
+}
+
+#[track_caller]
+fn assert_words(slip: (&str, &str, &str), item: &str, words: &[&str]) {
+    let mut changes = changes(&[slip]);
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    let change = changes.remove(0);
+    assert_eq!(change.item.id, item);
+    assert_eq!(change.kind, ChangeKind::Changed);
+    assert_eq!(change.words, words);
+}
+
+#[test]
+fn the_same_pack_changes_nothing() {
+    assert_eq!(province().diff(&province()), []);
+}
+
+#[test]
+fn who_may_do_what_is_said_by_name() {
+    let county = "11990102MB0003025U";
+    let mut files = BuiltIn::Province.files();
+    let text = files
+        .get_mut("list_types.toml")
+        .expect("a file of the pack");
+    *text = text.replacen("    \"11990102MB0003025U\",\n", "", 1);
+    let fewer = from_files(&files).expect("still consistent");
+    let name = "Tally County Market Supervision Bureau";
+    for (old, new, verb) in [
+        (province(), fewer.clone(), "may no longer"),
+        (fewer, province(), "may"),
+    ] {
+        let mut changes = old.diff(&new);
+        assert_eq!(changes.len(), 1, "{changes:#?}");
+        let change = changes.remove(0);
+        assert_eq!(change.item.id, "food-safety");
+        assert_eq!(
+            change.words,
+            [format!("{verb} list and decide: {name} ({county})")]
+        );
+        assert!(change.departments.iter().any(|id| id.as_str() == county));
+        // Those who carry out its measures are concerned as well.
+        assert!(change.departments.len() > 3);
+        assert!(change.departments.iter().all(|id| id.as_str() != COURT));
+    }
+}
+
+#[test]
+fn terms_and_days_are_said_with_what_they_were() {
+    assert_words(
+        (
+            "list_types.toml",
+            "months_min = 12, months_max = 36",
+            "months_min = 12, months_max = 24",
+        ),
+        "serious-tax-violation",
+        &["term: months max 24, months min 12 instead of months max 36, months min 12"],
+    );
+    assert_words(
+        (
+            "list_types.toml",
+            "in_force = { from = 2018-01-01 }",
+            "in_force = { from = 2018-01-01, until = 2027-12-31 }",
+        ),
+        "honest-taxpayer",
+        &["in force from 2018-01-01 until 2027-12-31 instead of from 2018-01-01"],
+    );
+    assert_words(
+        (
+            "record_types.toml",
+            "report_within_working_days = 7",
+            "report_within_working_days = 5",
+        ),
+        "administrative-licence",
+        &["report within working days: 5 instead of 7"],
+    );
+}
+
+#[test]
+fn parts_of_an_item_are_named() {
+    assert_words(
+        (
+            "record_types.toml",
+            "{ name = \"status\", name_zh = \"当前状态\", kind = \"text\", required = true, max_chars = 20, choices = [\"有效\", \"无效\"] }",
+            "{ name = \"renewed_on\", kind = \"date\" }",
+        ),
+        "administrative-licence",
+        &[
+            "field `renewed_on` is new: kind `date`",
+            "field `status` is left out",
+        ],
+    );
+    assert_words(
+        (
+            "calendar.toml",
+            "\"2026-10-01/2026-10-07\"",
+            "\"2026-10-01/2026-10-06\"",
+        ),
+        "2026",
+        &["2026-10-07 is no longer a day off"],
+    );
+}
+
+#[test]
+fn items_come_and_go() {
+    let small = BuiltIn::Small
+        .load()
+        .expect("the built-in pack is consistent");
+    let changes = small.diff(&province());
+    let find = |kind, id: &str| {
+        let found = changes
+            .iter()
+            .find(|change| change.item.kind == kind && change.item.id == id);
+        found.unwrap_or_else(|| panic!("{kind} {id} changes"))
+    };
+    assert_eq!(changes[0].item.kind, ItemKind::Pack);
+    let gone = find(ItemKind::ListType, "serious-violation");
+    assert_eq!(gone.kind, ChangeKind::Removed);
+    assert_eq!(
+        gone.words,
+        [
+            "nobody can be nominated for `Serious violations` any more; its listings are no longer in force"
+        ]
+    );
+    assert!(!gone.departments.is_empty(), "those of the old pack");
+    let new = find(ItemKind::ListType, "wage-arrears");
+    assert_eq!(new.kind, ChangeKind::Added);
+    assert_eq!(
+        new.words,
+        ["subjects may be nominated for `Arrears of migrant workers' wages`"]
+    );
+    assert!(
+        changes
+            .iter()
+            .all(|change| change.item.kind != ItemKind::HolidayNotice)
+    );
+}

@@ -1,0 +1,101 @@
+//! The province's pack.
+
+use std::collections::BTreeSet;
+
+use tally_domain::policy::{
+    Level, ListPolarity, MeasureKind, MeasurePolarity, Pack, Strength, WhenUndetermined,
+};
+use tally_domain::subject::SubjectType;
+
+use crate::pack::BuiltIn;
+
+fn province() -> Pack {
+    BuiltIn::Province
+        .load()
+        .expect("the built-in pack is consistent")
+}
+
+#[test]
+fn the_province_has_what_a_province_needs() {
+    let pack = province();
+    assert!(pack.departments.len() >= 12);
+    for level in [Level::Province, Level::City, Level::County] {
+        assert!(pack.departments.values().any(|it| it.level == level));
+    }
+    assert_eq!(pack.list_types.len(), 6);
+    let red = pack
+        .list_types
+        .values()
+        .filter(|list| list.polarity == ListPolarity::Red);
+    assert_eq!(red.count(), 1);
+    assert_eq!(pack.measures.len(), 20);
+    for kind in [MeasureKind::OneOff, MeasureKind::Standing] {
+        for polarity in [MeasurePolarity::Incentive, MeasurePolarity::Sanction] {
+            let mut measures = pack.measures.values();
+            assert!(measures.any(|it| it.kind == kind && it.polarity == polarity));
+        }
+    }
+    for strength in [Strength::Mandatory, Strength::Recommended] {
+        assert!(pack.measures.values().any(|it| it.strength == strength));
+    }
+    for answer in [
+        WhenUndetermined::Proceed,
+        WhenUndetermined::Hold,
+        WhenUndetermined::Refer,
+    ] {
+        assert!(
+            pack.measures
+                .values()
+                .any(|it| it.when_undetermined == answer)
+        );
+    }
+    assert!(!pack.decisions.is_empty());
+}
+
+#[test]
+fn nothing_in_the_province_is_idle() {
+    let pack = province();
+    let assigned: BTreeSet<_> = pack
+        .memoranda
+        .values()
+        .flat_map(|memorandum| &memorandum.measures)
+        .map(|measure| measure.measure.as_str())
+        .collect();
+    let measures: BTreeSet<_> = pack.measures.keys().map(String::as_str).collect();
+    assert_eq!(assigned, measures, "each measure is in a memorandum");
+    let answered: BTreeSet<_> = pack
+        .memoranda
+        .values()
+        .map(|it| it.list_type.as_str())
+        .collect();
+    let lists: BTreeSet<_> = pack.list_types.keys().map(String::as_str).collect();
+    assert_eq!(answered, lists, "each list has a memorandum");
+    for department in pack.departments.values() {
+        let powers = &department.powers;
+        assert!(!powers.is_empty(), "{} has a part", department.name);
+    }
+}
+
+#[test]
+fn natural_persons_are_off_in_the_province() {
+    let person = SubjectType::NaturalPerson;
+    let pack = province();
+    assert!(
+        pack.record_types
+            .values()
+            .all(|it| it.basis_for(person).is_none())
+    );
+    assert!(
+        pack.list_types
+            .values()
+            .all(|it| it.basis_for(person).is_none())
+    );
+}
+
+#[test]
+fn both_packs_have_the_same_holidays() {
+    let small = BuiltIn::Small
+        .load()
+        .expect("the built-in pack is consistent");
+    assert_eq!(province().holidays, small.holidays);
+}
