@@ -43,7 +43,7 @@ pub struct CommandKey {
     pub department: String,
     /// Id from the caller.
     pub id: Uuid,
-    /// Hash of the command's content, over sealed values only.
+    /// Hash of the command's content. A keyed one where the content may name persons.
     pub digest: Hash,
 }
 
@@ -99,6 +99,18 @@ pub struct Guard {
     pub next: u64,
 }
 
+/// A decision relied on all that a log holds, also one that it does not append
+/// to; the log must still end there. Only for logs of the same store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadGuard {
+    /// The log.
+    pub log: LogName,
+    /// The shard.
+    pub shard: Shard,
+    /// Number of its records.
+    pub size: u64,
+}
+
 /// Address of a row of a view.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
@@ -138,6 +150,8 @@ pub struct Append {
     pub views: Vec<ViewWrite>,
     /// Checkpoints that the decision relied on.
     pub guards: Vec<Guard>,
+    /// Ends of logs that the decision relied on.
+    pub heads: Vec<HeadGuard>,
 }
 
 impl Append {
@@ -152,7 +166,14 @@ impl Append {
             checkpoint: None,
             views: Vec::new(),
             guards: Vec::new(),
+            heads: Vec::new(),
         }
+    }
+
+    /// The shards that the store must have for it.
+    pub fn places(&self) -> impl Iterator<Item = (LogName, Shard)> {
+        let relied_on = self.heads.iter().map(|head| (head.log, head.shard));
+        std::iter::once((self.log, self.shard)).chain(relied_on)
     }
 
     /// Number of events.
@@ -246,10 +267,10 @@ pub enum AppendError {
         /// Number of records applied, in truth.
         actual: u64,
     },
-    /// A reader moved on while it was decided: decide again.
+    /// A reader, or a log, moved on while it was decided: decide again.
     #[error("`{consumer}` moved on shard {shard} while it was decided; decide again")]
     Outdated {
-        /// The consumer.
+        /// The consumer, or the log.
         consumer: &'static str,
         /// The shard.
         shard: Shard,

@@ -131,6 +131,7 @@ cases! { $
         checkpoint_cas_fences
         checkpoints_move_in_batch_order
         guards_refuse_outdated_decisions
+        ends_of_logs_that_were_relied_on
     }
     views {
         last_write_of_a_row_wins

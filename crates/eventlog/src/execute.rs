@@ -10,7 +10,8 @@ use uuid::{Builder, Uuid};
 use crate::BoxError;
 use crate::aggregate::Codec;
 use crate::append::{
-    Append, AppendError, Appended, CommandKey, ExpectedVersion, Guard, Outcome, StreamAppend,
+    Append, AppendError, Appended, CommandKey, ExpectedVersion, Guard, HeadGuard, Outcome,
+    StreamAppend,
 };
 use crate::clock::Clock;
 use crate::event::{DecodeError, EventContext, NewEvent, Recorded, StoredRecord, StreamName};
@@ -166,6 +167,23 @@ impl Executor {
             .expect("one result per task")
     }
 
+    /// The same, if these logs still end where the command's look-ups saw them end.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError`]; each says what to do.
+    pub async fn execute_at<A: Codec>(
+        &self,
+        log: LogName,
+        task: Task<A>,
+        heads: Vec<HeadGuard>,
+    ) -> Result<Appended, ExecuteError<A::Rejection>> {
+        self.execute_all(log, vec![task], &heads)
+            .await
+            .pop()
+            .expect("one result per task")
+    }
+
     /// Executes commands together: one load, one group commit, per round.
     /// Results are in the order of the tasks; each stands for itself.
     ///
@@ -176,6 +194,15 @@ impl Executor {
         &self,
         log: LogName,
         tasks: Vec<Task<A>>,
+    ) -> Vec<Result<Appended, ExecuteError<A::Rejection>>> {
+        self.execute_all(log, tasks, &[]).await
+    }
+
+    async fn execute_all<A: Codec>(
+        &self,
+        log: LogName,
+        tasks: Vec<Task<A>>,
+        heads: &[HeadGuard],
     ) -> Vec<Result<Appended, ExecuteError<A::Rejection>>> {
         let mut results: Vec<Option<TaskResult<A>>> = tasks.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..tasks.len()).collect();
@@ -211,7 +238,10 @@ impl Executor {
                 match decision {
                     Ok(events) if events.is_empty() => settled.push((index, None)),
                     Ok(events) => {
-                        appends.push(self.append_of::<A>(log, task, loaded.version, &events));
+                        appends.push(Append {
+                            heads: heads.to_vec(),
+                            ..self.append_of::<A>(log, task, loaded.version, &events)
+                        });
                         appended.push(index);
                         // The next task on this stream decides on what this one makes of it.
                         if shared.contains(stream) {

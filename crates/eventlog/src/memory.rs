@@ -61,13 +61,14 @@ impl MemoryStore {
     }
 
     fn verify_place(&self, append: &Append) -> Result<(), AppendError> {
-        if lock(&self.data)
-            .heads
-            .contains_key(&(append.log, append.shard))
-        {
+        let data = lock(&self.data);
+        let Some((log, shard)) = append
+            .places()
+            .find(|place| !data.heads.contains_key(place))
+        else {
             return Ok(());
-        }
-        let source = no_shard(append.log, append.shard).source;
+        };
+        let source = no_shard(log, shard).source;
         Err(AppendError::Unavailable {
             source,
             outcome: Outcome::NotApplied,

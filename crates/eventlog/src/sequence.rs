@@ -10,7 +10,7 @@ mod record;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::append::{
@@ -112,6 +112,8 @@ impl Wanted {
             for guard in &append.guards {
                 wanted.checkpoints.insert((guard.consumer, guard.shard));
             }
+            let relied_on = append.heads.iter().map(|head| (head.log, head.shard));
+            wanted.heads.extend(relied_on);
         }
         wanted
     }
@@ -220,9 +222,13 @@ impl<'a> Sequencing<'a> {
         }
         verify_checkpoint(append, self.loaded)?;
         verify_guards(append, self.loaded)?;
+        verify_heads(append, self.loaded)?;
         let next_versions = self.verify_versions(append)?;
 
         let appended = self.encode_events(prepared, next_versions);
+        if let Some(last) = &appended.last {
+            self.stand_before_what_follows(append, last.recorded_at);
+        }
         if let Some(command) = &append.command {
             let place = self.rows.commands.len();
             let key = (append.log, command.department.as_str(), command.id);
@@ -245,6 +251,17 @@ impl<'a> Sequencing<'a> {
                 .insert(write.row.clone(), write.value.clone());
         }
         Ok(appended)
+    }
+
+    /// Whatever comes later to a log that a decision relied on is recorded
+    /// later, also in the same batch, so that times tell which was first.
+    fn stand_before_what_follows(&mut self, append: &Append, recorded_at: Timestamp) {
+        for guard in &append.heads {
+            if let Some(head) = self.loaded.heads.get_mut(&(guard.log, guard.shard)) {
+                let after = recorded_at.saturating_add(SignedDuration::from_nanos(1));
+                head.recorded_at = after.map_or(head.recorded_at, |at| head.recorded_at.max(at));
+            }
+        }
     }
 
     fn repeated(&self, append: &Append) -> Result<Option<Appended>, AppendError> {
@@ -408,6 +425,19 @@ fn verify_guards(append: &Append, loaded: &Loaded) -> Result<(), AppendError> {
         if current.map_or(0, |checkpoint| checkpoint.next) != guard.next {
             return Err(AppendError::Outdated {
                 consumer: guard.consumer,
+                shard: guard.shard,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn verify_heads(append: &Append, loaded: &Loaded) -> Result<(), AppendError> {
+    for guard in &append.heads {
+        let head = loaded.heads.get(&(guard.log, guard.shard));
+        if head.map_or(0, Head::size) != guard.size {
+            return Err(AppendError::Outdated {
+                consumer: guard.log.0,
                 shard: guard.shard,
             });
         }

@@ -59,6 +59,9 @@ pub enum State {
 pub struct Directive {
     /// The directive as it was made, and its state; nothing before that.
     pub made: Option<(pb::Directive, State)>,
+    /// Numbers of the decisions by which it was executed: one, or one per case
+    /// where it stands.
+    pub decisions: Vec<String>,
 }
 
 impl Aggregate for Directive {
@@ -95,6 +98,9 @@ impl Aggregate for Directive {
         if let EventKind::Triggered(directive) = &event.kind {
             self.made = Some(((**directive).clone(), State::Live(Stage::Triggered)));
             return;
+        }
+        if let EventKind::Executed { decision, .. } = &event.kind {
+            self.decisions.push(decision.number.clone());
         }
         if let Some((_, state)) = &mut self.made {
             *state = state.after(&event.kind);
@@ -223,8 +229,16 @@ impl Directive {
             return Ok(Vec::new());
         };
         let (made, state) = self.of(department)?;
-        if !matches!(state, State::Live(Stage::Received | Stage::Executing)) {
-            return Err(Rejection::of_state(state));
+        match state {
+            State::Live(Stage::Received | Stage::Executing) => {}
+            // A standing measure is applied each time the subject turns up, each
+            // time by another decision.
+            State::Live(Stage::Executed) if made.standing => {
+                if self.decisions.contains(&decision.number) {
+                    return Err(Rejection::DecisionRecorded);
+                }
+            }
+            state => return Err(Rejection::of_state(state)),
         }
         if *entry != Standing::InForce {
             return Err(Rejection::NotInForce(*entry));

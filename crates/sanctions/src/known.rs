@@ -38,13 +38,17 @@ pub mod event_type {
     pub const REMOVAL_PROPOSED: &str = "tally.lists.v1.RemovalProposed";
     /// An officer asked that a red entry be taken off.
     pub const REMOVAL_REQUESTED: &str = "tally.lists.v1.RemovalRequested";
+    /// A provisional day for the subject's answer was fixed.
+    pub const DEADLINE_FIXED: &str = "tally.lists.v1.DeadlineFixed";
+    /// The record that an entry rests on was withdrawn: an officer has to look.
+    pub const GROUND_WITHDRAWN: &str = "tally.lists.v1.GroundWithdrawn";
     /// Two identifiers are one organisation.
     pub const LINKED: &str = "tally.lists.v1.IdentifierLinked";
     /// They are not, or no longer.
     pub const UNLINKED: &str = "tally.lists.v1.IdentifierUnlinked";
 
     /// All that this version knows, also what it passes over.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 16] = [
         NOMINATED,
         NOTIFIED,
         REPRESENTATION,
@@ -57,6 +61,8 @@ pub mod event_type {
         EXPIRED,
         REMOVAL_PROPOSED,
         REMOVAL_REQUESTED,
+        DEADLINE_FIXED,
+        GROUND_WITHDRAWN,
         LINKED,
         UNLINKED,
     ];
@@ -65,7 +71,14 @@ pub mod event_type {
     pub fn concerns(event_type: &str) -> bool {
         !matches!(
             event_type,
-            NOMINATED | NOTIFIED | REPRESENTATION | DROPPED | REMOVAL_PROPOSED | REMOVAL_REQUESTED
+            NOMINATED
+                | NOTIFIED
+                | REPRESENTATION
+                | DROPPED
+                | REMOVAL_PROPOSED
+                | REMOVAL_REQUESTED
+                | DEADLINE_FIXED
+                | GROUND_WITHDRAWN
         )
     }
 }

@@ -1,41 +1,43 @@
 //! What responding departments say about their directives.
 
+mod execution;
 mod parts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
 use tally_auth::Caller;
 use tally_domain::department::DepartmentId;
-use tally_domain::legal::LegalBasisRef;
-use tally_domain::policy::Pack;
-use tally_eventlog::append::{Appended, Guard};
+use tally_eventlog::append::{Appended, Guard, HeadGuard};
 use tally_eventlog::consumer::Progress;
-use tally_eventlog::event::StreamName;
-use tally_eventlog::execute::{ExecuteError, TRIES_MAX, Task};
+use tally_eventlog::execute::{ExecuteError, Task};
 use tally_eventlog::pb::Receipt;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::{
-    CommandScope, Deps, Policy, digest, execute_fault, logs, receipt, store_fault,
-};
+use tally_service::{CommandScope, Deps, Policy, digest, execute_fault, logs, receipt};
 
 use parts::{complete, subject_of};
 pub use parts::{load, uuid};
 
-use crate::consumer;
-use crate::directive::{Command, Competence, Directive, Rejection};
-use crate::engine::{CHECK_CATEGORY, check_stream};
-use crate::known::Standing;
-use crate::projection::subject_row;
+use crate::directive::{Command, Directive, Rejection};
 
 const GROUNDS_CHARS_MAX: usize = 2_000;
 
-/// When a caller is told to try again.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Kinds of commands, as their digests name them.
+pub mod kind {
+    /// The department has it.
+    pub const ACKNOWLEDGE: &str = "sanctions.acknowledge";
+    /// The department begins.
+    pub const START: &str = "sanctions.start";
+    /// The department has executed it.
+    pub const EXECUTE: &str = "sanctions.execute";
+    /// The department declines.
+    pub const DECLINE: &str = "sanctions.decline";
+    /// The department no longer applies it.
+    pub const CONFIRM_LIFT: &str = "sanctions.confirm_lift";
+}
 
 /// Who responds, by which policy.
 pub struct Responder<'a> {
@@ -46,9 +48,16 @@ pub struct Responder<'a> {
     /// The caller.
     pub caller: &'a Caller,
     /// Its department.
-    pub department: &'a DepartmentId,
+    pub department: DepartmentId,
     /// The active policy.
-    pub policy: &'a Arc<Policy>,
+    pub policy: Arc<Policy>,
+}
+
+/// What a decision relied on, and must still hold when it commits.
+#[derive(Default)]
+struct Relied {
+    guards: Vec<Guard>,
+    heads: Vec<HeadGuard>,
 }
 
 /// A command that was read, without what its directive adds.
@@ -71,7 +80,7 @@ impl Responder<'_> {
             department: self.department.to_string(),
             at: self.deps.clock.now(),
         };
-        self.execute(scoped, "sanctions.acknowledge", request, command)
+        self.execute(scoped, kind::ACKNOWLEDGE, request, command)
             .await
     }
 
@@ -88,8 +97,7 @@ impl Responder<'_> {
             department: self.department.to_string(),
             at: self.deps.clock.now(),
         };
-        self.execute(scoped, "sanctions.start", request, command)
-            .await
+        self.execute(scoped, kind::START, request, command).await
     }
 
     /// The department declines.
@@ -111,7 +119,7 @@ impl Responder<'_> {
             let in_force =
                 self.policy
                     .pack
-                    .in_force(basis, today, self.department, subject.subject_type());
+                    .in_force(basis, today, &self.department, subject.subject_type());
             if let Err(fault) = in_force {
                 let mut faults = Faults::default();
                 faults.add("legal_basis", "LEGAL_BASIS_NOT_IN_FORCE", fault.to_string());
@@ -127,9 +135,9 @@ impl Responder<'_> {
         self.execute_loaded(
             &loaded,
             &scoped,
-            digest("sanctions.decline", request),
+            digest(kind::DECLINE, request),
             command,
-            Vec::new(),
+            Relied::default(),
         )
         .await
         .map_err(|error| execute_fault(error, Fault::from))
@@ -150,156 +158,8 @@ impl Responder<'_> {
             document,
             at: self.deps.clock.now(),
         };
-        self.execute(scoped, "sanctions.confirm_lift", request, command)
+        self.execute(scoped, kind::CONFIRM_LIFT, request, command)
             .await
-    }
-
-    /// The department has executed it: compare-and-set on what is known of the
-    /// entry, so that a suspended entry cannot be applied.
-    ///
-    /// # Errors
-    ///
-    /// Every fault of the request, or the refusal.
-    pub async fn executed(&self, request: &pb::ExecuteRequest) -> Result<Receipt, Fault> {
-        let today = self.policy.today(self.deps.clock.now());
-        let mut faults = Faults::default();
-        let scoped = self.scoped(&mut faults, &request.command_id, &request.directive_id);
-        let decision = faults.document("decision", request.decision.as_ref());
-        let executed_on = faults.date("executed_on", &request.executed_on);
-        if executed_on.is_some_and(|on| on > today) {
-            faults.add(
-                "executed_on",
-                "DATE_IN_FUTURE",
-                format!("today is {today}; report it when it is done"),
-            );
-        }
-        let check_id = match request.check_id.as_str() {
-            "" => Some(String::new()),
-            id => uuid(&mut faults, "check_id", id),
-        };
-        let parts = scoped.zip(decision).zip(executed_on).zip(check_id);
-        let (((scoped, decision), executed_on), check_id) = complete(parts, faults)?;
-        if !check_id.is_empty() {
-            self.verify_check(&check_id).await?;
-        }
-        let loaded = self.load(&scoped.directive_id).await?;
-        for _ in 0..TRIES_MAX {
-            let (entry, lists_basis, guard) = self.entry_today(&loaded).await?;
-            let command = Command::Execute {
-                department: self.department.to_string(),
-                decision: decision.clone(),
-                executed_on,
-                check_id: check_id.clone(),
-                lists_basis,
-                entry,
-                competence: self.competence(&loaded)?,
-                at: self.policy.start_of(executed_on),
-            };
-            let digest = digest("sanctions.execute", request);
-            match self
-                .execute_loaded(&loaded, &scoped, digest, command, vec![guard])
-                .await
-            {
-                // The reader moved on between the look and the append: look again.
-                Err(ExecuteError::Outdated) => {}
-                result => return result.map_err(|error| execute_fault(error, Fault::from)),
-            }
-        }
-        Err(execute_fault(
-            ExecuteError::<Rejection>::Outdated,
-            Fault::from,
-        ))
-    }
-
-    /// How the entry stands by all that `lists` holds now, and a guard that it
-    /// still is so when the execution commits.
-    async fn entry_today(&self, directive: &Directive) -> Result<(Standing, u64, Guard), Fault> {
-        let (made, _) = directive.made.as_ref().ok_or(Rejection::Unknown)?;
-        let subject = subject_of(directive)?;
-        let shard = self.deps.store.shards().of(&made.subject);
-        let current = self.deps.sources.caught_up(self.lists, shard).await;
-        let (next, parked) = self.lists.with(shard, |reader| {
-            (reader.next, reader.parked.contains_key(&made.subject))
-        });
-        if !current || parked {
-            return Err(Fault::unavailable(
-                "LISTS_BEHIND",
-                "what is known of the lists is not current, so nothing may be applied; retry with the same command id",
-                RETRY_AFTER,
-            ));
-        }
-        let row = self
-            .deps
-            .store
-            .rows(&[subject_row(shard, &made.subject)])
-            .await
-            .map_err(store_fault)?;
-        let row = row
-            .into_iter()
-            .next()
-            .flatten()
-            .map(pb::SubjectRow::decode)
-            .transpose();
-        let row = row.map_err(Fault::internal)?.unwrap_or_default();
-        let today = self.policy.today(self.deps.clock.now());
-        let entry = row
-            .entries
-            .iter()
-            .find(|entry| entry.entry_id == made.entry_id);
-        let standing = entry.map_or(Standing::Unknown, |entry| {
-            Standing::of(entry, &self.policy.pack, today, subject.subject_type())
-        });
-        Ok((
-            standing,
-            next,
-            Guard {
-                consumer: consumer::LISTS,
-                shard,
-                next,
-            },
-        ))
-    }
-
-    fn competence(&self, directive: &Directive) -> Result<Competence, Fault> {
-        let (made, _) = directive.made.as_ref().ok_or(Rejection::Unknown)?;
-        let pack: &Pack = &self.policy.pack;
-        if !pack
-            .department(self.department)
-            .is_some_and(|found| found.has_power(&made.measure))
-        {
-            return Ok(Competence::PowerMissing);
-        }
-        let basis = made.legal_basis.clone().unwrap_or_default();
-        let basis = LegalBasisRef::new(basis.id, basis.version);
-        let today = self.policy.today(self.deps.clock.now());
-        let subject_type = subject_of(directive)?.subject_type();
-        Ok(
-            match pack.in_force(&basis, today, self.department, subject_type) {
-                Ok(()) => Competence::Held,
-                Err(fault) => Competence::BasisMissing(fault.to_string()),
-            },
-        )
-    }
-
-    async fn verify_check(&self, check_id: &str) -> Result<(), Fault> {
-        let stream = check_stream(self.department.as_str(), check_id).to_string();
-        let stream = StreamName::new(CHECK_CATEGORY, stream);
-        let found = self
-            .deps
-            .store
-            .read_streams(logs::SANCTIONS_ACCESS, &[stream])
-            .await
-            .map_err(store_fault)?;
-        if found.iter().all(Vec::is_empty) {
-            let mut faults = Faults::default();
-            faults.add(
-                "check_id",
-                "CHECK_UNKNOWN",
-                "this department asked no check with that id; leave it out or name one",
-            );
-            return Err(Fault::invalid(faults.into_vec()));
-        }
-        Ok(())
     }
 
     fn scoped(&self, faults: &mut Faults, command_id: &str, directive_id: &str) -> Option<Scoped> {
@@ -327,7 +187,8 @@ impl Responder<'_> {
         command: Command,
     ) -> Result<Receipt, Fault> {
         let loaded = self.load(&scoped.directive_id).await?;
-        self.execute_loaded(&loaded, &scoped, digest(kind, content), command, Vec::new())
+        let digest = digest(kind, content);
+        self.execute_loaded(&loaded, &scoped, digest, command, Relied::default())
             .await
             .map_err(|error| execute_fault(error, Fault::from))
     }
@@ -338,7 +199,7 @@ impl Responder<'_> {
         scoped: &Scoped,
         digest: tally_eventlog::merkle::Hash,
         command: Command,
-        guards: Vec<Guard>,
+        relied: Relied,
     ) -> Result<Receipt, ExecuteError<Rejection>> {
         let (made, _) = loaded
             .made
@@ -352,9 +213,12 @@ impl Responder<'_> {
             context: scoped.scope.context(self.policy.version()),
             note: Bytes::new(),
             fresh: false,
-            guards,
+            guards: relied.guards,
         };
-        let appended: Appended = self.deps.executor.execute(logs::SANCTIONS, task).await?;
+        let executor = &self.deps.executor;
+        let appended: Appended = executor
+            .execute_at(logs::SANCTIONS, task, relied.heads)
+            .await?;
         Ok(receipt(&appended))
     }
 }

@@ -5,21 +5,25 @@ mod stream;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
+use prost::Message;
 use tally_auth::Caller;
 use tally_domain::department::DepartmentId;
+use tally_eventlog::append::Appended;
 use tally_eventlog::consumer::Progress;
+use tally_eventlog::pb::Receipt;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsService;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::repeat::or_first;
 use tally_service::wiring::Readers;
-use tally_service::{Deps, Policy, logs};
+use tally_service::{CommandScope, Deps, Policy, digest, logs, receipt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::directive::Rejection;
 use crate::engine::{CheckOptions, Engine};
 use crate::mailbox::{self, Items};
-use crate::respond::{self, Responder};
+use crate::respond::{self, Responder, kind};
 use crate::{consumer, question};
 
 type Answers = BoxStream<'static, Result<pb::CheckManyResponse, Status>>;
@@ -66,16 +70,35 @@ impl Sanctions {
     fn responder<'a>(
         &'a self,
         caller: &'a Caller,
-        department: &'a DepartmentId,
-        policy: &'a Arc<Policy>,
-    ) -> Responder<'a> {
-        Responder {
+        right: &'static str,
+    ) -> Result<Responder<'a>, Fault> {
+        let (department, policy) = self.member(caller, right)?;
+        Ok(Responder {
             deps: &self.deps,
             lists: &self.lists,
             caller,
             department,
             policy,
+        })
+    }
+
+    /// The outcome of a command, or its first result where it is a repeat that
+    /// would be refused today.
+    async fn or_first(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        command_id: &str,
+        request: &impl Message,
+        outcome: Result<Receipt, Fault>,
+    ) -> Result<Receipt, Fault> {
+        if outcome.is_ok() {
+            return outcome;
         }
+        let scope = CommandScope::new(caller, command_id, &*self.deps.clock);
+        let key = scope.ok().map(|scope| scope.key(digest(kind, request)));
+        let first = |first: &Appended| Ok(receipt(first));
+        or_first(&self.deps, logs::SANCTIONS, key, outcome, first).await
     }
 
     async fn do_subscribe(&self, request: Request<pb::SubscribeRequest>) -> Result<Items, Fault> {
@@ -94,10 +117,19 @@ impl Sanctions {
         request: Request<pb::AcknowledgeRequest>,
     ) -> Result<pb::AcknowledgeResponse, Fault> {
         let caller = Caller::of(&request)?;
-        let (department, policy) = self.member(caller, "sanctions.respond")?;
+        let request = request.get_ref();
+        let outcome = match self.responder(caller, "sanctions.respond") {
+            Ok(responder) => responder.acknowledge(request).await,
+            Err(fault) => Err(fault),
+        };
         let receipt = self
-            .responder(caller, &department, &policy)
-            .acknowledge(request.get_ref())
+            .or_first(
+                caller,
+                kind::ACKNOWLEDGE,
+                &request.command_id,
+                request,
+                outcome,
+            )
             .await?;
         Ok(pb::AcknowledgeResponse {
             receipt: Some(receipt),
@@ -109,10 +141,13 @@ impl Sanctions {
         request: Request<pb::StartRequest>,
     ) -> Result<pb::StartResponse, Fault> {
         let caller = Caller::of(&request)?;
-        let (department, policy) = self.member(caller, "sanctions.respond")?;
+        let request = request.get_ref();
+        let outcome = match self.responder(caller, "sanctions.respond") {
+            Ok(responder) => responder.start(request).await,
+            Err(fault) => Err(fault),
+        };
         let receipt = self
-            .responder(caller, &department, &policy)
-            .start(request.get_ref())
+            .or_first(caller, kind::START, &request.command_id, request, outcome)
             .await?;
         Ok(pb::StartResponse {
             receipt: Some(receipt),
@@ -125,10 +160,13 @@ impl Sanctions {
     ) -> Result<pb::ExecuteResponse, Fault> {
         let caller = Caller::of(&request)?;
         caller.officer()?;
-        let (department, policy) = self.member(caller, "sanctions.execute")?;
+        let request = request.get_ref();
+        let outcome = match self.responder(caller, "sanctions.execute") {
+            Ok(responder) => responder.executed(request).await,
+            Err(fault) => Err(fault),
+        };
         let receipt = self
-            .responder(caller, &department, &policy)
-            .executed(request.get_ref())
+            .or_first(caller, kind::EXECUTE, &request.command_id, request, outcome)
             .await?;
         Ok(pb::ExecuteResponse {
             receipt: Some(receipt),
@@ -141,10 +179,13 @@ impl Sanctions {
     ) -> Result<pb::DeclineResponse, Fault> {
         let caller = Caller::of(&request)?;
         caller.officer()?;
-        let (department, policy) = self.member(caller, "sanctions.execute")?;
+        let request = request.get_ref();
+        let outcome = match self.responder(caller, "sanctions.execute") {
+            Ok(responder) => responder.decline(request).await,
+            Err(fault) => Err(fault),
+        };
         let receipt = self
-            .responder(caller, &department, &policy)
-            .decline(request.get_ref())
+            .or_first(caller, kind::DECLINE, &request.command_id, request, outcome)
             .await?;
         Ok(pb::DeclineResponse {
             receipt: Some(receipt),
@@ -156,10 +197,19 @@ impl Sanctions {
         request: Request<pb::ConfirmLiftRequest>,
     ) -> Result<pb::ConfirmLiftResponse, Fault> {
         let caller = Caller::of(&request)?;
-        let (department, policy) = self.member(caller, "sanctions.respond")?;
+        let request = request.get_ref();
+        let outcome = match self.responder(caller, "sanctions.respond") {
+            Ok(responder) => responder.confirm_lift(request).await,
+            Err(fault) => Err(fault),
+        };
         let receipt = self
-            .responder(caller, &department, &policy)
-            .confirm_lift(request.get_ref())
+            .or_first(
+                caller,
+                kind::CONFIRM_LIFT,
+                &request.command_id,
+                request,
+                outcome,
+            )
             .await?;
         Ok(pb::ConfirmLiftResponse {
             receipt: Some(receipt),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tally_eventlog::append::HeadGuard;
 use tally_eventlog::consumer::Progress;
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::{LogSource, StoreError};
@@ -17,6 +18,8 @@ use crate::{logs, wiring};
 #[derive(Clone)]
 pub struct Sources {
     logs: Arc<HashMap<LogName, Arc<dyn LogSource>>>,
+    /// True if all of them are in the role's own store.
+    in_own_store: bool,
 }
 
 impl Sources {
@@ -24,12 +27,22 @@ impl Sources {
     pub fn new(logs: impl IntoIterator<Item = (LogName, Arc<dyn LogSource>)>) -> Self {
         Self {
             logs: Arc::new(logs.into_iter().collect()),
+            in_own_store: false,
         }
     }
 
-    /// All logs of the mesh from one place.
-    pub fn all_in(source: Arc<dyn LogSource>) -> Self {
-        Self::new(logs::ALL.map(|log| (log, source.clone())))
+    /// All logs of the mesh from the store that the roles share.
+    pub fn all_in(store: Arc<dyn LogSource>) -> Self {
+        Self {
+            in_own_store: true,
+            ..Self::new(logs::ALL.map(|log| (log, store.clone())))
+        }
+    }
+
+    /// A guard that a log still ends there when a decision commits; nothing
+    /// where the log is in another store, which no commit here can look into.
+    pub fn head_guard(&self, log: LogName, shard: Shard, size: u64) -> Option<HeadGuard> {
+        self.in_own_store.then_some(HeadGuard { log, shard, size })
     }
 
     /// The source of a log.

@@ -245,17 +245,22 @@ pub(crate) async fn append(
     store: &SqliteStore,
     appends: Vec<Append>,
 ) -> Vec<Result<Appended, AppendError>> {
-    let fits = |append: &Append| store.log(append.log, append.shard).is_ok();
+    let missing = |append: &Append| {
+        append
+            .places()
+            .find(|(log, shard)| store.log(*log, *shard).is_err())
+    };
     let places: Vec<Result<(), AppendError>> = appends
         .iter()
-        .map(|append| {
-            if fits(append) {
-                return Ok(());
-            }
-            Err(refused(not_here(append.log, append.shard)))
+        .map(|append| match missing(append) {
+            Some((log, shard)) => Err(refused(not_here(log, shard))),
+            None => Ok(()),
         })
         .collect();
-    let accepted: Vec<Append> = appends.into_iter().filter(fits).collect();
+    let accepted: Vec<Append> = appends
+        .into_iter()
+        .filter(|append| missing(append).is_none())
+        .collect();
     let Some(writer) = store.writer() else {
         return places
             .into_iter()

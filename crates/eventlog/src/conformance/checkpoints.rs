@@ -1,9 +1,9 @@
 //! Cases on checkpoints and guards.
 
-use super::bench::{Bench, CONSUMER, LOG, VIEW, checkpoint, command, moved, row, set};
+use super::bench::{Bench, CONSUMER, LOG, OTHER, VIEW, checkpoint, command, moved, row, set};
 use crate::append::ExpectedVersion::{Any, NoStream};
-use crate::append::{Append, AppendError, Checkpoint, Guard};
-use crate::shard::Shard;
+use crate::append::{Append, AppendError, Appended, Checkpoint, Guard, HeadGuard};
+use crate::shard::{LogName, Shard};
 
 /// An append that moves a checkpoint and nothing else.
 fn only(bench: &Bench, shard: Shard, from: u64, to: Checkpoint) -> Append {
@@ -212,4 +212,54 @@ pub(super) async fn guards_refuse_outdated_decisions(bench: Bench) {
         })
     ));
     assert_eq!(bench.versions("s").await, [0]);
+}
+
+pub(super) async fn ends_of_logs_that_were_relied_on(bench: Bench) {
+    let shard = bench.shard("s");
+    let other = |stream| Append {
+        log: OTHER,
+        ..bench.one(stream, Any)
+    };
+    let relying = |log, shard, size| Append {
+        heads: vec![HeadGuard { log, shard, size }],
+        command: Some(command("d", 2, 1)),
+        ..bench.one("s", Any)
+    };
+    let early = bench.append(relying(OTHER, shard, 1)).await;
+    let log = OTHER.0;
+    assert!(matches!(early, Err(AppendError::Outdated { consumer, .. }) if consumer == log));
+    bench.append(other("s")).await.expect("the log grows");
+    let outdated = bench.append(relying(OTHER, shard, 0)).await;
+    assert!(
+        matches!(outdated, Err(AppendError::Outdated { .. })),
+        "decided before it grew"
+    );
+    // Within a batch, too, and times tell which was first.
+    let batch = vec![
+        relying(OTHER, shard, 1),
+        other("s"),
+        relying(OTHER, shard, 1),
+    ];
+    let answers = bench.store().append(batch).await;
+    let [first, grown, repeated] = &answers[..] else {
+        panic!("an answer each");
+    };
+    let time = |answer: &Result<Appended, AppendError>| {
+        let last = answer.as_ref().expect("appended").last;
+        last.expect("an event").recorded_at
+    };
+    assert!(time(first) < time(grown));
+    assert!(repeated.as_ref().expect("it is known").repeated);
+    let grown = Append {
+        command: None,
+        ..relying(OTHER, shard, 1)
+    };
+    let answers = bench.store().append(vec![other("s"), grown]).await;
+    assert!(matches!(answers[1], Err(AppendError::Outdated { .. })));
+    assert_eq!(bench.versions("s").await, [0]);
+    // A log that is not here fails the one that relies on it, and no neighbour.
+    let nowhere = relying(LogName("no-such-log"), shard, 0);
+    let answers = bench.store().append(vec![nowhere, other("t")]).await;
+    assert!(matches!(answers[0], Err(AppendError::Unavailable { .. })));
+    assert!(answers[1].is_ok());
 }

@@ -16,6 +16,8 @@ pub enum Rejection {
     NotAcknowledged,
     /// It is at this stage already.
     Already(Stage),
+    /// This decision has been recorded already.
+    DecisionRecorded,
     /// The entry is suspended.
     Suspended,
     /// The entry is over.
@@ -60,6 +62,7 @@ impl Rejection {
             Self::OtherDepartment | Self::PowerMissing => tally_rpc::fault::reason::RIGHT_MISSING,
             Self::NotAcknowledged => "DIRECTIVE_NOT_ACKNOWLEDGED",
             Self::Already(_) => "DIRECTIVE_STATE",
+            Self::DecisionRecorded => "DECISION_RECORDED",
             Self::Suspended | Self::NotInForce(Standing::Suspended) => "ENTRY_SUSPENDED",
             Self::Lifted => "DIRECTIVE_LIFTED",
             Self::LiftConfirmed => "LIFT_CONFIRMED",
@@ -82,6 +85,10 @@ impl Rejection {
             Self::Already(stage) => {
                 let stage = format!("{stage:?}").to_lowercase();
                 format!("the directive is {stage} already; this step does not follow from there")
+            }
+            Self::DecisionRecorded => {
+                "the directive was executed by a decision of this number already; each case has its own decision"
+                    .to_owned()
             }
             Self::Suspended | Self::NotInForce(Standing::Suspended) => {
                 "the entry is suspended: nothing may be applied; wait until it is upheld or lifted"

@@ -229,7 +229,7 @@ async fn a_department_answers_its_directive() {
     );
     assert!(reason(
         &execute(&mesh, &id).await.expect_err("executed already"),
-        "DIRECTIVE_STATE"
+        "DECISION_RECORDED"
     ));
     assert_eq!(
         state(&mesh, system(CITY), &id).await.expect("its own"),

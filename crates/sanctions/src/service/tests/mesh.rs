@@ -1,5 +1,6 @@
 //! The role on a store in memory, with its real consumers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,10 +38,16 @@ pub const PACK: &str = "2026.1";
 /// A clock that tests set.
 pub struct TestClock {
     now: Mutex<Timestamp>,
+    tick_nanos: AtomicU64,
     moved: watch::Sender<u64>,
 }
 
 impl TestClock {
+    /// From now on no two questions get the same answer.
+    pub fn tick(&self) {
+        self.tick_nanos.store(1, Ordering::Relaxed);
+    }
+
     pub fn advance(&self, by: Duration) {
         *self.now.lock().expect("no panic while locked") += by;
     }
@@ -48,7 +55,9 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        *self.now.lock().expect("no panic while locked")
+        let mut now = self.now.lock().expect("no panic while locked");
+        *now += Duration::from_nanos(self.tick_nanos.load(Ordering::Relaxed));
+        *now
     }
 
     fn wall(&self) -> Timestamp {
@@ -79,6 +88,7 @@ impl Mesh {
         let start = "2026-03-02T02:00:00Z".parse().expect("valid");
         let clock = Arc::new(TestClock {
             now: Mutex::new(start),
+            tick_nanos: AtomicU64::new(0),
             moved: watch::Sender::new(0),
         });
         let options = GroupOptions::default();
@@ -213,8 +223,12 @@ impl Mesh {
     }
 
     pub async fn suspend(&self, entry_id: &str) {
+        self.suspend_of(MOUTAI, entry_id).await;
+    }
+
+    pub async fn suspend_of(&self, subject: &str, entry_id: &str) {
         self.lists(
-            MOUTAI,
+            subject,
             ("entry", entry_id),
             event_type::SUSPENDED,
             lists::EntrySuspended::default(),
