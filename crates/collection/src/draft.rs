@@ -2,13 +2,12 @@
 //! at once, or a draft that is ready to be sealed.
 
 use jiff::Timestamp;
-use tally_domain::calendar::Deadline;
 use tally_domain::date::{LegalDate, Term};
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::fault::FieldFault;
 use tally_domain::legal::LegalBasisRef;
-use tally_domain::policy::{BasisFault, RecordType};
+use tally_domain::policy::{BackfillFault, BasisFault, RecordType, Terms};
 use tally_domain::subject::SubjectType;
 use tally_eventlog::sealing::Sealer;
 use tally_proto::tally::collection::v1 as pb;
@@ -44,8 +43,8 @@ pub(crate) struct Draft {
     pub legal_basis: LegalBasisRef,
     /// First moment of the first day it holds.
     pub effective_at: Timestamp,
-    /// Last day on which it is published in time.
-    pub publish_by: Deadline,
+    /// The days by which it is due; backfill has no term.
+    pub terms: Option<Terms>,
     decided_on: LegalDate,
     term: Term,
     fields: Vec<DraftField>,
@@ -125,6 +124,10 @@ impl Judge<'_> {
             let about = subject.as_ref().map(subject_type);
             self.judge_basis(record_type, about, basis, decided_on, faults);
         }
+        if let (Some(record_type), Some(decided_on), Some(term)) = (record_type, decided_on, &term)
+        {
+            self.judge_backfill(record_type, decided_on, term, faults);
+        }
         let fields =
             record_type.map(|record_type| fields::validate(record_type, record.fields, faults));
         if !faults.is_empty() {
@@ -136,9 +139,7 @@ impl Judge<'_> {
             document_number: number?,
             legal_basis: basis?,
             effective_at: self.policy.start_of(term.from),
-            publish_by: self
-                .policy
-                .deadline(decided_on, record_type.report_within_working_days),
+            terms: self.policy.terms(record_type, decided_on),
             decided_on,
             term,
             fields: fields?,
@@ -160,6 +161,28 @@ impl Judge<'_> {
             return None;
         }
         Some(decided_on)
+    }
+
+    /// Old decisions only as far as the catalogue item's rule goes; what was
+    /// taken once stays correctable.
+    fn judge_backfill(
+        &self,
+        record_type: &RecordType,
+        decided_on: LegalDate,
+        term: &Term,
+        faults: &mut Faults,
+    ) {
+        if self.held_basis.is_some() {
+            return;
+        }
+        let Err(fault) = record_type.check_backfill(decided_on, term.until, self.today) else {
+            return;
+        };
+        let (field, reason) = match fault {
+            BackfillFault::NoLongerValid { .. } => ("record.valid_until", "BACKFILL_NOT_VALID"),
+            BackfillFault::TooOld { .. } => ("record.decided_on", "BACKFILL_TOO_OLD"),
+        };
+        faults.add(field, reason, fault.to_string());
     }
 
     /// No record without a legal basis for it. The catalogue item's basis must

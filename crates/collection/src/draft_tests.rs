@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use jiff::civil::date;
-use tally_domain::policy::Pack;
+use tally_domain::policy::{Backfill, Pack};
 use tally_proto::tally::log::v1::LegalBasisRef as BasisProto;
 
 use super::*;
@@ -78,10 +78,12 @@ fn refused(record: pb::RecordContent, field: &str, reason: &str) {
 fn a_good_record_is_published_within_seven_working_days() {
     let draft = judged(record()).expect("it is good");
     // Spring Festival of 2026 lies between.
+    let terms = draft.terms.expect("it is no backfill");
     assert_eq!(
-        (draft.publish_by.date, draft.publish_by.provisional),
+        (terms.publish_by.date, terms.publish_by.provisional),
         (date(2026, 2, 28), false)
     );
+    assert_eq!(terms.push_by, terms.publish_by);
     assert_eq!(draft.effective_at.to_string(), "2026-02-11T16:00:00Z");
     assert!(!draft.is_personal());
     let stored = draft.seal(None);
@@ -333,7 +335,44 @@ fn a_deadline_past_the_last_notice_is_provisional() {
     let mut pack = pack();
     pack.holidays.remove(&2026);
     let draft = judged_by(pack, None, record()).expect("it is good");
-    assert!(draft.publish_by.provisional);
+    assert!(draft.terms.expect("a term").publish_by.provisional);
+}
+
+#[test]
+fn old_decisions_are_taken_as_far_as_the_catalogue_item_says() {
+    let mut pack = pack();
+    let item = pack.record_types.get_mut(PENALTY).expect("in the pack");
+    item.collected_from = Some(date(2026, 2, 13));
+    item.backfill = Some(Backfill::Years(3));
+    let draft = judged_by(pack.clone(), None, record()).expect("it is recent enough");
+    assert_eq!(draft.terms, None, "backfill has no term");
+    let old = pb::RecordContent {
+        decided_on: "2023-03-01".into(),
+        ..record()
+    };
+    let faults = judged_by(pack.clone(), None, old.clone()).err();
+    let faults = faults.expect("it is too old");
+    assert_eq!(
+        faults,
+        [("record.decided_on".to_owned(), "BACKFILL_TOO_OLD")]
+    );
+    let held = LegalBasisRef::new("tally-credit-regulations/12", 1);
+    assert!(
+        judged_by(pack.clone(), Some(&held), old.clone()).is_ok(),
+        "what was taken once stays correctable"
+    );
+
+    let item = pack.record_types.get_mut(PENALTY).expect("in the pack");
+    item.backfill = Some(Backfill::StillValid);
+    assert!(judged_by(pack.clone(), None, old.clone()).is_ok());
+    let over = pb::RecordContent {
+        valid_until: "2024-03-01".into(),
+        ..old
+    };
+    assert_eq!(
+        judged_by(pack, None, over).err().expect("it is over"),
+        [("record.valid_until".to_owned(), "BACKFILL_NOT_VALID")]
+    );
 }
 
 #[test]

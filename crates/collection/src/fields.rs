@@ -87,7 +87,7 @@ fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> 
     let value = value.trim();
     let at = || path(rule);
     let clear = match rule.kind {
-        FieldKind::Text => impersonal(rule, plain(rule, value)?)?.to_owned(),
+        FieldKind::Text => chosen(rule, impersonal(rule, plain(rule, value)?)?)?.to_owned(),
         FieldKind::Date => parse_legal_date(value)
             .map_err(|fault| fault.at(at()))?
             .to_string(),
@@ -120,6 +120,16 @@ fn impersonal<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFaul
         ));
     }
     Ok(value)
+}
+
+fn chosen<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFault> {
+    if rule.allows(value) {
+        return Ok(value);
+    }
+    let mut choices = rule.choices.clone();
+    choices.extend(rule.open_choice.iter().map(|open| format!("{open}…")));
+    let message = format!("the catalogue takes one of: {}", choices.join(", "));
+    Err(FieldFault::new(path(rule), "VALUE_NOT_A_CHOICE", message))
 }
 
 fn plain<'a>(rule: &FieldRule, value: &'a str) -> Result<&'a str, FieldFault> {
@@ -250,6 +260,35 @@ mod tests {
             validated(&[("name", " ")]),
             Err(vec![("record.fields.name".into(), "FIELD_REQUIRED")])
         );
+    }
+
+    #[test]
+    fn a_choice_is_one_of_the_catalogues() {
+        let mut record_type = record_type();
+        record_type.fields[0].choices = vec!["甲".to_owned(), "乙".to_owned()];
+        record_type.fields[0].open_choice = Some("丙-".to_owned());
+        let judged = |value: &str| {
+            let mut faults = Faults::default();
+            let given = vec![pb::Field {
+                name: "name".into(),
+                value: value.into(),
+            }];
+            validate(&record_type, given, &mut faults);
+            faults.into_vec()
+        };
+        for value in ["甲", " 乙 ", "丙-丁"] {
+            assert_eq!(judged(value), [], "{value}");
+        }
+        for value in ["丁", "丙-"] {
+            let faults = judged(value);
+            assert_eq!(faults.len(), 1, "{value}");
+            assert_eq!(faults[0].reason, "VALUE_NOT_A_CHOICE");
+            assert!(
+                faults[0].message.ends_with("甲, 乙, 丙-…"),
+                "{}",
+                faults[0].message
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tally_auth::Caller;
+use tally_domain::calendar::Deadline;
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::subject::Subject;
@@ -266,11 +267,15 @@ impl Intake {
         sealer: Option<&Sealer>,
         context: EventContext,
     ) -> Task<Record> {
-        let (basis, effective_at, publish_by) = (
-            draft.legal_basis.clone(),
-            draft.effective_at,
-            draft.publish_by,
-        );
+        let (basis, effective_at, terms) =
+            (draft.legal_basis.clone(), draft.effective_at, draft.terms);
+        let day = |deadline: Option<Deadline>| {
+            let provisional = deadline.is_some_and(|deadline| deadline.provisional);
+            let date = deadline.map(|deadline| deadline.date.to_string());
+            (date.unwrap_or_default(), provisional)
+        };
+        let (publish_by, publish_by_provisional) = day(terms.map(|terms| terms.publish_by));
+        let (push_by, push_by_provisional) = day(terms.map(|terms| terms.push_by));
         let content = draft.seal(sealer);
         Task {
             stream_id: record_id.to_string(),
@@ -282,8 +287,10 @@ impl Intake {
                 effective_at,
                 body: pb::RecordAccepted {
                     content: Some(content),
-                    publish_by: publish_by.date.to_string(),
-                    publish_by_provisional: publish_by.provisional,
+                    publish_by,
+                    publish_by_provisional,
+                    push_by,
+                    push_by_provisional,
                 },
             })),
             key,

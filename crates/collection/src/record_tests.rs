@@ -49,7 +49,8 @@ fn accepted(content: pb::StoredContent) -> Arc<Accepted> {
         body: pb::RecordAccepted {
             content: Some(content),
             publish_by: "2026-01-14".to_owned(),
-            publish_by_provisional: false,
+            push_by: "2026-01-16".to_owned(),
+            ..Default::default()
         },
     })
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tally_domain::calendar::{Deadline, WorkingDays};
 use tally_domain::date::{LegalDate, today};
-use tally_domain::policy::{ItemKind, Pack, PackItem, PackMeta, PolicyHistory};
+use tally_domain::policy::{ItemKind, Pack, PackItem, PackMeta, PolicyHistory, RecordType, Terms};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::shard::Shard;
 use tally_eventlog::store::{LogSource, StoreError};
@@ -67,6 +67,11 @@ impl Policy {
     /// The last day of a term of working days that starts after `date`.
     pub fn deadline(&self, date: LegalDate, working_days: u32) -> Deadline {
         self.working_days.after(date, working_days)
+    }
+
+    /// The days by which a record of that decision is due; nothing for backfill.
+    pub fn terms(&self, record_type: &RecordType, decided_on: LegalDate) -> Option<Terms> {
+        record_type.terms(decided_on, &self.working_days)
     }
 
     /// The first moment of a legal date.
