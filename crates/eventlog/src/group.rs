@@ -17,6 +17,7 @@ use crate::BoxError;
 use crate::append::{Append, AppendError, Appended, Outcome};
 use crate::clock::Clock;
 use crate::sequence::{Loaded, Prepared, Rows, Wanted, sequence};
+use crate::throttle::Throttle;
 
 pub use tail::Tail;
 
@@ -343,6 +344,10 @@ fn failed(count: usize, error: CommitError) -> Vec<Result<Appended, AppendError>
         }
         CommitError::Unknown(source) => (source, Outcome::Unknown),
     };
-    tracing::error!(error = %source, outcome = ?outcome, "batch did not commit");
+    static THROTTLE: Throttle = Throttle::minutely();
+    let error = source.to_string();
+    if let Some(held_back) = THROTTLE.pass(&error) {
+        tracing::error!(error, outcome = ?outcome, held_back, "batch did not commit");
+    }
     unavailable(count, source, outcome)
 }

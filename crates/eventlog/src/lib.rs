@@ -22,6 +22,7 @@ pub mod sealing;
 pub mod sequence;
 pub mod shard;
 pub mod store;
+pub mod throttle;
 pub mod timer;
 pub mod verify;
 

@@ -10,6 +10,7 @@ use tally_eventlog::execute::{ExecuteError, LoadError};
 use tally_eventlog::pb;
 use tally_eventlog::sealing::KeyRingError;
 use tally_eventlog::store::StoreError;
+use tally_eventlog::throttle::Throttle;
 use tally_rpc::Fault;
 
 /// When a caller is told to try again.
@@ -56,15 +57,18 @@ pub fn execute_fault<R: std::fmt::Debug>(
         ExecuteError::Unavailable {
             source,
             outcome: Outcome::NotApplied,
-        } => {
-            tracing::error!(error = %source, "event store unavailable");
-            unavailable()
-        }
+        } => unavailable("event store unavailable", &source),
         ExecuteError::Decode(error) => Fault::internal(error),
     }
 }
 
-fn unavailable() -> Fault {
+/// Logged once a minute: a full disk refuses every call.
+fn unavailable(what: &str, error: &dyn std::fmt::Display) -> Fault {
+    static THROTTLE: Throttle = Throttle::minutely();
+    let error = error.to_string();
+    if let Some(held_back) = THROTTLE.pass(&error) {
+        tracing::error!(what, error, held_back, "calls are refused");
+    }
     Fault::unavailable(
         "STORE_UNAVAILABLE",
         "the event store is unavailable; nothing was applied, retry with the same command id",
@@ -74,8 +78,7 @@ fn unavailable() -> Fault {
 
 /// What a caller is told when the store cannot be read.
 pub fn store_fault(error: StoreError) -> Fault {
-    tracing::error!(error = %error, "event store cannot be read");
-    unavailable()
+    unavailable("event store cannot be read", &error)
 }
 
 /// What a caller is told when a state cannot be loaded.
@@ -89,8 +92,7 @@ pub fn load_fault(error: LoadError) -> Fault {
 /// What a caller is told when the key ring fails.
 pub fn keyring_fault(error: KeyRingError) -> Fault {
     if error.is_retryable() {
-        tracing::error!(error = %error, "key ring unavailable");
-        return unavailable();
+        return unavailable("key ring unavailable", &error);
     }
     Fault::internal(error)
 }

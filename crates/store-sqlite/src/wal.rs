@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::SqliteConnection;
 use tally_eventlog::sequence::Rows;
+use tally_eventlog::throttle::Throttle;
 use tokio::sync::mpsc;
 
 /// Changed rows after which the pages are copied. One changes two pages or so:
@@ -73,12 +74,18 @@ async fn copy_pages(
     mut woken: mpsc::Receiver<()>,
     finish: Arc<AtomicBool>,
 ) -> SqliteConnection {
+    let throttle = Throttle::minutely();
     while woken.recv().await.is_some() {
         match passive(&mut connection).await {
             Ok(frames) if frames > FRAMES_MAX => finish.store(true, Ordering::Relaxed),
             Ok(_) => {}
             // The log only grows meanwhile; the next wake tries again.
-            Err(error) => tracing::warn!(error = %error, "write-ahead log not checkpointed"),
+            Err(error) => {
+                let error = error.to_string();
+                if let Some(held_back) = throttle.pass(&error) {
+                    tracing::warn!(error, held_back, "write-ahead log not checkpointed");
+                }
+            }
         }
     }
     connection

@@ -41,7 +41,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(consumer: &'static str, log: LogName, shards: ShardCount) -> Self {
+    pub(crate) fn new(consumer: &'static str, log: LogName, shards: ShardCount) -> Self {
         let shards = shards
             .all()
             .map(|_| watch::Sender::new(ShardProgress::default()))

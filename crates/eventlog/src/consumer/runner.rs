@@ -15,6 +15,7 @@ use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
 use crate::event::StoredRecord;
 use crate::shard::Shard;
 use crate::store::StoreError;
+use crate::throttle::Throttle;
 
 /// Asks a runner to try a subject's parked events again.
 pub(super) struct Replay {
@@ -132,12 +133,17 @@ impl Runner {
     }
 
     async fn pause(&self, reason: &str) {
-        tracing::warn!(
-            consumer = self.consumer.name,
-            shard = self.shard.0,
-            reason,
-            "reader tries again"
-        );
+        static THROTTLE: Throttle = Throttle::minutely();
+        let name = self.consumer.name;
+        if let Some(held_back) = THROTTLE.pass(&format!("{name}: {reason}")) {
+            tracing::warn!(
+                consumer = name,
+                shard = self.shard.0,
+                reason,
+                held_back,
+                "reader tries again"
+            );
+        }
         tokio::time::sleep(self.consumer.options.retry_pause).await;
     }
 
