@@ -130,6 +130,18 @@ where
     served.await.map_err(ServeError::Transport)
 }
 
+impl ServerTls {
+    /// Makes sure that a server can use certificate, key and authority, without
+    /// listening.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Tls`]: correct the files.
+    pub fn verify(&self) -> Result<(), ServeError> {
+        builder(self, &ServeLimits::default()).map(drop)
+    }
+}
+
 fn builder(tls: &ServerTls, limits: &ServeLimits) -> Result<Server, ServeError> {
     let config = tls.config().timeout(HANDSHAKE_TIMEOUT);
     Ok(Server::builder()
@@ -154,6 +166,9 @@ pub fn with_standard_services(routes: Routes) -> (Routes, HealthReporter) {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tally_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Details of errors travel as `Any`: without these a client that knows
+            // only what reflection tells cannot print them.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let contracts = "the contracts' own descriptors decode, or they would not have compiled";
     let routes = routes

@@ -207,6 +207,97 @@ async fn health_and_reflection_answer() {
 }
 
 #[tokio::test]
+async fn reflection_knows_the_details_of_errors() {
+    use tonic_reflection::pb::{v1, v1alpha};
+
+    let running = start(Duration::from_secs(5)).await;
+    let channel = running.channel().await;
+    for symbol in ["ErrorInfo", "BadRequest", "RetryInfo"] {
+        let symbol = format!("google.rpc.{symbol}");
+        let request = v1::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(
+                v1::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.clone()),
+            ),
+        };
+        let answer = v1::server_reflection_client::ServerReflectionClient::new(channel.clone())
+            .server_reflection_info(tokio_stream::once(request))
+            .await
+            .expect("answers")
+            .into_inner()
+            .message()
+            .await
+            .expect("a message")
+            .expect("not the end");
+        assert!(
+            matches!(
+                answer.message_response,
+                Some(v1::server_reflection_response::MessageResponse::FileDescriptorResponse(_))
+            ),
+            "{symbol}: {answer:?}"
+        );
+        let request = v1alpha::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(
+                v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(symbol),
+            ),
+        };
+        let answer =
+            v1alpha::server_reflection_client::ServerReflectionClient::new(channel.clone())
+                .server_reflection_info(tokio_stream::once(request))
+                .await
+                .expect("answers")
+                .into_inner()
+                .message()
+                .await
+                .expect("a message")
+                .expect("not the end");
+        assert!(
+            matches!(
+                answer.message_response,
+                Some(
+                    v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_)
+                )
+            ),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn unusable_certificates_are_found_without_listening() {
+    let (server, _) = certificates();
+    server.verify().expect("they belong together");
+    let (other, _) = certificates();
+    for unusable in [
+        ServerTls {
+            certificate_pem: "no certificate".to_owned(),
+            ..server.clone()
+        },
+        ServerTls {
+            key_pem: other.key_pem.clone(),
+            ..server.clone()
+        },
+        ServerTls {
+            key_pem: String::new(),
+            ..server.clone()
+        },
+        ServerTls {
+            client_ca_pem: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+                .to_owned(),
+            ..server.clone()
+        },
+        ServerTls {
+            client_ca_pem: String::new(),
+            ..server.clone()
+        },
+    ] {
+        let refused = unusable.verify();
+        assert!(matches!(refused, Err(ServeError::Tls(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn stopping_cuts_a_stream_that_never_ends() {
     let running = start(Duration::from_millis(1)).await;
     let mut watch = HealthClient::new(running.channel().await)
