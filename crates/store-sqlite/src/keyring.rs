@@ -21,6 +21,7 @@ use tally_eventlog::sealing::{
 };
 use uuid::Uuid;
 
+use crate::lock::create_for_owner_only;
 use rows::{array, key_by_id, kind_number, pseudonym, push_list, select_keys, select_pseudonyms};
 
 /// Rows per statement: the cost of a statement outweighs that of its rows.
@@ -41,7 +42,11 @@ pub struct SqliteKeyStore {
 
 /// The key ring's file cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the key ring `{path}`")]
+#[error(
+    "cannot open the key ring {path}: see to the file, its disk and its rights; if it was cut off or \
+     altered, put it back from its backup",
+    path = path.display()
+)]
 pub struct OpenKeyRingError {
     /// The file.
     pub path: PathBuf,
@@ -315,14 +320,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 
 /// SQLite would create the file readable for all, and gives its journals the
 /// rights the file has.
-fn create_for_owner_only(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
 /// The rows kept for `wanted`, in that order.
 fn in_order<K: Eq + Hash, R: Clone>(
     wanted: &[K],

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::options::OpenError;
@@ -25,6 +26,7 @@ impl StoreLock {
             .truncate(false)
             .read(true)
             .write(true)
+            .mode(0o600)
             .open(&path)
             .map_err(io)?;
         match file.try_lock() {
@@ -48,6 +50,15 @@ impl StoreLock {
         writeln!(file, "{}", std::process::id()).map_err(io)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Makes an empty file that its owner alone reads and writes, if there is none:
+/// SQLite would make it by the process's mask, and gives the files beside it the
+/// same rights.
+pub(crate) fn create_for_owner_only(path: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.append(true).create(true).mode(0o600);
+    options.open(path).map(drop)
 }
 
 fn beside(store: &Path, suffix: &str) -> PathBuf {

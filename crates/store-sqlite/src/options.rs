@@ -99,7 +99,9 @@ pub enum OpenError {
     #[error("a store holds at most 127 logs")]
     TooManyLogs,
     /// The store is damaged: restore a backup.
-    #[error("the store is damaged: {what}; restore a backup, and keep this file for examination")]
+    #[error(
+        "the store is damaged: {what}; put the store back from its backup, and keep this file for examination"
+    )]
     Damaged {
         /// What is wrong, and where.
         what: String,
@@ -112,9 +114,35 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
+    /// The disk is full: make room.
+    #[error(
+        "the disk is full, so that the store cannot be opened: make room and start again; nothing is lost"
+    )]
+    DiskFull,
     /// SQLite cannot open or read it: check file, disk and rights.
-    #[error("sqlite: {0}")]
-    Database(#[from] sqlx::Error),
+    #[error(
+        "the store cannot be opened or read; check the file, its disk and its rights (SQLite says: {0})"
+    )]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        const IOERR_SHORT_READ: u32 = 522;
+        let code = error
+            .as_database_error()
+            .and_then(|error| error.code())
+            .and_then(|code| code.parse::<u32>().ok());
+        // The low byte is the kind: https://www.sqlite.org/rescode.html
+        match (code, code.map(|code| code & 0xff)) {
+            // SQLITE_CORRUPT, SQLITE_NOTADB, and a file that ends too early.
+            (_, Some(11 | 26)) | (Some(IOERR_SHORT_READ), _) => Self::Damaged {
+                what: format!("the file is cut off or altered (SQLite says: {error})"),
+            },
+            (_, Some(13)) => Self::DiskFull,
+            _ => Self::Database(error),
+        }
+    }
 }
 
 impl OpenError {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::backend::{SqliteBackend, WriteConnection, WriteTurn};
 use crate::known::{Known, Log, Logs, SharedKnown};
-use crate::lock::StoreLock;
+use crate::lock::{StoreLock, create_for_owner_only};
 use crate::options::{OpenError, SqliteOptions, StoreInfo};
 use crate::schema::{self, Wish};
 use crate::wal::WalGauge;
@@ -74,6 +74,12 @@ impl SqliteStore {
             return Err(OpenError::Missing { path: path.clone() });
         }
         let lock = StoreLock::acquire(path)?;
+        if options.create.is_some() {
+            create_for_owner_only(path).map_err(|source| OpenError::Io {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let write_options = write_options(path).create_if_missing(options.create.is_some());
         let mut connection = write_options.connect().await?;
         let wish = Wish {

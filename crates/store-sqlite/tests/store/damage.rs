@@ -54,6 +54,47 @@ async fn a_damaged_head_is_noticed_on_opening() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_cut_off_says_what_to_do() {
+    let directory = directory();
+    let path = directory.path().join("store.db");
+    let store = open(&path).await;
+    for _ in 0..200 {
+        append(&store, command(Uuid::now_v7())).await;
+    }
+    store.close().await.expect("it closes");
+    let whole = std::fs::read(&path).expect("the file");
+    let pages = whole.len() / 4_096;
+    assert!(pages > 8, "{pages} pages");
+    for cut in [100, 4_096, 4_097, whole.len() / 2, (pages - 1) * 4_096] {
+        std::fs::write(&path, &whole[..cut]).expect("it is cut off");
+        for refused in [
+            SqliteStore::inspect(&path).await.map(drop),
+            SqliteStore::open(options(&path)).await.map(drop),
+        ] {
+            let Err(refused) = refused else {
+                panic!("opened with {cut} of {} bytes", whole.len());
+            };
+            assert!(
+                matches!(refused, OpenError::Damaged { .. }),
+                "{cut}: {refused:?}"
+            );
+            let text = refused.to_string();
+            assert!(
+                text.contains("put the store back from its backup"),
+                "{text}"
+            );
+        }
+    }
+    std::fs::write(
+        &path,
+        "some other file, of more than a few bytes".repeat(20),
+    )
+    .expect("written");
+    let refused = refusal(options(&path)).await;
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_row_that_belies_its_record_is_found() {
     let directory = directory();
     let path = directory.path().join("store.db");

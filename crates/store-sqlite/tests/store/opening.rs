@@ -105,6 +105,32 @@ async fn a_closed_store_leaves_one_file_and_answers_no_append() {
 }
 
 #[tokio::test]
+async fn every_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = directory();
+    let path = directory.path().join("store.db");
+    let store = open(&path).await;
+    append(&store, command(Uuid::now_v7())).await;
+    let keyring = directory.path().join("keyring.db");
+    let keys = tally_store_sqlite::keyring::SqliteKeyStore::open(&keyring)
+        .await
+        .expect("it opens");
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(directory.path()).expect("the directory") {
+        let file = file.expect("an entry");
+        let mode = file.metadata().expect("its rights").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.path().display());
+        names.push(file.file_name().to_string_lossy().into_owned());
+    }
+    for expected in ["store.db", "store.db-wal", "store.db.lock", "keyring.db"] {
+        assert!(names.iter().any(|name| name == expected), "{names:?}");
+    }
+    keys.close().await;
+    store.close().await.expect("it closes");
+}
+
+#[tokio::test]
 async fn a_second_opening_is_refused_and_names_the_process() {
     let directory = directory();
     let path = directory.path().join("store.db");
