@@ -5,6 +5,8 @@ pub mod catalogue;
 pub mod command;
 pub mod field;
 pub mod log_service;
+pub mod open_streams;
+pub mod provisional;
 pub mod repeat;
 pub mod reply;
 pub mod sources;
