@@ -27,6 +27,7 @@ async fn a_listing_is_found_by_a_linked_identifier_and_says_by_which() {
         subject: CODE.to_owned(),
         linked_subject: COMPANY.to_owned(),
         evidence: document("registration change 1"),
+        legal_basis: basis("tally-credit-regulations/20"),
     };
     scene
         .first

@@ -33,6 +33,8 @@ mod event_type {
         "tally.lists.v1.EntryDropped",
         "tally.lists.v1.RemovalProposed",
         "tally.lists.v1.RemovalRequested",
+        "tally.lists.v1.DeadlineFixed",
+        "tally.lists.v1.GroundWithdrawn",
     ];
 }
 

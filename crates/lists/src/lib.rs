@@ -2,10 +2,11 @@
 //! that, and take them off again; and state which identifiers are one organisation.
 //!
 //! Owns the log `lists` with its aggregates `entry` and `link`, the views
-//! `lists.entry`, `lists.subject` and `lists.timer` of that log, and
-//! `lists.ground` of the log of collection.
+//! `lists.entry`, `lists.subject`, `lists.timer` and `lists.provisional` of that
+//! log, and `lists.ground` of the log of collection.
 
 pub mod codec;
+mod deadline;
 pub mod entry;
 mod file;
 pub mod link;
@@ -43,7 +44,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             name: COLLECTION,
             source: logs::COLLECTION,
             projection: Arc::new(projection::GroundsProjection),
-            process: Some(Arc::new(process::RemovalProposals::new(deps.clone()))),
+            process: Some(Arc::new(process::Proposals::new(deps.clone()))),
             idle_checkpoint: None,
         },
     ]
@@ -51,10 +52,16 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
 
 /// The timers that lists needs.
 pub fn timers(deps: &Deps) -> Vec<TimerSpec> {
-    vec![TimerSpec {
-        handler: Arc::new(timer::ExpiryTimer(deps.clone())),
-        consumer: SELF,
-    }]
+    vec![
+        TimerSpec {
+            handler: Arc::new(timer::ExpiryTimer(deps.clone())),
+            consumer: SELF,
+        },
+        TimerSpec {
+            handler: Arc::new(timer::DeadlineTimer(deps.clone())),
+            consumer: SELF,
+        },
+    ]
 }
 
 /// The service.

@@ -6,6 +6,9 @@
 
 use jiff::Timestamp;
 use tally_domain::department::DepartmentId;
+use tally_domain::fault::FieldFault;
+use tally_domain::legal::LegalBasisRef;
+use tally_domain::policy::BasisFault;
 use tally_domain::subject::Subject;
 use tally_eventlog::aggregate::Aggregate;
 use tally_eventlog::ids::named_id;
@@ -13,7 +16,7 @@ use tally_eventlog::pb::DocumentRef;
 use tally_rpc::Fault;
 use uuid::Uuid;
 
-use crate::entry::Officer;
+use crate::entry::{Officer, basis_reason};
 
 /// Right of the calls on links, as in the contract.
 pub const RIGHT: &str = "lists.link";
@@ -60,6 +63,9 @@ pub fn stream_id(subject: &str, linked_subject: &str) -> Uuid {
 pub struct Event {
     /// When it holds in law.
     pub at: Timestamp,
+    /// What the statement rests on; nothing where it is taken back, since that
+    /// reaches nobody, and on statements of before a basis was asked for.
+    pub basis: Option<LegalBasisRef>,
     /// What happened.
     pub fact: Fact,
 }
@@ -98,6 +104,11 @@ pub enum Command {
         linked_subject: String,
         /// The evidence.
         evidence: DocumentRef,
+        /// The legal basis given. A link makes listings of one identifier reach
+        /// the other, and no extension is without one.
+        basis: LegalBasisRef,
+        /// Whether it is in force today for department and organisations.
+        basis_verdict: Result<(), BasisFault>,
         /// Now.
         at: Timestamp,
     },
@@ -119,7 +130,7 @@ pub enum Command {
 }
 
 /// Why a command on a link is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The department takes no part.
     #[error(
@@ -132,6 +143,9 @@ pub enum Rejection {
          province level; hand it to one of them"
     )]
     OtherDepartment,
+    /// The legal basis does not carry the link today.
+    #[error("{0}; cite a basis that covers the link today")]
+    Basis(BasisFault),
     /// It stands already.
     #[error("the two identifiers are linked already; there is nothing to do")]
     AlreadyLinked,
@@ -142,11 +156,12 @@ pub enum Rejection {
 
 impl Rejection {
     /// Stable reason.
-    pub fn reason(self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Rejection::NotCompetent | Rejection::OtherDepartment => {
                 tally_rpc::fault::reason::RIGHT_MISSING
             }
+            Rejection::Basis(fault) => basis_reason(fault),
             Rejection::AlreadyLinked => "ALREADY_LINKED",
             Rejection::NotLinked => "NOT_LINKED",
         }
@@ -159,6 +174,10 @@ impl From<Rejection> for Fault {
         match rejection {
             Rejection::NotCompetent | Rejection::OtherDepartment => {
                 Fault::permission(RIGHT, message)
+            }
+            Rejection::Basis(fault) => {
+                let fault = FieldFault::new("legal_basis", basis_reason(&fault), message);
+                Fault::invalid(vec![fault])
             }
             Rejection::AlreadyLinked | Rejection::NotLinked => {
                 Fault::rejected(rejection.reason(), message)
@@ -190,11 +209,14 @@ impl Aggregate for Link {
                 competent,
                 linked_subject,
                 evidence,
+                basis,
+                basis_verdict,
                 at,
             } => {
                 if !competent {
                     return Err(Rejection::NotCompetent);
                 }
+                basis_verdict.clone().map_err(Rejection::Basis)?;
                 if self.linked {
                     return Err(Rejection::AlreadyLinked);
                 }
@@ -203,7 +225,11 @@ impl Aggregate for Link {
                     evidence: evidence.clone(),
                     department: Some(by.department.clone()),
                 };
-                Ok(vec![Event { at: *at, fact }])
+                Ok(vec![Event {
+                    at: *at,
+                    basis: Some(basis.clone()),
+                    fact,
+                }])
             }
             Command::Unlink {
                 by,
@@ -222,7 +248,11 @@ impl Aggregate for Link {
                     linked_subject: linked_subject.clone(),
                     reason: reason.clone(),
                 };
-                Ok(vec![Event { at: *at, fact }])
+                Ok(vec![Event {
+                    at: *at,
+                    basis: None,
+                    fact,
+                }])
             }
             Command::Mirror(event) => {
                 let wanted = matches!(event.fact, Fact::Linked { .. });
@@ -247,143 +277,4 @@ impl Aggregate for Link {
 }
 
 #[cfg(test)]
-mod tests {
-    use tally_domain::department::OfficerId;
-    use tally_eventlog::aggregate::given;
-
-    use super::*;
-
-    const CITY: &str = "11990100MB0000203C";
-    const COUNTY: &str = "11990102MB000030XF";
-
-    fn officer(department: &str) -> Officer {
-        Officer {
-            department: department.parse().expect("valid"),
-            id: OfficerId(Uuid::from_u128(1)),
-        }
-    }
-
-    fn evidence() -> DocumentRef {
-        DocumentRef {
-            number: "Evidence 1".into(),
-            ..DocumentRef::default()
-        }
-    }
-
-    fn link(competent: bool) -> Command {
-        Command::Link {
-            by: officer(CITY),
-            competent,
-            linked_subject: "b".into(),
-            evidence: evidence(),
-            at: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    fn unlink(department: &str, province_level: bool) -> Command {
-        Command::Unlink {
-            by: officer(department),
-            province_level,
-            linked_subject: "b".into(),
-            reason: "another company".into(),
-            at: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    fn linked() -> Event {
-        let department = Some(CITY.parse().expect("valid"));
-        let fact = Fact::Linked {
-            linked_subject: "b".into(),
-            evidence: evidence(),
-            department,
-        };
-        Event {
-            at: Timestamp::UNIX_EPOCH,
-            fact,
-        }
-    }
-
-    fn unlinked() -> Event {
-        let fact = Fact::Unlinked {
-            linked_subject: "b".into(),
-            reason: "another company".into(),
-        };
-        Event {
-            at: Timestamp::UNIX_EPOCH,
-            fact,
-        }
-    }
-
-    #[test]
-    fn a_pair_has_one_order_and_two_members() {
-        let code: Subject = "cn-orgcode:71430580X".parse().expect("valid");
-        let uscc: Subject = "cn-uscc:9152000071430580XT".parse().expect("valid");
-        assert_eq!(Pair::of(&code, &uscc), Pair::of(&uscc, &code));
-        assert_eq!(Pair::of(&code, &code), None);
-    }
-
-    #[test]
-    fn linked_once_and_unlinked_once() {
-        assert_eq!(given::<Link>([]).when(link(true)), Ok(vec![linked()]));
-        assert_eq!(
-            given::<Link>([linked()]).when(link(true)),
-            Err(Rejection::AlreadyLinked)
-        );
-        assert_eq!(
-            given::<Link>([linked()]).when(unlink(CITY, false)),
-            Ok(vec![unlinked()])
-        );
-        assert_eq!(
-            given::<Link>([]).when(unlink(CITY, false)),
-            Err(Rejection::NotLinked)
-        );
-        assert_eq!(
-            given::<Link>([linked(), unlinked()]).when(unlink(CITY, false)),
-            Err(Rejection::NotLinked)
-        );
-        assert_eq!(
-            given::<Link>([linked(), unlinked()]).when(link(true)),
-            Ok(vec![linked()])
-        );
-    }
-
-    #[test]
-    fn who_may_not() {
-        assert_eq!(
-            given::<Link>([]).when(link(false)),
-            Err(Rejection::NotCompetent)
-        );
-        assert_eq!(
-            given::<Link>([linked()]).when(unlink(COUNTY, false)),
-            Err(Rejection::OtherDepartment)
-        );
-        assert_eq!(
-            given::<Link>([linked()]).when(unlink(COUNTY, true)),
-            Ok(vec![unlinked()])
-        );
-        assert_eq!(
-            Fault::from(Rejection::NotCompetent).reason(),
-            "RIGHT_MISSING"
-        );
-    }
-
-    #[test]
-    fn a_mirror_follows_and_is_idempotent() {
-        assert_eq!(
-            given::<Link>([]).when(Command::Mirror(linked())),
-            Ok(vec![linked()])
-        );
-        assert_eq!(
-            given::<Link>([linked()]).when(Command::Mirror(linked())),
-            Ok(Vec::new())
-        );
-        assert_eq!(
-            given::<Link>([linked()]).when(Command::Mirror(unlinked())),
-            Ok(vec![unlinked()])
-        );
-        assert_eq!(
-            given::<Link>([]).when(Command::Mirror(unlinked())),
-            Ok(Vec::new())
-        );
-    }
-}
+mod tests;

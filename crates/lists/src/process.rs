@@ -1,4 +1,4 @@
-//! Events to commands: mirrors of links, and proposals to remove from red lists.
+//! Events to commands: mirrors of links, and what records propose to officers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use tally_eventlog::execute::{ExecuteError, LoadError, Task};
 use tally_eventlog::ids::Cause;
 use tally_eventlog::shard::Shard;
 use tally_proto::tally::collection::v1 as collection;
+use tally_proto::tally::lists::v1 as pb;
 use tally_service::{Deps, Policy, process_context, process_key};
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ use crate::codec::{collection_event_type, event_type};
 use crate::entry::{self, Entry};
 use crate::file::{self, FileError};
 use crate::link::{self, Link};
+use crate::projection::{SUBJECT_VIEW, row};
 
 /// How long a reader waits for the pack that an event was judged by; the
 /// reader of the catalogue may be behind it.
@@ -97,6 +99,7 @@ pub async fn mirror(deps: &Deps, event: &Recorded, cause: Cause) -> Result<(), R
         subject: other,
         command: link::Command::Mirror(link::Event {
             at: decided.at,
+            basis: decided.basis,
             fact,
         }),
         key: process_key(id),
@@ -110,48 +113,48 @@ pub async fn mirror(deps: &Deps, event: &Recorded, cause: Cause) -> Result<(), R
 }
 
 /// Proposes to remove a subject from red lists when a serious record about it
-/// arrives. A rule proposes; an officer decides.
-pub struct RemovalProposals {
+/// arrives, and to look at an entry whose ground was withdrawn. A rule proposes;
+/// an officer decides.
+pub struct Proposals {
     deps: Deps,
     /// How far the own views are known to be, per shard.
     projected: Vec<AtomicU64>,
 }
 
 #[async_trait]
-impl ProcessManager for RemovalProposals {
+impl ProcessManager for Proposals {
     async fn react(
         &self,
         event: &Recorded,
         _rows: &ViewRows,
         cause: Cause,
     ) -> Result<(), ReactError> {
-        if event.envelope.event_type != collection_event_type::RECORD_ACCEPTED {
-            return Ok(());
-        }
         // Most shards of a mesh that is being filled have no entry yet.
         if *self.deps.store.watch(self.deps.log, event.shard).borrow() == 0 {
             return Ok(());
         }
-        let accepted: collection::RecordAccepted = event.payload().map_err(Poison::from)?;
-        let content = accepted
-            .content
-            .ok_or_else(|| Poison::new("the record has no content"))?;
-        let policy = self.policy(&event.envelope.pack_version).await?;
-        let record_type = policy.pack.record_type(&content.record_type);
-        if !record_type.is_some_and(|record_type| record_type.serious) {
-            return Ok(());
-        }
-        let entries = self.red_entries(event).await?;
+        let (entries, command) = match event.envelope.event_type.as_str() {
+            collection_event_type::RECORD_ACCEPTED => {
+                let Some(command) = self.removal(event).await? else {
+                    return Ok(());
+                };
+                (self.red_entries(event).await?, command)
+            }
+            collection_event_type::RECORD_WITHDRAWN => {
+                let command = entry::Command::WithdrawGround {
+                    record_id: event.envelope.stream_id.clone(),
+                    at: event.recorded_at,
+                };
+                (self.grounded_entries(event).await?, command)
+            }
+            _ => return Ok(()),
+        };
         let tasks = entries.into_iter().map(|(entry_id, subject)| {
             let id = cause.derived_id(effect_number(&entry_id));
             Task::<Entry> {
                 stream_id: entry_id,
                 subject,
-                command: entry::Command::ProposeRemoval {
-                    record_id: event.envelope.stream_id.clone(),
-                    record_type: content.record_type.clone(),
-                    at: event.recorded_at,
-                },
+                command: command.clone(),
                 key: process_key(id),
                 context: process_context(event, id),
                 note: Bytes::new(),
@@ -171,7 +174,7 @@ impl ProcessManager for RemovalProposals {
     }
 }
 
-impl RemovalProposals {
+impl Proposals {
     /// For the log of `deps`.
     pub fn new(deps: Deps) -> Self {
         let projected = deps
@@ -194,6 +197,64 @@ impl RemovalProposals {
         })
     }
 
+    /// What an accepted record proposes, if it is a serious one.
+    async fn removal(&self, event: &Recorded) -> Result<Option<entry::Command>, ReactError> {
+        let accepted: collection::RecordAccepted = event.payload().map_err(Poison::from)?;
+        let content = accepted
+            .content
+            .ok_or_else(|| Poison::new("the record has no content"))?;
+        let policy = self.policy(&event.envelope.pack_version).await?;
+        let record_type = policy.pack.record_type(&content.record_type);
+        if !record_type.is_some_and(|record_type| record_type.serious) {
+            return Ok(None);
+        }
+        Ok(Some(entry::Command::ProposeRemoval {
+            record_id: event.envelope.stream_id.clone(),
+            record_type: content.record_type,
+            at: event.recorded_at,
+        }))
+    }
+
+    /// Entries that rest on the record, whose subject is theirs too. Whoever
+    /// nominates or lists later finds the withdrawal in the view.
+    async fn grounded_entries(
+        &self,
+        event: &Recorded,
+    ) -> Result<Vec<(String, String)>, ReactError> {
+        let subject = &event.envelope.subject;
+        let mut candidates = self.not_yet_projected(event.shard, subject).await?;
+        let key = row(SUBJECT_VIEW, event.shard, subject);
+        let known = self.deps.store.rows(&[key]).await?.pop().flatten();
+        let known: pb::SubjectRow = file::decode(known)?.unwrap_or_default();
+        let known = known.entry_ids.into_iter();
+        candidates.extend(known.map(|id| (id, subject.clone())));
+        let rests_on_it = |entry: &Entry| {
+            entry
+                .nomination
+                .as_ref()
+                .is_some_and(|nomination| nomination.ground_record_id == event.envelope.stream_id)
+        };
+        let loaded = self.load(candidates).await?.into_iter();
+        Ok(loaded
+            .filter(|(_, entry)| rests_on_it(entry))
+            .map(|(candidate, _)| candidate)
+            .collect())
+    }
+
+    /// Candidates with their state, each once.
+    async fn load(
+        &self,
+        mut candidates: Vec<(String, String)>,
+    ) -> Result<Vec<((String, String), Entry)>, ReactError> {
+        candidates.sort_unstable();
+        candidates.dedup();
+        let ids: Vec<&str> = candidates.iter().map(|(id, _)| id.as_str()).collect();
+        let loaded = self.deps.executor.load(self.deps.log, &ids).await;
+        let states = loaded.map_err(load_error)?.into_iter();
+        let states: Vec<Entry> = states.map(|loaded| loaded.state).collect();
+        Ok(candidates.into_iter().zip(states).collect())
+    }
+
     /// Live red entries of the record's subject and of identifiers linked to
     /// it, with the subject of each.
     async fn red_entries(&self, event: &Recorded) -> Result<Vec<(String, String)>, ReactError> {
@@ -205,22 +266,9 @@ impl RemovalProposals {
         for (subject, row) in rows {
             candidates.extend(row.entry_ids.into_iter().map(|id| (id, subject.clone())));
         }
-        candidates.sort_unstable();
-        candidates.dedup();
-        let ids: Vec<&str> = candidates.iter().map(|(id, _)| id.as_str()).collect();
-        let loaded = self
-            .deps
-            .executor
-            .load::<Entry>(self.deps.log, &ids)
-            .await
-            .map_err(load_error)?;
         let mut red = Vec::new();
-        for (candidate, loaded) in candidates.into_iter().zip(loaded) {
-            let Some(nomination) = loaded
-                .state
-                .nomination
-                .filter(|_| loaded.state.state.is_live())
-            else {
+        for (candidate, entry) in self.load(candidates).await? {
+            let Some(nomination) = entry.nomination.filter(|_| entry.state.is_live()) else {
                 continue;
             };
             let policy = self.policy(&nomination.pack_version).await?;
@@ -293,7 +341,7 @@ pub(crate) fn retry<R: std::fmt::Debug>(error: ExecuteError<R>) -> ReactError {
     }
 }
 
-fn load_error(error: LoadError) -> ReactError {
+pub(crate) fn load_error(error: LoadError) -> ReactError {
     match error {
         LoadError::Store(error) => error.into(),
         LoadError::Decode(error) => Poison::from(error).into(),

@@ -118,8 +118,14 @@ pub fn listed() -> Event {
     }
 }
 
+/// Suspended by officer 3 of the city.
 pub fn suspended() -> Event {
+    suspended_by(officer(CITY, 3))
+}
+
+pub fn suspended_by(by: Officer) -> Event {
     event(Fact::Suspended {
+        by,
         objection: document("Objection 1"),
     })
 }

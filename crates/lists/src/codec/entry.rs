@@ -83,7 +83,7 @@ fn encode_fact(fact: &Fact) -> (&'static str, Vec<u8>) {
             }
             .encode_to_vec(),
         ),
-        Fact::Suspended { objection } => {
+        Fact::Suspended { objection, .. } => {
             let payload = pb::EntrySuspended {
                 objection: Some(objection.clone()),
             };
@@ -126,6 +126,22 @@ fn encode_fact(fact: &Fact) -> (&'static str, Vec<u8>) {
             };
             (event_type::ENTRY_EXPIRED, payload.encode_to_vec())
         }
+        Fact::DeadlineFixed {
+            representation_until,
+            provisional,
+        } => {
+            let payload = pb::DeadlineFixed {
+                representation_until: representation_until.to_string(),
+                provisional: *provisional,
+            };
+            (event_type::DEADLINE_FIXED, payload.encode_to_vec())
+        }
+        Fact::GroundWithdrawn { record_id } => {
+            let payload = pb::GroundWithdrawn {
+                record_id: record_id.clone(),
+            };
+            (event_type::GROUND_WITHDRAWN, payload.encode_to_vec())
+        }
         Fact::RemovalProposed {
             record_id,
             record_type,
@@ -159,6 +175,7 @@ fn decode_fact(recorded: &Recorded) -> Result<Fact, DecodeError> {
         event_type::ENTRY_SUSPENDED => {
             let payload: pb::EntrySuspended = recorded.payload()?;
             Fact::Suspended {
+                by: officer(recorded)?,
                 objection: required(recorded, "objection", payload.objection)?,
             }
         }
@@ -201,6 +218,20 @@ fn decode_fact(recorded: &Recorded) -> Result<Fact, DecodeError> {
             let payload: pb::EntryExpired = recorded.payload()?;
             Fact::Expired {
                 term_until: date(recorded, "term_until", &payload.term_until)?,
+            }
+        }
+        event_type::DEADLINE_FIXED => {
+            let payload: pb::DeadlineFixed = recorded.payload()?;
+            let until = &payload.representation_until;
+            Fact::DeadlineFixed {
+                representation_until: date(recorded, "representation_until", until)?,
+                provisional: payload.provisional,
+            }
+        }
+        event_type::GROUND_WITHDRAWN => {
+            let payload: pb::GroundWithdrawn = recorded.payload()?;
+            Fact::GroundWithdrawn {
+                record_id: payload.record_id,
             }
         }
         event_type::REMOVAL_PROPOSED => {
@@ -313,5 +344,10 @@ pub fn entry_to_proto(entry_id: &str, entry: &Entry) -> Option<pb::Entry> {
                 .map(|notice| notice.representation_until),
         ),
         nominated_at: entry.nominated_at.map(to_proto_time),
+        ground_withdrawn: entry.ground_withdrawn,
+        representation_provisional: entry
+            .notice
+            .as_ref()
+            .is_some_and(|notice| notice.provisional),
     })
 }

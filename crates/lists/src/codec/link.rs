@@ -1,6 +1,7 @@
 //! Events of a link.
 
 use prost::Message as _;
+use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::{Codec, Encoded};
 use tally_eventlog::event::{DecodeError, Recorded};
 use tally_proto::tally::lists::v1 as pb;
@@ -34,12 +35,11 @@ impl Codec for Link {
                 (event_type::IDENTIFIER_UNLINKED, payload.encode_to_vec())
             }
         };
-        // A statement of fact, on evidence: no law is needed for what is so.
         Encoded {
             event_type,
             payload: payload.into(),
             effective_at: event.at,
-            legal_basis: None,
+            legal_basis: event.basis.clone(),
         }
     }
 
@@ -69,8 +69,10 @@ impl Codec for Link {
                 ));
             }
         };
+        let basis = recorded.envelope.legal_basis.as_ref();
         Ok(Event {
             at: recorded.effective_at,
+            basis: basis.map(|basis| LegalBasisRef::new(basis.id.clone(), basis.version)),
             fact,
         })
     }

@@ -38,6 +38,10 @@ pub mod event_type {
     pub const ENTRY_REMOVED: &str = "tally.lists.v1.EntryRemoved";
     /// The term is over.
     pub const ENTRY_EXPIRED: &str = "tally.lists.v1.EntryExpired";
+    /// A holiday notice decided a day that had been provisional.
+    pub const DEADLINE_FIXED: &str = "tally.lists.v1.DeadlineFixed";
+    /// The record that an entry rests on was withdrawn.
+    pub const GROUND_WITHDRAWN: &str = "tally.lists.v1.GroundWithdrawn";
     /// A serious new record about a subject on a red list.
     pub const REMOVAL_PROPOSED: &str = "tally.lists.v1.RemovalProposed";
     /// Two identifiers are one organisation.
@@ -46,7 +50,7 @@ pub mod event_type {
     pub const IDENTIFIER_UNLINKED: &str = "tally.lists.v1.IdentifierUnlinked";
 
     /// All of them.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 16] = [
         ENTRY_NOMINATED,
         SUBJECT_NOTIFIED,
         REPRESENTATION_RECEIVED,
@@ -58,6 +62,8 @@ pub mod event_type {
         REMOVAL_REQUESTED,
         ENTRY_REMOVED,
         ENTRY_EXPIRED,
+        DEADLINE_FIXED,
+        GROUND_WITHDRAWN,
         REMOVAL_PROPOSED,
         IDENTIFIER_LINKED,
         IDENTIFIER_UNLINKED,

@@ -24,6 +24,13 @@ fn all_facts() -> Vec<Event> {
         event(Fact::CorrectedOut(decision())),
         event(Fact::Removed(decision())),
         expired(),
+        event(Fact::DeadlineFixed {
+            representation_until: notice().representation_until,
+            provisional: true,
+        }),
+        event(Fact::GroundWithdrawn {
+            record_id: RECORD_ID.into(),
+        }),
         event(Fact::RemovalProposed {
             record_id: RECORD_ID.into(),
             record_type: "x".into(),
@@ -36,6 +43,7 @@ fn events_of_an_entry_are_read_back_as_written() {
     for event in all_facts() {
         let by = match &event.fact {
             Fact::Listed(listing) => listing.by.clone(),
+            Fact::Suspended { by, .. } => by.clone(),
             _ => officer(CITY, 1),
         };
         let encoded = Entry::encode(&event);
@@ -60,7 +68,12 @@ fn events_of_a_link_are_read_back_as_written() {
         },
     ];
     for fact in facts {
-        let event = link::Event { at: noon(), fact };
+        let basis = matches!(fact, link::Fact::Linked { .. }).then(basis);
+        let event = link::Event {
+            at: noon(),
+            basis,
+            fact,
+        };
         let recorded = recorded(Link::CATEGORY, "l", SUBJECT, &by, Link::encode(&event), 0);
         assert_eq!(Link::decode(&recorded).expect("decodes"), event);
     }

@@ -1,6 +1,7 @@
 //! The decisions: what may follow on what, and by whom.
 
 use jiff::Timestamp;
+use tally_domain::calendar::Deadline;
 use tally_domain::date::LegalDate;
 use tally_domain::policy::ListPolarity;
 
@@ -77,15 +78,28 @@ pub(super) fn decide(entry: &Entry, command: &Command) -> Result<Vec<Event>, Rej
             entry.event(
                 *at,
                 Fact::Suspended {
+                    by: by.clone(),
                     objection: objection.clone(),
                 },
             )
         }
-        Command::Uphold { by, decision, at } => {
+        Command::Uphold {
+            by,
+            polarity,
+            decision,
+            at,
+        } => {
             entry.may_decide_objection(by, right::UPHOLD)?;
+            if *polarity == ListPolarity::Black {
+                entry.has_not_accepted_objection(by)?;
+            }
             entry.event(*at, Fact::Upheld(decision.clone()))
         }
-        Command::CorrectOut { by, decision } => {
+        Command::CorrectOut {
+            by,
+            polarity,
+            decision,
+        } => {
             if entry.state == State::Expired && entry.objection_open {
                 // The term ran out while the objection was being verified; what
                 // was wrong from its first day is still put right.
@@ -93,6 +107,9 @@ pub(super) fn decide(entry: &Entry, command: &Command) -> Result<Vec<Event>, Rej
                 entry.has_not_decided(by)?;
             } else {
                 entry.may_decide_objection(by, right::CORRECT_OUT)?;
+            }
+            if *polarity == ListPolarity::Red {
+                entry.has_not_accepted_objection(by)?;
             }
             // It never rightfully held, so it ends in law where it began.
             let at = entry.listed_from.ok_or(Rejection::Unknown)?;
@@ -111,6 +128,8 @@ pub(super) fn decide(entry: &Entry, command: &Command) -> Result<Vec<Event>, Rej
             at,
         } => entry.remove(by, *polarity, decision, *at),
         Command::Expire { today, at } => entry.expire(*today, *at),
+        Command::FixDeadline { deadline, at } => entry.fix_deadline(*deadline, *at),
+        Command::WithdrawGround { record_id, at } => entry.withdraw_ground(record_id, *at),
         Command::ProposeRemoval {
             record_id,
             record_type,
@@ -168,6 +187,18 @@ impl Entry {
         Ok(())
     }
 
+    /// An objection is decided to the subject's cost by another officer than the
+    /// one who accepted it: on a black list where the listing is upheld and may
+    /// be applied again, on a red one where the honour is corrected out. The
+    /// first officer let the objection in, a second one disposes of it. To the
+    /// subject's good one officer suffices, as for any removal from a black list.
+    fn has_not_accepted_objection(&self, by: &Officer) -> Result<(), Rejection> {
+        if self.objection_accepted_by.as_ref() == Some(by) {
+            return Err(Rejection::SecondOfficerForObjection);
+        }
+        Ok(())
+    }
+
     fn notify(
         &self,
         by: &Officer,
@@ -211,7 +242,7 @@ impl Entry {
             return Err(Rejection::ListTypeNotInForce);
         }
         check.basis.clone().map_err(Rejection::Basis)?;
-        if check.ground_withdrawn {
+        if check.ground_withdrawn || self.ground_withdrawn {
             return Err(Rejection::GroundWithdrawn);
         }
         Ok(nomination)
@@ -227,7 +258,7 @@ impl Entry {
         }
         let notice = self.notice.as_ref().ok_or(Rejection::Unknown)?;
         let until = match check.representation_until {
-            Some(fixed_again) if notice.provisional => fixed_again,
+            Some(fixed_again) if notice.provisional => fixed_again.max(notice.representation_until),
             _ => notice.representation_until,
         };
         if today <= until {
@@ -312,5 +343,37 @@ impl Entry {
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The subject was told a day, so that a notice may give it more time and
+    /// never less.
+    fn fix_deadline(&self, deadline: Deadline, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+        let notice = match &self.notice {
+            Some(notice) if notice.provisional && self.state == State::Notified => notice,
+            _ => return Ok(Vec::new()),
+        };
+        let representation_until = deadline.date.max(notice.representation_until);
+        if deadline.provisional && representation_until == notice.representation_until {
+            return Ok(Vec::new());
+        }
+        let fact = Fact::DeadlineFixed {
+            representation_until,
+            provisional: deadline.provisional,
+        };
+        self.event(at, fact)
+    }
+
+    /// Proposes only: an officer drops, removes or corrects out.
+    fn withdraw_ground(&self, record_id: &str, at: Timestamp) -> Result<Vec<Event>, Rejection> {
+        let rests_on_it = self
+            .nomination
+            .as_ref()
+            .is_some_and(|nomination| nomination.ground_record_id == record_id);
+        let stands = self.state.is_open() || self.state.is_live();
+        if !rests_on_it || !stands || self.ground_withdrawn {
+            return Ok(Vec::new());
+        }
+        let record_id = record_id.to_owned();
+        self.event(at, Fact::GroundWithdrawn { record_id })
     }
 }

@@ -1,8 +1,10 @@
 //! The aggregate `entry`: one subject on one list, from nomination to its end.
 //!
-//! Officers decide every step but two: the end of the term, which the listing
-//! decision has fixed already, and a proposal, which binds nobody.
+//! Officers decide every step but three: the end of the term, which the listing
+//! decision has fixed already; a provisional day, which the calendar fixes; and
+//! a proposal, which binds nobody.
 
+mod command;
 mod decide;
 mod nomination;
 mod rejection;
@@ -13,10 +15,11 @@ use jiff::Timestamp;
 use tally_domain::date::{LegalDate, Term};
 use tally_domain::department::{DepartmentId, OfficerId};
 use tally_domain::legal::LegalBasisRef;
-use tally_domain::policy::{BasisFault, ListPolarity};
 use tally_eventlog::aggregate::Aggregate;
 use tally_eventlog::pb::DocumentRef;
 
+pub use command::{Command, ListingCheck};
+pub(crate) use nomination::basis_reason;
 pub use nomination::{Ground, Nominate};
 pub use rejection::Rejection;
 
@@ -96,6 +99,14 @@ impl State {
         }
     }
 
+    /// True before a second officer has decided on the nomination.
+    pub const fn is_open(self) -> bool {
+        matches!(
+            self,
+            State::Nominated | State::Notified | State::Represented
+        )
+    }
+
     /// True while the subject stands on the list, also while that is suspended.
     pub const fn is_live(self) -> bool {
         matches!(self, State::Listed | State::Suspended)
@@ -125,6 +136,10 @@ pub struct Entry {
     pub removal_requested_by: Option<Officer>,
     /// True from an accepted objection until it is decided, also past the term.
     pub objection_open: bool,
+    /// The officer who accepted the last objection.
+    pub objection_accepted_by: Option<Officer>,
+    /// True once the record it rests on was withdrawn.
+    pub ground_withdrawn: bool,
 }
 
 /// A nomination.
@@ -217,6 +232,8 @@ pub enum Fact {
     },
     /// An objection was accepted.
     Suspended {
+        /// Who accepted it.
+        by: Officer,
         /// The objection as it was filed.
         objection: DocumentRef,
     },
@@ -238,146 +255,24 @@ pub enum Fact {
         /// Its last day.
         term_until: LegalDate,
     },
+    /// A holiday notice decided the day that had been provisional.
+    DeadlineFixed {
+        /// Last day for a representation.
+        representation_until: LegalDate,
+        /// True if a further notice may still move it.
+        provisional: bool,
+    },
+    /// The record it rests on was withdrawn: an officer has to look.
+    GroundWithdrawn {
+        /// The record.
+        record_id: String,
+    },
     /// A serious new record: an officer has to look.
     RemovalProposed {
         /// The record.
         record_id: String,
         /// Its type.
         record_type: String,
-    },
-}
-
-/// What the active pack and the ground's record say on the day of the listing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ListingCheck {
-    /// Whether the list rewards or restrains, by the pack of the nomination.
-    pub polarity: ListPolarity,
-    /// Whether the list type may be used today, with the department as an initiator.
-    pub list_type_open: bool,
-    /// Whether the entry's legal basis is in force today for department and subject.
-    pub basis: Result<(), BasisFault>,
-    /// Whether the ground was withdrawn since the nomination.
-    pub ground_withdrawn: bool,
-    /// Last day for a representation by the notices published by now; fixes
-    /// again a day that was provisional when the subject was told.
-    pub representation_until: Option<LegalDate>,
-    /// First moment of the term.
-    pub term_starts_at: Timestamp,
-}
-
-/// What is asked of an entry.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// First officer: nominate.
-    Nominate(Box<Nominate>),
-    /// Record that the subject was told.
-    Notify {
-        /// Who.
-        by: Officer,
-        /// Whether the list rewards or restrains.
-        polarity: ListPolarity,
-        /// The notice, with the day computed from the pack.
-        notice: Notice,
-        /// Today's legal date.
-        today: LegalDate,
-        /// First moment of the day of service.
-        at: Timestamp,
-    },
-    /// Record what the subject said; without a document, it waived.
-    Represent {
-        /// Who.
-        by: Officer,
-        /// The answer.
-        document: Option<DocumentRef>,
-        /// Now.
-        at: Timestamp,
-    },
-    /// Second officer: list.
-    List {
-        /// Who.
-        by: Officer,
-        /// The listing decision.
-        decision: DocumentRef,
-        /// What pack and record say.
-        check: Box<ListingCheck>,
-        /// Today's legal date.
-        today: LegalDate,
-        /// Now.
-        at: Timestamp,
-    },
-    /// Drop the nomination.
-    Drop {
-        /// Who.
-        by: Officer,
-        /// Why.
-        reason: String,
-        /// Now.
-        at: Timestamp,
-    },
-    /// Accept an objection after a formal check.
-    AcceptObjection {
-        /// Who.
-        by: Officer,
-        /// Whether the officer's department is of province level.
-        province_level: bool,
-        /// The objection as it was filed.
-        objection: DocumentRef,
-        /// Now.
-        at: Timestamp,
-    },
-    /// The listing stands.
-    Uphold {
-        /// Who.
-        by: Officer,
-        /// The decision.
-        decision: Decision,
-        /// Now.
-        at: Timestamp,
-    },
-    /// The listing was wrong.
-    CorrectOut {
-        /// Who.
-        by: Officer,
-        /// The decision.
-        decision: Decision,
-    },
-    /// First officer: ask that a red entry be taken off.
-    RequestRemoval {
-        /// Who.
-        by: Officer,
-        /// Whether the list rewards or restrains.
-        polarity: ListPolarity,
-        /// The document that asks for it, and why.
-        request: Decision,
-        /// Now.
-        at: Timestamp,
-    },
-    /// Take it off before its term is over.
-    Remove {
-        /// Who.
-        by: Officer,
-        /// Whether the list rewards or restrains.
-        polarity: ListPolarity,
-        /// The decision.
-        decision: Decision,
-        /// Now.
-        at: Timestamp,
-    },
-    /// Timer: the term is over.
-    Expire {
-        /// Today's legal date.
-        today: LegalDate,
-        /// First moment of the day after the last day.
-        at: Timestamp,
-    },
-    /// Process manager: a serious new record about a subject on a red list.
-    ProposeRemoval {
-        /// The record.
-        record_id: String,
-        /// Its type.
-        record_type: String,
-        /// When the record was recorded.
-        at: Timestamp,
     },
 }
 
@@ -411,9 +306,10 @@ impl Aggregate for Entry {
                 self.listed_from = Some(event.at);
             }
             Fact::Dropped { .. } => self.state = State::Dropped,
-            Fact::Suspended { .. } => {
+            Fact::Suspended { by, .. } => {
                 self.state = State::Suspended;
                 self.objection_open = true;
+                self.objection_accepted_by = Some(by.clone());
             }
             Fact::Upheld(_) => {
                 self.state = State::Listed;
@@ -426,6 +322,16 @@ impl Aggregate for Entry {
             Fact::RemovalRequested { by, .. } => self.removal_requested_by = Some(by.clone()),
             Fact::Removed(_) => self.state = State::Removed,
             Fact::Expired { .. } => self.state = State::Expired,
+            Fact::DeadlineFixed {
+                representation_until,
+                provisional,
+            } => {
+                if let Some(notice) = &mut self.notice {
+                    notice.representation_until = *representation_until;
+                    notice.provisional = *provisional;
+                }
+            }
+            Fact::GroundWithdrawn { .. } => self.ground_withdrawn = true,
             Fact::RemovalProposed { record_id, .. } => {
                 self.removal_proposed_by.push(record_id.clone());
             }

@@ -173,7 +173,7 @@ impl Nominate {
 }
 
 /// Stable reason of a fault of a legal basis.
-pub(super) fn basis_reason(fault: &BasisFault) -> &'static str {
+pub(crate) fn basis_reason(fault: &BasisFault) -> &'static str {
     match fault {
         BasisFault::Unknown { .. } => "LEGAL_BASIS_UNKNOWN",
         BasisFault::NotYetInForce { .. } | BasisFault::Expired { .. } => "LEGAL_BASIS_NOT_IN_FORCE",

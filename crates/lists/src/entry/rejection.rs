@@ -48,6 +48,12 @@ pub enum Rejection {
     /// The requesting officer cannot be the second one.
     #[error("the officer who requested the removal cannot decide it; a second officer has to")]
     SecondOfficerForRemoval,
+    /// The accepting officer cannot decide the objection to the subject's cost.
+    #[error(
+        "the officer who accepted the objection cannot decide it to the subject's cost; a second \
+         officer has to"
+    )]
+    SecondOfficerForObjection,
     /// Black entries are taken off by one decision.
     #[error("a black entry is taken off by one officer's decision; remove it without a request")]
     RequestNotNeeded,
@@ -108,9 +114,9 @@ impl Rejection {
             Rejection::NotInitiator { .. }
             | Rejection::OtherDepartment { .. }
             | Rejection::NotCompetentForObjection => tally_rpc::fault::reason::RIGHT_MISSING,
-            Rejection::SecondOfficerRequired | Rejection::SecondOfficerForRemoval => {
-                "SECOND_OFFICER_REQUIRED"
-            }
+            Rejection::SecondOfficerRequired
+            | Rejection::SecondOfficerForRemoval
+            | Rejection::SecondOfficerForObjection => "SECOND_OFFICER_REQUIRED",
             Rejection::RemovalNotRequested => "REMOVAL_NOT_REQUESTED",
             Rejection::RequestNotNeeded => "REQUEST_NOT_NEEDED",
             Rejection::OtherOfficerRequired => "OTHER_OFFICER_REQUIRED",

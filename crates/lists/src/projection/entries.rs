@@ -1,18 +1,19 @@
 //! Consumer `lists.self`: entries, subjects and due dates, from the own log.
 
 use bytes::Bytes;
+use tally_domain::date::{LegalDate, parse_legal_date};
 use tally_eventlog::aggregate::{Aggregate, Codec};
 use tally_eventlog::append::RowKey;
 use tally_eventlog::consumer::{Poison, Projection, ViewRows};
 use tally_eventlog::event::{Recorded, to_proto_time};
 use tally_eventlog::pb::LegalBasisRef;
 use tally_proto::tally::lists::v1 as pb;
+use tally_service::provisional;
 
-use super::{ENTRY_VIEW, SUBJECT_VIEW, TIMER_VIEW, row};
+use super::{ENTRY_VIEW, PROVISIONAL_VIEW, SUBJECT_VIEW, TIMER_VIEW, row};
 use crate::codec::{event_type, state_to_proto};
 use crate::entry::{self, Entry, Fact, State};
 use crate::link::{self, Link};
-use tally_domain::date::{LegalDate, parse_legal_date};
 
 /// Key of an entry's due date: the day after its last day, then its id.
 pub fn timer_key(term_until: LegalDate, entry_id: &str) -> Bytes {
@@ -30,7 +31,7 @@ pub struct EntriesProjection;
 
 impl Projection for EntriesProjection {
     fn views(&self) -> &'static [&'static str] {
-        &[ENTRY_VIEW, SUBJECT_VIEW, TIMER_VIEW]
+        &[ENTRY_VIEW, SUBJECT_VIEW, TIMER_VIEW, PROVISIONAL_VIEW]
     }
 
     fn knows(&self, event_type: &str) -> bool {
@@ -95,7 +96,9 @@ fn project_entry(
                 .and_then(|stored| stored.entry)
                 .ok_or_else(|| Poison::new("the entry was never nominated"))?;
             project_timer(event, fact, &entry, rows)?;
+            let before = provisional_key(event, &entry)?;
             advance(&mut entry, fact);
+            project_provisional(event, before, &entry, rows)?;
             entry
         }
     };
@@ -125,6 +128,8 @@ fn nominated(entry_id: &str, change: &entry::Event, nomination: &entry::Nominati
         removal_proposed_by: Vec::new(),
         representation_until: String::new(),
         nominated_at: Some(to_proto_time(change.at)),
+        ground_withdrawn: false,
+        representation_provisional: false,
     }
 }
 
@@ -133,6 +138,7 @@ fn advance(entry: &mut pb::Entry, fact: &Fact) {
         Fact::Nominated(_) => State::Nominated,
         Fact::Notified(notice) => {
             entry.representation_until = notice.representation_until.to_string();
+            entry.representation_provisional = notice.provisional;
             State::Notified
         }
         Fact::Represented { .. } => State::Represented,
@@ -143,6 +149,18 @@ fn advance(entry: &mut pb::Entry, fact: &Fact) {
         Fact::Removed(_) => State::Removed,
         Fact::Expired { .. } => State::Expired,
         Fact::RemovalRequested { .. } => return,
+        Fact::DeadlineFixed {
+            representation_until,
+            provisional,
+        } => {
+            entry.representation_until = representation_until.to_string();
+            entry.representation_provisional = *provisional;
+            return;
+        }
+        Fact::GroundWithdrawn { .. } => {
+            entry.ground_withdrawn = true;
+            return;
+        }
         Fact::RemovalProposed { record_id, .. } => {
             entry.removal_proposed_by.push(record_id.clone());
             return;
@@ -179,6 +197,44 @@ fn project_timer(
         }
         Fact::CorrectedOut(_) | Fact::Removed(_) | Fact::Expired { .. } => rows.delete(key),
         _ => {}
+    }
+    Ok(())
+}
+
+/// Row of an entry whose day for a representation is provisional while the
+/// subject may still answer; nothing for others.
+fn provisional_key(event: &Recorded, entry: &pb::Entry) -> Result<Option<RowKey>, Poison> {
+    if !entry.representation_provisional || entry.state() != pb::EntryState::Notified {
+        return Ok(None);
+    }
+    let until = parse_legal_date(&entry.representation_until)
+        .map_err(|error| Poison::new(format!("representation_until: {error}")))?;
+    Ok(Some(RowKey {
+        view: PROVISIONAL_VIEW,
+        shard: event.shard,
+        key: provisional::key(until, &entry.entry_id),
+    }))
+}
+
+fn project_provisional(
+    event: &Recorded,
+    before: Option<RowKey>,
+    entry: &pb::Entry,
+    rows: &mut ViewRows,
+) -> Result<(), Poison> {
+    let after = provisional_key(event, entry)?;
+    if before == after {
+        return Ok(());
+    }
+    if let Some(key) = before {
+        rows.delete(key);
+    }
+    if let Some(key) = after {
+        let row = pb::ProvisionalRow {
+            entry_id: entry.entry_id.clone(),
+            subject: entry.subject.clone(),
+        };
+        rows.put(key, &row);
     }
     Ok(())
 }

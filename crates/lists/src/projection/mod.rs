@@ -17,6 +17,8 @@ pub const ENTRY_VIEW: &str = "lists.entry";
 pub const SUBJECT_VIEW: &str = "lists.subject";
 /// Entries whose term ends, by due date.
 pub const TIMER_VIEW: &str = "lists.timer";
+/// Entries with a provisional last day for a representation, by that day.
+pub const PROVISIONAL_VIEW: &str = "lists.provisional";
 /// Records that may ground a listing, by id.
 pub const GROUND_VIEW: &str = "lists.ground";
 

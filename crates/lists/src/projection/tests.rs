@@ -12,7 +12,7 @@ use tally_proto::tally::lists::v1 as pb;
 
 use super::*;
 use crate::codec::{collection_event_type, entry_to_proto};
-use crate::entry::{Entry, Event, Fact};
+use crate::entry::{Entry, Event, Fact, Notice};
 use crate::link::{self, Link};
 use crate::testing::*;
 
@@ -24,6 +24,7 @@ fn project(events: &[Event]) -> Rows {
     for (event, n) in events.iter().zip(0..) {
         let by = match &event.fact {
             Fact::Listed(listing) => listing.by.clone(),
+            Fact::Suspended { by, .. } => by.clone(),
             _ => officer(CITY, 1),
         };
         let encoded = Entry::encode(event);
@@ -60,6 +61,9 @@ fn the_view_of_an_entry_agrees_with_its_aggregate_after_every_event() {
         represented(),
         listed(),
         proposed,
+        event(Fact::GroundWithdrawn {
+            record_id: RECORD_ID.into(),
+        }),
         suspended(),
         event(Fact::Upheld(decision())),
         suspended(),
@@ -104,6 +108,46 @@ fn a_listed_entry_is_due_on_the_day_after_its_last_day_until_it_ends() {
 }
 
 #[test]
+fn a_provisional_day_is_due_by_the_day_until_it_is_fixed_or_answered() {
+    let rows_of = |events: &[Event]| {
+        let rows = project(events);
+        let rows = rows.keys().filter(|key| key.view == PROVISIONAL_VIEW);
+        rows.map(|key| key.key.to_vec()).collect::<Vec<_>>()
+    };
+    let told = event(Fact::Notified(Notice {
+        provisional: true,
+        ..notice()
+    }));
+    let fixed = |day, provisional| {
+        event(Fact::DeadlineFixed {
+            representation_until: jiff::civil::date(2026, 3, day),
+            provisional,
+        })
+    };
+    let key = |day: &str| [day.as_bytes(), &[0], ENTRY_ID.as_bytes()].concat();
+    assert!(rows_of(&[nominated(), notified()]).is_empty());
+    assert_eq!(rows_of(&[nominated(), told.clone()]), [key("2026-03-09")]);
+    let moved = [nominated(), told.clone(), fixed(11, true)];
+    assert_eq!(rows_of(&moved), [key("2026-03-11")]);
+    for end in [
+        fixed(9, false),
+        represented(),
+        listed(),
+        event(Fact::Dropped { reason: "x".into() }),
+    ] {
+        let history = [nominated(), told.clone(), end];
+        assert!(rows_of(&history).is_empty());
+        let rows = project(&history);
+        let viewed = get::<pb::EntryRow>(&rows, ENTRY_VIEW).pop();
+        let state = given::<Entry>(history).state;
+        assert_eq!(
+            viewed.and_then(|row| row.entry),
+            entry_to_proto(ENTRY_ID, &state)
+        );
+    }
+}
+
+#[test]
 fn an_event_of_an_entry_that_was_never_nominated_is_poison() {
     let projection = EntriesProjection;
     let mut fold = Fold::new(&projection);
@@ -138,6 +182,7 @@ fn links_come_and_go_in_the_subjects_row() {
         for fact in facts {
             let encoded = Link::encode(&link::Event {
                 at: noon(),
+                basis: Some(basis()),
                 fact: (*fact).clone(),
             });
             let event = recorded(Link::CATEGORY, "l", SUBJECT, &officer(CITY, 1), encoded, 0);

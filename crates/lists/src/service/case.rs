@@ -9,10 +9,11 @@ use prost::Message;
 use tally_auth::Caller;
 use tally_domain::date::LegalDate;
 use tally_domain::policy::ListType;
-use tally_eventlog::append::Appended;
+use tally_eventlog::append::{Appended, CommandKey};
 use tally_eventlog::execute::Task;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::repeat::or_first;
 use tally_service::reply::load_fault;
 use tally_service::wiring::CATCH_UP_WAIT;
 use tally_service::{CommandScope, Policy, digest, execute_fault};
@@ -26,6 +27,7 @@ use crate::entry::{Command, Entry, Nomination, Officer, Rejection};
 const TEXT_CHARS_MAX: usize = 2_000;
 
 /// An officer's command on an entry, before anything is looked up.
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) by: Officer,
     pub(super) scope: CommandScope,
@@ -151,21 +153,55 @@ impl Lists {
         command: Command,
         note: Bytes,
     ) -> Result<Appended, Fault> {
-        let subject = nomination(&case.entry)?.subject.clone();
-        let scope = &case.target.scope;
-        let task = Task::<Entry> {
-            stream_id: case.target.entry_id.to_string(),
-            subject,
-            command,
-            key: scope.key(digest(right, request)),
-            context: scope.context(case.policy.version()),
-            note,
-            fresh: false,
-            guards: Vec::new(),
-        };
+        let task = task(right, request, case, command, note)?;
         let appended = self.deps.executor.execute(self.deps.log, task).await;
         appended.map_err(|error| execute_fault(error, Fault::from))
     }
+
+    /// Identity of a command by its raw request, before anything of it is
+    /// judged; nothing where the id is none.
+    pub(super) fn key(
+        &self,
+        kind: &str,
+        (caller, _): &(Caller, Officer),
+        command_id: &str,
+        request: &impl Message,
+    ) -> Option<CommandKey> {
+        let scope = CommandScope::new(caller, command_id, &*self.deps.clock).ok()?;
+        Some(scope.key(digest(kind, request)))
+    }
+
+    /// The outcome, or the first result where the command had been applied before.
+    pub(super) async fn or_first(
+        &self,
+        key: Option<CommandKey>,
+        outcome: Result<Appended, Fault>,
+    ) -> Result<Appended, Fault> {
+        let first = |first: &Appended| Ok(first.clone());
+        or_first(&self.deps, self.deps.log, key, outcome, first).await
+    }
+}
+
+/// An officer's command on an entry, to be executed.
+pub(super) fn task(
+    right: &'static str,
+    request: &impl Message,
+    case: Case,
+    command: Command,
+    note: Bytes,
+) -> Result<Task<Entry>, Fault> {
+    let subject = nomination(&case.entry)?.subject.clone();
+    let scope = &case.target.scope;
+    Ok(Task {
+        stream_id: case.target.entry_id.to_string(),
+        subject,
+        command,
+        key: scope.key(digest(right, request)),
+        context: scope.context(case.policy.version()),
+        note,
+        fresh: false,
+        guards: Vec::new(),
+    })
 }
 
 /// The nomination of an entry that exists.

@@ -5,6 +5,7 @@ use prost::Message;
 use tally_auth::Caller;
 use tally_domain::department::DepartmentId;
 use tally_domain::policy::{Level, ListType, Pack};
+use tally_domain::subject::SubjectType;
 use tally_eventlog::append::Appended;
 use tally_eventlog::consumer::{Poison, ReactError};
 use tally_eventlog::event::Recorded;
@@ -20,49 +21,87 @@ use tonic::{Request, Response};
 use super::Lists;
 use super::case::{free_text, officer_of};
 use crate::SELF;
+use crate::entry::Officer;
 use crate::link::{Command, Link, Pair};
 use crate::process::mirror;
+
+/// What digests of the two calls are of, so that neither repeats the other.
+const LINK: &str = "lists.link";
+const UNLINK: &str = "lists.unlink";
 
 impl Lists {
     pub(super) async fn do_link(
         &self,
         request: Request<pb::LinkIdentifiersRequest>,
     ) -> Result<Response<pb::LinkIdentifiersResponse>, Fault> {
-        let (caller, by) = officer_of(&request)?;
+        let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(LINK, &officer, &request.command_id, &request);
+        let outcome = self.link(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        // The same pair in every repeat: its digest is the same.
+        let subjects = (&request.subject, &request.linked_subject);
+        let pair = pair(&mut Faults::default(), subjects.0, subjects.1);
+        Ok(Response::new(pb::LinkIdentifiersResponse {
+            link_id: pair.map(|pair| pair.id().to_string()).unwrap_or_default(),
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn link(
+        &self,
+        (caller, by): (Caller, Officer),
+        request: &pb::LinkIdentifiersRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let scope = self.scope(&mut faults, &caller, &request.command_id);
         let pair = pair(&mut faults, &request.subject, &request.linked_subject);
         let evidence = faults.document("evidence", request.evidence.as_ref());
-        let (true, Some(scope), Some(pair), Some(evidence)) =
-            (faults.is_empty(), scope, pair, evidence)
+        let basis = faults.legal_basis("legal_basis", request.legal_basis.as_ref());
+        let (true, Some(scope), Some(pair), Some(evidence), Some(basis)) =
+            (faults.is_empty(), scope, pair, evidence, basis)
         else {
             return Err(Fault::invalid(faults.into_vec()));
         };
         let policy = self.deps.catalogue.active()?;
+        let now = self.deps.clock.now();
         let command = Command::Link {
             competent: may_link(&policy.pack, &by.department),
+            basis_verdict: policy.pack.in_force(
+                &basis,
+                policy.today(now),
+                &by.department,
+                SubjectType::Organisation,
+            ),
+            basis,
             by,
             linked_subject: pair.second.clone(),
             evidence,
-            at: self.deps.clock.now(),
+            at: now,
         };
-        let appended = self
-            .execute_link("lists.link", &request, &scope, &policy, &pair, command)
-            .await?;
-        let link_id = pair.id().to_string();
-        Ok(Response::new(pb::LinkIdentifiersResponse {
-            link_id,
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute_link(LINK, request, &scope, &policy, &pair, command)
+            .await
     }
 
     pub(super) async fn do_unlink(
         &self,
         request: Request<pb::UnlinkIdentifiersRequest>,
     ) -> Result<Response<pb::UnlinkIdentifiersResponse>, Fault> {
-        let (caller, by) = officer_of(&request)?;
+        let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(UNLINK, &officer, &request.command_id, &request);
+        let outcome = self.unlink(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::UnlinkIdentifiersResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn unlink(
+        &self,
+        (caller, by): (Caller, Officer),
+        request: &pb::UnlinkIdentifiersRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let scope = self.scope(&mut faults, &caller, &request.command_id);
         let pair = pair(&mut faults, &request.subject, &request.linked_subject);
@@ -82,12 +121,8 @@ impl Lists {
             reason,
             at: self.deps.clock.now(),
         };
-        let appended = self
-            .execute_link("lists.unlink", &request, &scope, &policy, &pair, command)
-            .await?;
-        Ok(Response::new(pb::UnlinkIdentifiersResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute_link(UNLINK, request, &scope, &policy, &pair, command)
+            .await
     }
 
     fn scope(

@@ -1,18 +1,31 @@
 //! From notice to listing, or to the nomination's end.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message as _;
+use tally_auth::Caller;
 use tally_domain::policy::ListPolarity;
 use tally_domain::subject::Subject;
+use tally_eventlog::append::{Appended, Guard};
+use tally_eventlog::execute::{ExecuteError, TRIES_MAX};
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::receipt;
+use tally_service::{execute_fault, receipt};
 use tonic::{Request, Response};
 
 use super::Lists;
-use super::case::{Case, free_text, nomination, officer_of};
-use crate::entry::{Command, ListingCheck, Notice, right};
+use super::case::{Case, free_text, nomination, officer_of, task};
+use crate::COLLECTION;
+use crate::deadline::representation_until;
+use crate::entry::{Command, ListingCheck, Notice, Officer, Rejection, right};
+
+/// How long a listing that lost against the reader waits for what it read.
+const READER_WAIT: Duration = Duration::from_millis(200);
+
+/// When a caller is told to try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Lists {
     pub(super) async fn do_notify(
@@ -21,6 +34,22 @@ impl Lists {
     ) -> Result<Response<pb::NotifyResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::NOTIFY, &officer, &request.command_id, &request);
+        let outcome = self.notify(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        // A repeat is answered with the first result, whatever the calendar says by now.
+        let first = pb::NotifyResponse::decode(appended.note.clone()).map_err(Fault::internal)?;
+        Ok(Response::new(pb::NotifyResponse {
+            receipt: Some(receipt(&appended)),
+            ..first
+        }))
+    }
+
+    async fn notify(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::NotifyRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let served_on = faults.date("served_on", &request.served_on);
@@ -32,12 +61,8 @@ impl Lists {
         };
         let case = self.open(target).await?;
         let list_type = self.nominated_list_type(nomination(&case.entry)?).await?;
-        // A notice dated before the nomination must not shorten the time to answer.
-        let nominated_on = case.entry.nominated_at.map(|at| case.policy.today(at));
-        let counted_from = nominated_on.map_or(served_on, |nominated| nominated.max(served_on));
-        let deadline = case
-            .policy
-            .deadline(counted_from, list_type.representation_working_days);
+        let working_days = list_type.representation_working_days;
+        let deadline = representation_until(&case.policy, &case.entry, served_on, working_days);
         let reply = pb::NotifyResponse {
             representation_until: deadline.date.to_string(),
             provisional: deadline.provisional,
@@ -57,15 +82,8 @@ impl Lists {
             at: case.policy.start_of(served_on),
         };
         let note = reply.encode_to_vec().into();
-        let appended = self
-            .execute(right::NOTIFY, &request, case, command, note)
-            .await?;
-        // A repeat is answered with the first result, whatever the calendar says by now.
-        let first = pb::NotifyResponse::decode(appended.note.clone()).map_err(Fault::internal)?;
-        Ok(Response::new(pb::NotifyResponse {
-            receipt: Some(receipt(&appended)),
-            ..first
-        }))
+        self.execute(right::NOTIFY, request, case, command, note)
+            .await
     }
 
     pub(super) async fn do_represent(
@@ -74,6 +92,19 @@ impl Lists {
     ) -> Result<Response<pb::RepresentResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::REPRESENT, &officer, &request.command_id, &request);
+        let outcome = self.represent(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::RepresentResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn represent(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::RepresentRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let document = faults.document_or_none("document", request.document.as_ref());
@@ -91,12 +122,8 @@ impl Lists {
             document,
             at: case.now,
         };
-        let appended = self
-            .execute(right::REPRESENT, &request, case, command, Bytes::new())
-            .await?;
-        Ok(Response::new(pb::RepresentResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(right::REPRESENT, request, case, command, Bytes::new())
+            .await
     }
 
     pub(super) async fn do_list(
@@ -105,26 +132,80 @@ impl Lists {
     ) -> Result<Response<pb::ListResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::LIST, &officer, &request.command_id, &request);
+        let outcome = self.list(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::ListResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    /// Decides again where the reader of the records moved on meanwhile: what it
+    /// has read may be that the record was withdrawn.
+    async fn list(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::ListRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let decision = faults.document("decision", request.decision.as_ref());
         let (true, Some(target), Some(decision)) = (faults.is_empty(), target, decision) else {
             return Err(Fault::invalid(faults.into_vec()));
         };
-        let case = self.open(target).await?;
-        let command = Command::List {
-            by: case.target.by.clone(),
-            decision,
-            check: Box::new(self.listing_check(&case).await?),
-            today: case.today,
-            at: case.now,
-        };
-        let appended = self
-            .execute(right::LIST, &request, case, command, Bytes::new())
-            .await?;
-        Ok(Response::new(pb::ListResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        for _ in 0..TRIES_MAX {
+            let case = self.open(target.clone()).await?;
+            let subject = nomination(&case.entry)?.subject.clone();
+            let guard = self.grounds_seen(&subject).await?;
+            let command = Command::List {
+                by: case.target.by.clone(),
+                decision: decision.clone(),
+                check: Box::new(self.listing_check(&case).await?),
+                today: case.today,
+                at: case.now,
+            };
+            let mut task = task(right::LIST, request, case, command, Bytes::new())?;
+            let (shard, next) = (guard.shard, guard.next);
+            task.guards.push(guard);
+            match self.deps.executor.execute(self.deps.log, task).await {
+                Err(ExecuteError::Outdated) => {
+                    // The reader commits before it says so; what it committed must be seen.
+                    self.collection.wait_for(shard, next + 1, READER_WAIT).await;
+                }
+                outcome => return outcome.map_err(|error| execute_fault(error, Fault::from)),
+            }
+        }
+        let outdated = ExecuteError::<Rejection>::Outdated;
+        Err(execute_fault(outdated, Fault::from))
+    }
+
+    /// How far the records about a subject are known, with all that collection
+    /// has by now. Taken before the rows are read: they may be newer than that,
+    /// which the guard finds, but never older.
+    async fn grounds_seen(&self, subject: &str) -> Result<Guard, Fault> {
+        let shard = self.deps.store.shards().of(subject);
+        if !self.deps.sources.caught_up(&self.collection, shard).await {
+            return Err(Fault::unavailable(
+                "GROUNDS_BEHIND",
+                "what is known of the records is behind collection, and the ground may have been \
+                 withdrawn; nothing was listed, retry with the same command id",
+                RETRY_AFTER,
+            ));
+        }
+        let (next, parked) = self.collection.with(shard, |state| {
+            (state.next, state.parked.contains_key(subject))
+        });
+        if parked {
+            return Err(Fault::rejected(
+                "SUBJECT_PARKED",
+                "records about the subject are parked; the operator has to replay them",
+            ));
+        }
+        Ok(Guard {
+            consumer: COLLECTION,
+            shard,
+            next,
+        })
     }
 
     pub(super) async fn do_drop(
@@ -133,6 +214,19 @@ impl Lists {
     ) -> Result<Response<pb::DropResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::DROP, &officer, &request.command_id, &request);
+        let outcome = self.drop(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::DropResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn drop(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::DropRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let reason = free_text(&mut faults, "reason", &request.reason);
@@ -145,12 +239,8 @@ impl Lists {
             reason,
             at: case.now,
         };
-        let appended = self
-            .execute(right::DROP, &request, case, command, Bytes::new())
-            .await?;
-        Ok(Response::new(pb::DropResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(right::DROP, request, case, command, Bytes::new())
+            .await
     }
 
     /// What the active pack says today, and whether the record still stands.
@@ -159,11 +249,7 @@ impl Lists {
         let nominated_as = self.nominated_list_type(nomination).await?;
         let department = &nomination.by.department;
         let subject: Subject = nomination.subject.parse().map_err(Fault::internal)?;
-        let basis = case
-            .entry
-            .basis
-            .as_ref()
-            .ok_or(crate::entry::Rejection::Unknown)?;
+        let basis = case.entry.basis.as_ref().ok_or(Rejection::Unknown)?;
         let pack = &case.policy.pack;
         let open = pack
             .list_type(&nomination.list_type)
@@ -185,7 +271,10 @@ impl Lists {
             basis: pack.in_force(basis, case.today, department, subject.subject_type()),
             ground_withdrawn: ground.is_some_and(|ground| ground.withdrawn),
             representation_until: notice
-                .map(|notice| case.policy.deadline(notice.served_on, working_days).date),
+                .map(|notice| {
+                    representation_until(&case.policy, &case.entry, notice.served_on, working_days)
+                })
+                .map(|deadline| deadline.date),
             term_starts_at: case.policy.start_of(nomination.term.from),
         })
     }

@@ -1,10 +1,14 @@
 //! Nominating a subject.
 
 use bytes::Bytes;
+use prost::Message as _;
+use tally_auth::Caller;
 use tally_domain::policy::ListType;
 use tally_domain::subject::{Subject, SubjectType};
+use tally_eventlog::append::Appended;
 use tally_eventlog::execute::Task;
 use tally_eventlog::ids::named_id;
+use tally_eventlog::merkle::Hash;
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
@@ -15,7 +19,7 @@ use tonic::{Request, Response};
 
 use super::Lists;
 use super::case::{free_text, officer_of, uuid};
-use crate::entry::{Command, Entry, Ground, Nominate, right};
+use crate::entry::{Command, Entry, Ground, Nominate, Officer, right};
 use crate::file::decode;
 use crate::projection::{GROUND_VIEW, row};
 
@@ -24,8 +28,40 @@ impl Lists {
         &self,
         request: Request<pb::NominateRequest>,
     ) -> Result<Response<pb::NominateResponse>, Fault> {
-        let (caller, by) = officer_of(&request)?;
-        let mut request = request.into_inner();
+        let officer = officer_of(&request)?;
+        let request = request.into_inner();
+        let digest = self.nomination_digest(&request);
+        let scope = CommandScope::new(&officer.0, &request.command_id, &*self.deps.clock).ok();
+        let key = scope.as_ref().map(|scope| scope.key(digest));
+        let entry_id = scope.map(|scope| entry_id(&officer.1, &scope));
+        let outcome = self.nominate(officer, &request, digest).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::NominateResponse {
+            entry_id: entry_id.unwrap_or_default(),
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    /// Digest of the raw request. A person's number is hashed under a key: a
+    /// plain hash of it could be found by trying.
+    fn nomination_digest(&self, request: &pb::NominateRequest) -> Hash {
+        match subject::parse("subject", &request.subject) {
+            Ok(SubjectInput::Organisation(_) | SubjectInput::PersonId(_)) => {
+                digest(right::NOMINATE, request)
+            }
+            _ => {
+                let parts = [right::NOMINATE.as_bytes(), &[0], &request.encode_to_vec()];
+                self.deps.keyring.fingerprint(&parts)
+            }
+        }
+    }
+
+    async fn nominate(
+        &self,
+        (caller, by): (Caller, Officer),
+        request: &pb::NominateRequest,
+        digest: Hash,
+    ) -> Result<Appended, Fault> {
         let policy = self.deps.catalogue.active()?;
         let list_type = policy.pack.list_type(&request.list_type).cloned();
         let mut faults = Faults::default();
@@ -64,8 +100,7 @@ impl Lists {
         let subject = subject::resolve(subject, &self.deps.keyring)
             .await
             .map_err(keyring_fault)?;
-        // The digest must not be of a person's number, which could be found by trying.
-        request.subject = subject.to_string();
+        let shard_key = subject.to_string();
         let now = self.deps.clock.now();
         let today = policy.today(now);
         let ground_record_id = ground_id.to_string();
@@ -89,24 +124,18 @@ impl Lists {
             pack_version: policy.version().to_owned(),
             at: now,
         };
-        let department = nominate.by.department.as_str();
-        let entry_id = named_id("entry", &[department, &scope.id.to_string()]).to_string();
         let task = Task::<Entry> {
-            stream_id: entry_id.clone(),
-            subject: request.subject.clone(),
+            stream_id: entry_id(&nominate.by, &scope),
+            subject: shard_key,
             command: Command::Nominate(Box::new(nominate)),
-            key: scope.key(digest(right::NOMINATE, &request)),
+            key: scope.key(digest),
             context: scope.context(policy.version()),
             note: Bytes::new(),
             fresh: true,
             guards: Vec::new(),
         };
         let appended = self.deps.executor.execute(self.deps.log, task).await;
-        let appended = appended.map_err(|error| execute_fault(error, Fault::from))?;
-        Ok(Response::new(pb::NominateResponse {
-            entry_id,
-            receipt: Some(receipt(&appended)),
-        }))
+        appended.map_err(|error| execute_fault(error, Fault::from))
     }
 
     /// The record that a nomination rests on. A record that was pushed just
@@ -144,6 +173,11 @@ impl Lists {
             withdrawn: ground.withdrawn,
         }))
     }
+}
+
+/// Id of the entry that a command makes; by the command, so that a repeat meets it.
+fn entry_id(by: &Officer, scope: &CommandScope) -> String {
+    named_id("entry", &[by.department.as_str(), &scope.id.to_string()]).to_string()
 }
 
 /// Refuses a natural person where the list does not have them switched on,

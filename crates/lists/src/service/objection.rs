@@ -1,7 +1,9 @@
 //! Objections, and other ends of a listing.
 
 use bytes::Bytes;
+use tally_auth::Caller;
 use tally_domain::policy::{Level, ListPolarity};
+use tally_eventlog::append::Appended;
 use tally_eventlog::pb::DocumentRef;
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
@@ -11,7 +13,7 @@ use tonic::{Request, Response};
 
 use super::Lists;
 use super::case::{Case, Target, free_text, nomination, officer_of};
-use crate::entry::{Command, Decision, right};
+use crate::entry::{Command, Decision, Officer, right};
 
 impl Lists {
     pub(super) async fn do_accept_objection(
@@ -20,6 +22,24 @@ impl Lists {
     ) -> Result<Response<pb::AcceptObjectionResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(
+            right::ACCEPT_OBJECTION,
+            &officer,
+            &request.command_id,
+            &request,
+        );
+        let outcome = self.accept_objection(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::AcceptObjectionResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn accept_objection(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::AcceptObjectionRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let objection = faults.document("objection", request.objection.as_ref());
@@ -37,18 +57,14 @@ impl Lists {
             objection,
             at: case.now,
         };
-        let appended = self
-            .execute(
-                right::ACCEPT_OBJECTION,
-                &request,
-                case,
-                command,
-                Bytes::new(),
-            )
-            .await?;
-        Ok(Response::new(pb::AcceptObjectionResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(
+            right::ACCEPT_OBJECTION,
+            request,
+            case,
+            command,
+            Bytes::new(),
+        )
+        .await
     }
 
     pub(super) async fn do_uphold(
@@ -57,6 +73,19 @@ impl Lists {
     ) -> Result<Response<pb::UpholdResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::UPHOLD, &officer, &request.command_id, &request);
+        let outcome = self.uphold(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::UpholdResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn uphold(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::UpholdRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let decision = decision(
@@ -66,17 +95,15 @@ impl Lists {
             &request.reason,
         );
         let (case, decision) = self.decided(faults, target, decision).await?;
+        let polarity = self.polarity(&case).await?;
         let command = Command::Uphold {
             by: case.target.by.clone(),
+            polarity,
             decision,
             at: case.now,
         };
-        let appended = self
-            .execute(right::UPHOLD, &request, case, command, Bytes::new())
-            .await?;
-        Ok(Response::new(pb::UpholdResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(right::UPHOLD, request, case, command, Bytes::new())
+            .await
     }
 
     pub(super) async fn do_correct_out(
@@ -85,6 +112,19 @@ impl Lists {
     ) -> Result<Response<pb::CorrectOutResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::CORRECT_OUT, &officer, &request.command_id, &request);
+        let outcome = self.correct_out(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::CorrectOutResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn correct_out(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::CorrectOutRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let decision = decision(
@@ -94,16 +134,14 @@ impl Lists {
             &request.reason,
         );
         let (case, decision) = self.decided(faults, target, decision).await?;
+        let polarity = self.polarity(&case).await?;
         let command = Command::CorrectOut {
             by: case.target.by.clone(),
+            polarity,
             decision,
         };
-        let appended = self
-            .execute(right::CORRECT_OUT, &request, case, command, Bytes::new())
-            .await?;
-        Ok(Response::new(pb::CorrectOutResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(right::CORRECT_OUT, request, case, command, Bytes::new())
+            .await
     }
 
     pub(super) async fn do_remove(
@@ -112,6 +150,19 @@ impl Lists {
     ) -> Result<Response<pb::RemoveResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(right::REMOVE, &officer, &request.command_id, &request);
+        let outcome = self.remove(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::RemoveResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn remove(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::RemoveRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let decision = decision(
@@ -128,12 +179,8 @@ impl Lists {
             decision,
             at: case.now,
         };
-        let appended = self
-            .execute(right::REMOVE, &request, case, command, Bytes::new())
-            .await?;
-        Ok(Response::new(pb::RemoveResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(right::REMOVE, request, case, command, Bytes::new())
+            .await
     }
 
     pub(super) async fn do_request_removal(
@@ -142,6 +189,24 @@ impl Lists {
     ) -> Result<Response<pb::RequestRemovalResponse>, Fault> {
         let officer = officer_of(&request)?;
         let request = request.into_inner();
+        let key = self.key(
+            right::REQUEST_REMOVAL,
+            &officer,
+            &request.command_id,
+            &request,
+        );
+        let outcome = self.request_removal(officer, &request).await;
+        let appended = self.or_first(key, outcome).await?;
+        Ok(Response::new(pb::RequestRemovalResponse {
+            receipt: Some(receipt(&appended)),
+        }))
+    }
+
+    async fn request_removal(
+        &self,
+        officer: (Caller, Officer),
+        request: &pb::RequestRemovalRequest,
+    ) -> Result<Appended, Fault> {
         let mut faults = Faults::default();
         let target = self.target(&mut faults, officer, &request.command_id, &request.entry_id);
         let asked = decision(
@@ -158,18 +223,8 @@ impl Lists {
             request: asked,
             at: case.now,
         };
-        let appended = self
-            .execute(
-                right::REQUEST_REMOVAL,
-                &request,
-                case,
-                command,
-                Bytes::new(),
-            )
-            .await?;
-        Ok(Response::new(pb::RequestRemovalResponse {
-            receipt: Some(receipt(&appended)),
-        }))
+        self.execute(right::REQUEST_REMOVAL, request, case, command, Bytes::new())
+            .await
     }
 
     async fn polarity(&self, case: &Case) -> Result<ListPolarity, Fault> {

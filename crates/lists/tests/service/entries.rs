@@ -208,16 +208,7 @@ async fn nothing_is_listed_on_a_record_that_was_withdrawn_meanwhile() {
 async fn nothing_is_listed_once_the_basis_of_the_nomination_has_lapsed() {
     let mesh = Mesh::start().await;
     let entry_id = mesh.represented(MOUTAI, TERM).await;
-    let mut pack = tally_catalog::pack::embedded().expect("its own tests pass");
-    pack.meta.version = "2026.2".into();
-    for basis in pack
-        .legal_bases
-        .values_mut()
-        .filter(|basis| basis.id == "tally-credit-regulations/20")
-    {
-        basis.in_force.until = Some(jiff::civil::date(2026, 3, 1));
-    }
-    load(&mesh.deps.catalogue, &pack);
+    mesh.lapse("tally-credit-regulations/20");
     let refused = mesh
         .lists
         .list(by(CITY, 2, list(&entry_id)))

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tally_auth::Caller;
 use tally_domain::department::OfficerId;
+use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::clock::Clock as _;
 use tally_eventlog::execute::Task;
 use tally_lists::entry::Officer;
@@ -129,6 +130,8 @@ async fn a_crash_between_the_two_sides_is_healed() {
             competent: true,
             linked_subject: pair.second.clone(),
             evidence: document("Register extract 1").expect("present"),
+            basis: LegalBasisRef::new("tally-credit-regulations/20", 1),
+            basis_verdict: Ok(()),
             at: mesh.clock.now(),
         },
         key: scope.key([7; 32]),
@@ -146,6 +149,8 @@ async fn a_crash_between_the_two_sides_is_healed() {
         .happens(&pair.second, "tally.lists.v1.IdentifierLinked")
         .await;
     assert_eq!(mirror.envelope.subject, pair.second);
+    let basis = mirror.envelope.legal_basis.expect("on both sides");
+    assert_eq!(basis.id, "tally-credit-regulations/20");
     assert_eq!(
         mesh.subject_entries(&pair.second).await.linked_subjects,
         [pair.first]
@@ -167,6 +172,42 @@ async fn a_mirror_is_written_once_and_not_answered() {
             .filter(|record| record.envelope.subject == subject);
         assert_eq!(about.count(), 1);
     }
+}
+
+#[tokio::test]
+async fn no_listing_reaches_another_identifier_without_a_basis_in_force() {
+    let mesh = Mesh::start().await;
+    let with = async |department, legal_basis| {
+        let request = pb::LinkIdentifiersRequest {
+            legal_basis,
+            ..link(MOUTAI, MOUTAI_CODE)
+        };
+        let refused = mesh
+            .lists
+            .link_identifiers(by(department, 1, request))
+            .await;
+        reasons(&refused.expect_err("no basis"))
+    };
+    assert_eq!(with(CITY, None).await, ["LEGAL_BASIS_REQUIRED"]);
+    assert_eq!(
+        with(CITY, basis("no-such-law/1")).await,
+        ["LEGAL_BASIS_UNKNOWN"]
+    );
+    assert_eq!(
+        with(PROVINCE, basis("tally-tax-honour-rules/4")).await,
+        ["LEGAL_BASIS_DEPARTMENT"]
+    );
+    assert!(
+        mesh.subject_entries(MOUTAI)
+            .await
+            .linked_subjects
+            .is_empty()
+    );
+    mesh.lapse("tally-credit-regulations/20");
+    assert_eq!(
+        with(CITY, basis("tally-credit-regulations/20")).await,
+        ["LEGAL_BASIS_NOT_IN_FORCE"]
+    );
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tally_proto::tally::lists::v1 as pb;
+use tally_proto::tally::log::v1 as log;
 
 use super::Global;
-use super::list::{Decision, DocumentArgs};
+use super::list::{Decision, DocumentArgs, parse_basis};
 use super::output::{Failure, print};
 use crate::client::command_id;
 
@@ -23,9 +24,11 @@ pub enum Object {
         #[arg(long, default_value_t = command_id(), hide_default_value = true)]
         command_id: String,
     },
-    /// The listing stands. By another officer than those who listed.
+    /// The listing stands. By another officer than those who listed; on a black list also
+    /// another than the one who accepted the objection.
     Uphold(Decision),
-    /// The listing was wrong, from its first day. By another officer than those who listed.
+    /// The listing was wrong, from its first day. By another officer than those who listed;
+    /// on a red list also another than the one who accepted the objection.
     CorrectOut(Decision),
 }
 
@@ -78,6 +81,9 @@ pub struct Link {
     subject: String,
     /// The other: scheme:value.
     linked: String,
+    /// Legal basis on which listings of one reach the other: id@version.
+    #[arg(long, value_parser = parse_basis)]
+    basis: log::LegalBasisRef,
     #[command(flatten)]
     document: DocumentArgs,
     /// Id of the command; give it to be able to retry.
@@ -92,6 +98,7 @@ impl Link {
             subject: self.subject.clone(),
             linked_subject: self.linked.clone(),
             evidence: Some(self.document.to_proto()?),
+            legal_basis: Some(self.basis.clone()),
         };
         print(
             global.json,

@@ -11,7 +11,7 @@ fn an_accepted_objection_suspends_at_once() {
     );
     assert_eq!(
         on_list().when(object(officer(PROVINCE, 1), true)),
-        Ok(vec![suspended()])
+        Ok(vec![suspended_by(officer(PROVINCE, 1))])
     );
     assert_eq!(
         on_list().when(object(officer(COUNTY, 9), false)),
@@ -33,7 +33,7 @@ fn an_accepted_objection_suspends_at_once() {
 
 #[test]
 fn an_objection_is_decided_by_another_officer_of_the_initiator() {
-    let objected = || entry([nominated(), listed(), suspended()]);
+    let objected = || entry([nominated(), listed(), suspended_by(officer(CITY, 4))]);
     let upheld = event(Fact::Upheld(decision()));
     assert_eq!(objected().when(uphold(officer(CITY, 3))), Ok(vec![upheld]));
     let corrected = Event {
@@ -61,6 +61,41 @@ fn an_objection_is_decided_by_another_officer_of_the_initiator() {
             })
         ));
     }
+}
+
+#[test]
+fn nobody_alone_lets_an_objection_in_and_decides_it_to_the_subjects_cost() {
+    let objected = || entry([nominated(), listed(), suspended()]);
+    let (accepted, other) = (officer(CITY, 3), officer(CITY, 4));
+    let costs = [
+        uphold_on as fn(ListPolarity, Officer) -> Command,
+        correct_out_of,
+    ];
+    for (decide, cost) in costs
+        .into_iter()
+        .zip([ListPolarity::Black, ListPolarity::Red])
+    {
+        assert_eq!(
+            objected().when(decide(cost, accepted.clone())),
+            Err(Rejection::SecondOfficerForObjection)
+        );
+        assert!(objected().when(decide(cost, other.clone())).is_ok());
+        let good = match cost {
+            ListPolarity::Black => ListPolarity::Red,
+            ListPolarity::Red => ListPolarity::Black,
+        };
+        assert!(objected().when(decide(good, accepted.clone())).is_ok());
+    }
+    // After the term too, and whoever accepted an earlier objection is free again.
+    let late = || entry([nominated(), listed(), suspended(), expired()]);
+    assert_eq!(
+        late().when(correct_out_of(ListPolarity::Red, accepted.clone())),
+        Err(Rejection::SecondOfficerForObjection)
+    );
+    let upheld = event(Fact::Upheld(decision()));
+    let again = suspended_by(officer(PROVINCE, 9));
+    let again = entry([nominated(), listed(), suspended(), upheld, again]);
+    assert!(again.when(uphold(accepted)).is_ok());
 }
 
 #[test]
@@ -211,6 +246,7 @@ fn every_refusal_has_a_stable_reason_and_says_what_to_do() {
         Rejection::OtherDepartment { right: right::LIST },
         Rejection::NotCompetentForObjection,
         Rejection::SecondOfficerRequired,
+        Rejection::SecondOfficerForObjection,
         Rejection::OtherOfficerRequired,
         Rejection::State {
             state: State::Listed,

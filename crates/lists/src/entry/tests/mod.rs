@@ -1,10 +1,12 @@
 //! Every transition, and every refusal of one.
 
 mod ending;
+mod fixing;
 mod listing;
 mod nominating;
 
 use jiff::civil::date;
+use tally_domain::calendar::Deadline;
 use tally_domain::legal::InForce;
 use tally_domain::policy::{BasisFault, ListPolarity, ListType, TermRule};
 use tally_domain::subject::SubjectType;
@@ -109,16 +111,26 @@ fn object(by: Officer, province_level: bool) -> Command {
 }
 
 fn uphold(by: Officer) -> Command {
+    uphold_on(ListPolarity::Black, by)
+}
+
+fn uphold_on(polarity: ListPolarity, by: Officer) -> Command {
     Command::Uphold {
         by,
+        polarity,
         decision: decision(),
         at: noon(),
     }
 }
 
 fn correct_out(by: Officer) -> Command {
+    correct_out_of(ListPolarity::Black, by)
+}
+
+fn correct_out_of(polarity: ListPolarity, by: Officer) -> Command {
     Command::CorrectOut {
         by,
+        polarity,
         decision: decision(),
     }
 }

@@ -1,5 +1,6 @@
 //! Lists in one process: memory store, real readers and timers, the small pack.
 
+mod interposed;
 mod policy;
 mod requests;
 
@@ -28,6 +29,7 @@ use tally_service::{Deps, Sources, logs};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+pub use interposed::Interposed;
 pub use policy::load;
 pub use requests::*;
 
@@ -120,6 +122,18 @@ impl Mesh {
         }
     }
 
+    /// Loads a pack in which that basis ended the day before the start.
+    pub fn lapse(&self, basis_id: &str) {
+        let mut pack = tally_catalog::pack::embedded().expect("its own tests pass");
+        pack.meta.version = "2026.2".into();
+        for basis in pack.legal_bases.values_mut() {
+            if basis.id == basis_id {
+                basis.in_force.until = Some(jiff::civil::date(2026, 3, 1));
+            }
+        }
+        load(&self.deps.catalogue, &pack);
+    }
+
     pub fn shard(&self, subject: &str) -> Shard {
         self.store.shards().of(subject)
     }
@@ -149,6 +163,12 @@ impl Mesh {
 
     /// Withdraws a record, and waits until lists knows.
     pub async fn withdraw(&self, subject: &str, record_id: &str) {
+        self.withdraw_unseen(subject, record_id).await;
+        self.known(tally_lists::COLLECTION, subject).await;
+    }
+
+    /// Withdraws a record in the log of collection.
+    pub async fn withdraw_unseen(&self, subject: &str, record_id: &str) {
         let event_type = "tally.collection.v1.RecordWithdrawn";
         let withdrawn = collection::RecordWithdrawn::default();
         self.record(
@@ -159,7 +179,6 @@ impl Mesh {
             &withdrawn,
         )
         .await;
-        self.known(tally_lists::COLLECTION, subject).await;
     }
 
     async fn record(

@@ -83,6 +83,15 @@ pub fn object(entry_id: &str) -> pb::AcceptObjectionRequest {
     }
 }
 
+pub fn uphold(entry_id: &str) -> pb::UpholdRequest {
+    pb::UpholdRequest {
+        command_id: id(),
+        entry_id: entry_id.into(),
+        decision: document("Decision 2"),
+        reason: "the facts stand".into(),
+    }
+}
+
 pub fn correct_out(entry_id: &str) -> pb::CorrectOutRequest {
     pb::CorrectOutRequest {
         command_id: id(),
@@ -98,6 +107,7 @@ pub fn link(subject: &str, linked_subject: &str) -> pb::LinkIdentifiersRequest {
         subject: subject.into(),
         linked_subject: linked_subject.into(),
         evidence: document("Register extract 1"),
+        legal_basis: basis("tally-credit-regulations/20"),
     }
 }
 
