@@ -2,8 +2,8 @@
 
 use tally_domain::calendar::HolidayNotice;
 use tally_domain::policy::{
-    CheckedDecision, Department, FieldRule, ItemKind, ItemRef, LegalBasis, ListType, Measure,
-    Memorandum, MemorandumMeasure, Pack, PackMeta, RecordType,
+    CheckedDecision, Department, FieldRule, Form, FormColumn, ItemKind, ItemRef, LegalBasis,
+    ListType, Measure, Memorandum, MemorandumMeasure, Pack, PackMeta, RecordType,
 };
 
 use super::fields::Fields;
@@ -17,6 +17,7 @@ pub(super) enum Item {
     Measure(Measure),
     Memorandum(Memorandum),
     Decision(CheckedDecision),
+    Form(Form),
     HolidayNotice(HolidayNotice),
 }
 
@@ -31,6 +32,7 @@ impl Item {
             ItemKind::Measure => measure(f).map(Self::Measure),
             ItemKind::Memorandum => memorandum(f).map(Self::Memorandum),
             ItemKind::Decision => decision(f).map(Self::Decision),
+            ItemKind::Form => form(f).map(Self::Form),
             ItemKind::HolidayNotice => notice(f).map(Self::HolidayNotice),
         }
     }
@@ -46,6 +48,7 @@ impl Item {
             Self::Measure(it) => ItemRef::new(ItemKind::Measure, &it.id, it.version),
             Self::Memorandum(it) => ItemRef::new(ItemKind::Memorandum, &it.id, it.version),
             Self::Decision(it) => ItemRef::new(ItemKind::Decision, &it.id, it.version),
+            Self::Form(it) => ItemRef::new(ItemKind::Form, &it.id, it.version),
             Self::HolidayNotice(it) => {
                 ItemRef::new(ItemKind::HolidayNotice, it.year.to_string(), 1)
             }
@@ -73,6 +76,7 @@ impl Item {
             Self::Measure(it) => put(&mut pack.measures, it.id.clone(), it),
             Self::Memorandum(it) => put(&mut pack.memoranda, it.id.clone(), it),
             Self::Decision(it) => put(&mut pack.decisions, it.id.clone(), it),
+            Self::Form(it) => put(&mut pack.forms, it.id.clone(), it),
             Self::HolidayNotice(it) => put(&mut pack.holidays, it.year, it),
         };
         (!placed).then(|| format!("{reference}: this id comes twice"))
@@ -281,6 +285,32 @@ fn decision(f: &mut Fields<'_>) -> Option<CheckedDecision> {
         valid_days: valid_days?,
         legal_basis: legal_basis?,
         in_force: in_force?,
+    })
+}
+
+/// A form, in a pack or in a file of its own.
+pub(super) fn form(f: &mut Fields<'_>) -> Option<Form> {
+    let (id, version) = (f.required("id"), f.version());
+    let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
+    let record_type = f.required("record_type");
+    let columns = f.tables("columns", |column| {
+        let (title, also) = (column.required("title"), column.optional_list("also"));
+        let to = column.required("to");
+        let values = column.optional_list("values");
+        Some(FormColumn {
+            title: title?,
+            also,
+            to: to?,
+            values,
+        })
+    });
+    Some(Form {
+        id: id?,
+        version,
+        name: name?,
+        name_zh,
+        record_type: record_type?,
+        columns,
     })
 }
 

@@ -21,7 +21,7 @@ use tally_domain::policy::{ItemKind, Pack};
 const META_FILE: &str = "pack.toml";
 
 /// The other files of a pack: name, name of the tables in it, what they are.
-const FILES: [(&str, &str, ItemKind); 8] = [
+const FILES: [(&str, &str, ItemKind); 9] = [
     ("departments.toml", "department", ItemKind::Department),
     ("legal_bases.toml", "legal_basis", ItemKind::LegalBasis),
     ("record_types.toml", "record_type", ItemKind::RecordType),
@@ -29,11 +29,12 @@ const FILES: [(&str, &str, ItemKind); 8] = [
     ("measures.toml", "measure", ItemKind::Measure),
     ("memoranda.toml", "memorandum", ItemKind::Memorandum),
     ("decisions.toml", "decision", ItemKind::Decision),
+    ("forms.toml", "form", ItemKind::Form),
     ("calendar.toml", "notice", ItemKind::HolidayNotice),
 ];
 
 /// Files that a pack may do without.
-const OPTIONAL_FILES: [&str; 1] = ["decisions.toml"];
+const OPTIONAL_FILES: [&str; 2] = ["decisions.toml", "forms.toml"];
 
 /// One fault of a pack and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,6 +159,7 @@ impl BuiltIn {
                 "measures.toml",
                 "memoranda.toml",
                 "decisions.toml",
+                "forms.toml",
                 "calendar.toml",
             ],
         };

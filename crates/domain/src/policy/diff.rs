@@ -146,6 +146,12 @@ impl Pack {
                 let initiators = list.iter().flat_map(|list| &list.initiators);
                 responders.chain(initiators).cloned().collect()
             }
+            ItemKind::Form => {
+                let form = self.forms.get(&item.id);
+                let record_type = form.and_then(|form| self.record_type(&form.record_type));
+                let reporters = record_type.iter().flat_map(|it| &it.reporters);
+                reporters.cloned().collect()
+            }
             ItemKind::Decision => {
                 let found = self.decisions.get(&item.id);
                 let departments = found.iter().flat_map(|it| &it.departments);

@@ -32,13 +32,15 @@ pub enum ItemKind {
     Memorandum,
     /// A decision that needs a check first.
     Decision,
+    /// A table in which records are exchanged.
+    Form,
     /// A year's holiday notice; its id is the year.
     HolidayNotice,
 }
 
 impl ItemKind {
     /// The kinds that items have.
-    pub const ITEMS: [Self; 8] = [
+    pub const ITEMS: [Self; 9] = [
         Self::Department,
         Self::LegalBasis,
         Self::RecordType,
@@ -46,6 +48,7 @@ impl ItemKind {
         Self::Measure,
         Self::Memorandum,
         Self::Decision,
+        Self::Form,
         Self::HolidayNotice,
     ];
 
@@ -60,6 +63,7 @@ impl ItemKind {
             Self::Measure => "measure",
             Self::Memorandum => "memorandum",
             Self::Decision => "decision",
+            Self::Form => "form",
             Self::HolidayNotice => "holiday_notice",
         }
     }
@@ -168,6 +172,10 @@ impl Pack {
             let reference = ItemRef::new(K::Decision, &it.id, it.version);
             items.push(PackItem::new(reference, it));
         }
+        for it in self.forms.values() {
+            let reference = ItemRef::new(K::Form, &it.id, it.version);
+            items.push(PackItem::new(reference, it));
+        }
         for it in self.holidays.values() {
             let reference = ItemRef::new(K::HolidayNotice, it.year.to_string(), 1);
             items.push(PackItem::new(reference, it));
@@ -251,6 +259,11 @@ impl Pack {
                 let it: super::CheckedDecision = read(item)?;
                 agree(item, &it.id, it.version)?;
                 self.decisions.insert(it.id.clone(), it);
+            }
+            ItemKind::Form => {
+                let it: super::Form = read(item)?;
+                agree(item, &it.id, it.version)?;
+                self.forms.insert(it.id.clone(), it);
             }
             ItemKind::HolidayNotice => {
                 let it: crate::calendar::HolidayNotice = read(item)?;

@@ -10,6 +10,7 @@ mod decision;
 mod department;
 mod diff;
 mod faults;
+mod form;
 mod history;
 mod item;
 mod list_type;
@@ -33,6 +34,7 @@ pub use decision::CheckedDecision;
 pub use department::{Department, Level};
 pub use diff::{ChangeKind, PackChange};
 pub use faults::PackFault;
+pub use form::{Form, FormColumn, Target, TargetFault};
 pub use history::{HistoryFault, PolicyHistory};
 pub use item::{ItemKind, ItemRef, PackItem};
 pub use list_type::{ListPolarity, ListType, TermFault, TermRule};
@@ -64,6 +66,8 @@ pub struct Pack {
     pub memoranda: BTreeMap<String, Memorandum>,
     /// Decisions that need a check first, by id.
     pub decisions: BTreeMap<String, CheckedDecision>,
+    /// Forms by id.
+    pub forms: BTreeMap<String, Form>,
     /// Holiday notices by year.
     pub holidays: BTreeMap<i16, HolidayNotice>,
 }
@@ -108,6 +112,7 @@ impl Pack {
             measures: BTreeMap::new(),
             memoranda: BTreeMap::new(),
             decisions: BTreeMap::new(),
+            forms: BTreeMap::new(),
             holidays: BTreeMap::new(),
         }
     }
@@ -165,6 +170,13 @@ impl Pack {
         self.measures.values().filter(move |measure| {
             measure.kind == MeasureKind::Standing && measure.purposes.iter().any(|p| p == purpose)
         })
+    }
+
+    /// The forms whose rows are records of that type.
+    pub fn forms_for<'a>(&'a self, record_type: &'a str) -> impl Iterator<Item = &'a Form> {
+        self.forms
+            .values()
+            .filter(move |form| form.record_type == record_type)
     }
 
     /// The duty to check before a decision that is reported in such a record, if there is one.

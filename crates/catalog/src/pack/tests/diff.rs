@@ -104,13 +104,13 @@ fn parts_of_an_item_are_named() {
     assert_words(
         (
             "record_types.toml",
-            "{ name = \"status\", name_zh = \"当前状态\", kind = \"text\", required = true, max_chars = 20, choices = [\"有效\", \"无效\"] }",
-            "{ name = \"renewed_on\", kind = \"date\" }",
+            "{ name = \"defect\", name_zh = \"不合格项目\", kind = \"text\", max_chars = 500 }",
+            "{ name = \"checked_on\", kind = \"date\" }",
         ),
-        "administrative-licence",
+        "spot-check",
         &[
-            "field `renewed_on` is new: kind `date`",
-            "field `status` is left out",
+            "field `checked_on` is new: kind `date`",
+            "field `defect` is left out",
         ],
     );
     assert_words(

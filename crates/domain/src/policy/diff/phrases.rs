@@ -20,6 +20,7 @@ pub(super) fn added(kind: ItemKind, body: &Value) -> String {
             )
         }
         ItemKind::Decision => format!("before `{name}` a check is needed"),
+        ItemKind::Form => format!("tables of the form `{name}` can be imported"),
         ItemKind::HolidayNotice => "terms that reach into this year become final".to_owned(),
         ItemKind::Pack => name,
     }
@@ -47,6 +48,7 @@ pub(super) fn removed(kind: ItemKind, body: &Value) -> String {
             )
         }
         ItemKind::Decision => format!("before `{name}` no check is needed any more"),
+        ItemKind::Form => format!("tables of the form `{name}` need a mapping"),
         ItemKind::HolidayNotice => "terms that reach into this year become provisional".to_owned(),
         ItemKind::Pack => name,
     }
@@ -130,6 +132,7 @@ fn field(kind: ItemKind, name: &str, old: &Value, new: &Value, packs: [&Pack; 2]
     }
     match (kind, name) {
         (ItemKind::RecordType, "fields") => parts("field", "name", old, new),
+        (ItemKind::Form, "columns") => parts("column", "title", old, new),
         (ItemKind::Memorandum, "measures") => parts("measure", "measure", old, new)
             .into_iter()
             .map(|words| with_names(words, packs))

@@ -136,6 +136,24 @@ impl Check<'_> {
         }
     }
 
+    pub(super) fn forms(&mut self) {
+        for it in self.pack.forms.values() {
+            self.begin(ItemKind::Form, &it.id, it.version);
+            self.id(&it.id);
+            self.text("name", &it.name);
+            match self.pack.record_type(&it.record_type) {
+                None => {
+                    self.dangling("record_type", ItemKind::RecordType, it.record_type.clone());
+                }
+                Some(record_type) => {
+                    for (field, message) in it.faults(record_type) {
+                        self.fault(field, message);
+                    }
+                }
+            }
+        }
+    }
+
     pub(super) fn measures(&mut self) {
         for it in self.pack.measures.values() {
             self.begin(ItemKind::Measure, &it.id, it.version);

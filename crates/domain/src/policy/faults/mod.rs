@@ -66,6 +66,7 @@ impl Pack {
         check.measures();
         check.memoranda();
         check.decisions();
+        check.forms();
         check.holidays();
         check.faults
     }
