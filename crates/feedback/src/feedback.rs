@@ -1,5 +1,6 @@
 //! The feedback on one directive: due, reported, accepted or returned, overdue.
 
+mod agreement;
 mod rejection;
 mod values;
 
@@ -7,6 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 use tally_domain::date::LegalDate;
 use tally_eventlog::aggregate::Aggregate;
 
+pub use agreement::{Answered, Stage};
 pub use rejection::Rejection;
 pub use values::{About, Due, Outcome, Report, Reported};
 
@@ -28,6 +30,8 @@ pub enum Command {
         department: String,
         /// The report.
         report: Report,
+        /// What the department told sanctions.
+        answered: Answered,
         /// When it holds.
         at: Timestamp,
     },
@@ -259,8 +263,9 @@ impl Aggregate for Feedback {
             Command::Report {
                 department,
                 report,
+                answered,
                 at,
-            } => Some((report_of(known, department, report)?, *at)),
+            } => Some((report_of(known, department, report, *answered)?, *at)),
             Command::Accept { department, at } => {
                 decidable(known, department)?;
                 if known.is_interim() {
@@ -337,15 +342,23 @@ fn begin(command: &Command) -> Result<Vec<Event>, Rejection> {
     }
 }
 
-fn report_of(known: &Known, department: &str, report: &Report) -> Result<Change, Rejection> {
+fn report_of(
+    known: &Known,
+    department: &str,
+    report: &Report,
+    answered: Answered,
+) -> Result<Change, Rejection> {
     if known.about.department != department {
         return Err(Rejection::NotResponder);
     }
     match known.state {
-        _ if known.owes_report() => Ok(Change::Submitted {
-            report: report.clone(),
-            amended: known.reported.is_some(),
-        }),
+        _ if known.owes_report() => {
+            answered.agrees(report.outcome)?;
+            Ok(Change::Submitted {
+                report: report.clone(),
+                amended: known.reported.is_some(),
+            })
+        }
         State::Accepted => Err(Rejection::Accepted),
         State::Closed => Err(Rejection::Closed),
         _ => Err(Rejection::NotOwed),

@@ -8,6 +8,7 @@
 
 mod access;
 pub mod codec;
+mod directives;
 pub mod feedback;
 mod process;
 mod projection;
@@ -21,9 +22,11 @@ use tally_eventlog::consumer::{ProcessManager, Projection};
 use tally_proto::tally::feedback::v1::feedback_service_server::{
     FeedbackService, FeedbackServiceServer,
 };
+use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Deps, logs};
 
+pub use directives::DIRECTIVE_VIEW;
 pub use projection::{COUNT_VIEW, FEEDBACK_VIEW, TIMER_VIEW};
 
 /// Follows the log of sanctions.
@@ -34,12 +37,12 @@ pub const SELF_CONSUMER: &str = "feedback.self";
 /// The consumers of this service.
 pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
     let directives: Arc<dyn ProcessManager> = Arc::new(process::DirectiveProcess::new(deps));
-    let no_views: Arc<dyn Projection> = Arc::new(process::NoViews);
+    let answers: Arc<dyn Projection> = Arc::new(directives::DirectiveProjection);
     vec![
         ConsumerSpec {
             name: SANCTIONS_CONSUMER,
             source: logs::SANCTIONS,
-            projection: no_views,
+            projection: answers,
             process: Some(directives),
             idle_checkpoint: None,
         },
@@ -63,5 +66,14 @@ pub fn timers(deps: &Deps) -> Vec<TimerSpec> {
 
 /// The service; `readers` must know its consumers.
 pub fn server(deps: Deps, readers: &Readers) -> FeedbackServiceServer<impl FeedbackService> {
-    FeedbackServiceServer::new(service::Service::new(deps, readers))
+    server_with(deps, readers, OpenStreams::default())
+}
+
+/// The same; `streams` bounds those that are open, and ends them.
+pub fn server_with(
+    deps: Deps,
+    readers: &Readers,
+    streams: OpenStreams,
+) -> FeedbackServiceServer<impl FeedbackService> {
+    FeedbackServiceServer::new(service::Service::new(deps, readers, streams))
 }

@@ -11,7 +11,7 @@ use prost::Message as _;
 use tally_domain::date::{LegalDate, parse_legal_date, today};
 use tally_domain::department::Actor;
 use tally_domain::legal::LegalBasisRef;
-use tally_eventlog::consumer::{Poison, ProcessManager, Projection, ReactError, ViewRows};
+use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
 use tally_eventlog::event::{EventContext, Recorded, actor_to_proto};
 use tally_eventlog::execute::{ExecuteError, Executor, Task};
 use tally_eventlog::ids::{Cause, timer_id};
@@ -29,11 +29,16 @@ use crate::projection::TIMER_VIEW;
 const PACK_WAIT: Duration = Duration::from_secs(2);
 
 /// Event types of sanctions.
-mod event_type {
+pub(crate) mod event_type {
     pub const TRIGGERED: &str = "tally.sanctions.v1.DirectiveTriggered";
     pub const SUSPENDED: &str = "tally.sanctions.v1.DirectiveSuspended";
     pub const RESUMED: &str = "tally.sanctions.v1.DirectiveResumed";
     pub const LIFTED: &str = "tally.sanctions.v1.DirectiveLifted";
+
+    pub const RECEIVED: &str = "tally.sanctions.v1.DirectiveReceived";
+    pub const STARTED: &str = "tally.sanctions.v1.DirectiveStarted";
+    pub const EXECUTED: &str = "tally.sanctions.v1.DirectiveExecuted";
+    pub const DECLINED: &str = "tally.sanctions.v1.DirectiveDeclined";
 
     /// Every event type of that log; those without a name of their own are passed over.
     pub const ALL: &[&str] = &[
@@ -41,10 +46,10 @@ mod event_type {
         SUSPENDED,
         RESUMED,
         LIFTED,
-        "tally.sanctions.v1.DirectiveReceived",
-        "tally.sanctions.v1.DirectiveStarted",
-        "tally.sanctions.v1.DirectiveExecuted",
-        "tally.sanctions.v1.DirectiveDeclined",
+        RECEIVED,
+        STARTED,
+        EXECUTED,
+        DECLINED,
         "tally.sanctions.v1.DirectiveLiftConfirmed",
         "tally.sanctions.v1.CorrectionOpened",
     ];
@@ -165,28 +170,6 @@ fn react_error(error: ExecuteError<Rejection>) -> ReactError {
         | ExecuteError::Unavailable { .. } => ReactError::Retry {
             reason: error.to_string(),
         },
-    }
-}
-
-/// The consumer of sanctions has effects and no views.
-#[derive(Debug)]
-pub struct NoViews;
-
-impl Projection for NoViews {
-    fn views(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn knows(&self, event_type: &str) -> bool {
-        event_type::ALL.contains(&event_type)
-    }
-
-    fn reads(&self, _event: &Recorded) -> Result<Vec<tally_eventlog::append::RowKey>, Poison> {
-        Ok(Vec::new())
-    }
-
-    fn apply(&self, _event: &Recorded, _rows: &mut ViewRows) -> Result<(), Poison> {
-        Ok(())
     }
 }
 

@@ -1,32 +1,32 @@
 //! The service: authorise, decode, execute, encode.
 
+mod commands;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::Stream;
-use prost::Message;
 use tally_auth::Caller;
-use tally_domain::date::LegalDate;
-use tally_eventlog::append::Appended;
 use tally_eventlog::consumer::Progress;
 use tally_eventlog::cursor;
-use tally_eventlog::execute::Task;
 use tally_proto::tally::feedback::v1 as pb;
 use tally_proto::tally::feedback::v1::feedback_service_server::FeedbackService;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::open_streams::OpenStreams;
 use tally_service::reply::{cursor_fault, load_fault};
 use tally_service::wiring::{CATCH_UP_WAIT, Readers};
-use tally_service::{CommandScope, Deps, Policy, digest, execute_fault, logs, receipt};
+use tally_service::{Deps, logs, receipt};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::access::Sight;
-use crate::codec::{known_to_proto, outcome_from_proto};
-use crate::feedback::{Command, Feedback, Known, Outcome, Rejection, Report};
+use crate::codec::known_to_proto;
+use crate::feedback::{Answered, Command, Feedback, Known, Rejection};
 use crate::statistics::Selection;
 use crate::stream::Tail;
+use commands::report;
+
 use crate::{SANCTIONS_CONSUMER, SELF_CONSUMER};
 
 /// Characters of remarks and reasons.
@@ -40,24 +40,18 @@ pub(crate) struct Service {
     deps: Deps,
     directives: Arc<Progress>,
     views: Arc<Progress>,
-}
-
-/// A caller's command on one feedback, decoded.
-struct Order {
-    scope: CommandScope,
-    directive_id: String,
-    command: Command,
-    policy: Arc<Policy>,
+    streams: OpenStreams,
 }
 
 impl Service {
     /// A service on these dependencies.
-    pub(crate) fn new(deps: Deps, readers: &Readers) -> Self {
+    pub(crate) fn new(deps: Deps, readers: &Readers, streams: OpenStreams) -> Self {
         let (directives, views) = (readers.get(SANCTIONS_CONSUMER), readers.get(SELF_CONSUMER));
         Self {
             deps,
             directives,
             views,
+            streams,
         }
     }
 
@@ -81,11 +75,20 @@ impl Service {
                 report.map(|report| Command::Report {
                     department,
                     report,
+                    answered: Answered::default(),
                     at,
                 })
             },
-        )?;
-        let appended = self.execute("feedback.Report", &request, order).await?;
+        );
+        let appended = self
+            .settle(
+                &caller,
+                "feedback.Report",
+                &request.command_id,
+                &request,
+                order,
+            )
+            .await?;
         Ok(pb::ReportResponse {
             receipt: Some(receipt(&appended)),
         })
@@ -108,9 +111,15 @@ impl Service {
             policy,
             faults,
             |_| Some(Command::Accept { department, at }),
-        )?;
+        );
         let appended = self
-            .execute("feedback.AcceptReport", &request, order)
+            .settle(
+                &caller,
+                "feedback.AcceptReport",
+                &request.command_id,
+                &request,
+                order,
+            )
             .await?;
         Ok(pb::AcceptReportResponse {
             receipt: Some(receipt(&appended)),
@@ -143,58 +152,19 @@ impl Service {
                     at,
                 })
             },
-        )?;
+        );
         let appended = self
-            .execute("feedback.ReturnReport", &request, order)
+            .settle(
+                &caller,
+                "feedback.ReturnReport",
+                &request.command_id,
+                &request,
+                order,
+            )
             .await?;
         Ok(pb::ReturnReportResponse {
             receipt: Some(receipt(&appended)),
         })
-    }
-
-    /// Decodes what all commands have in common, with every fault.
-    fn order(
-        &self,
-        caller: &Caller,
-        command_id: &str,
-        directive_id: &str,
-        policy: Arc<Policy>,
-        mut faults: Faults,
-        command: impl FnOnce(&mut Faults) -> Option<Command>,
-    ) -> Result<Order, Fault> {
-        let scope = faults.keep(CommandScope::new(caller, command_id, &*self.deps.clock));
-        let directive_id = directive(directive_id, &mut faults);
-        let command = command(&mut faults);
-        match (scope, directive_id, command) {
-            (Some(scope), Some(directive_id), Some(command)) if faults.is_empty() => Ok(Order {
-                scope,
-                directive_id,
-                command,
-                policy,
-            }),
-            _ => Err(Fault::invalid(faults.into_vec())),
-        }
-    }
-
-    async fn execute(
-        &self,
-        kind: &str,
-        request: &impl Message,
-        order: Order,
-    ) -> Result<Appended, Fault> {
-        let known = self.known(&order.directive_id).await?;
-        let task = Task::<Feedback> {
-            stream_id: order.directive_id,
-            subject: known.subject,
-            command: order.command,
-            key: order.scope.key(digest(kind, request)),
-            context: order.scope.context(order.policy.version()),
-            note: Bytes::new(),
-            fresh: false,
-            guards: Vec::new(),
-        };
-        let outcome = self.deps.executor.execute(logs::FEEDBACK, task).await;
-        outcome.map_err(|error| execute_fault(error, Fault::from))
     }
 
     /// The feedback on a directive. Whoever has just received the directive may
@@ -224,14 +194,7 @@ impl Service {
         let waited = self.deps.sources.caught_up_everywhere(progress);
         match tokio::time::timeout(CATCH_UP_WAIT, waited).await {
             Ok(true) => Ok(()),
-            _ => Err(Fault::unavailable(
-                "READER_BEHIND",
-                format!(
-                    "{} has not caught up with its log; retry, and tell the operator if it stays so",
-                    progress.consumer()
-                ),
-                CATCH_UP_WAIT,
-            )),
+            _ => Err(behind(progress)),
         }
     }
 
@@ -270,14 +233,26 @@ impl Service {
         request: Request<pb::StreamFeedbackRequest>,
     ) -> Result<ItemStream, Fault> {
         let sight = Sight::of(Caller::of(&request)?, &*self.deps.catalogue.active()?)?;
+        let seat = self.streams.admit(Caller::of(&request)?)?;
         let request = request.into_inner();
         let resumes =
             cursor::resume(&*self.deps.store, logs::FEEDBACK, request.cursor.as_ref()).await;
         let resumes = resumes.map_err(cursor_fault)?;
         let next = resumes.iter().map(|resume| resume.next).collect();
         let tail = Tail::new(self.deps.store.clone(), sight, next, request.until_head);
-        Ok(Box::pin(tail.into_stream()))
+        Ok(seat.hold(tail.into_stream()))
     }
+}
+
+fn behind(progress: &Progress) -> Fault {
+    Fault::unavailable(
+        "READER_BEHIND",
+        format!(
+            "{} has not caught up with its log; retry, and tell the operator if it stays so",
+            progress.consumer()
+        ),
+        CATCH_UP_WAIT,
+    )
 }
 
 /// A directive's id, as the stream is named.
@@ -293,46 +268,6 @@ fn uuid(field: &str, text: &str, faults: &mut Faults) -> Option<String> {
             None
         }
     }
-}
-
-fn report(request: &pb::ReportRequest, today: LegalDate, faults: &mut Faults) -> Option<Report> {
-    let outcome = outcome_from_proto(request.outcome());
-    if outcome.is_none() {
-        faults.add(
-            "outcome",
-            "FIELD_REQUIRED",
-            "an outcome is required: executed, declined or in progress",
-        );
-    }
-    let is_final = outcome.is_some_and(|outcome| outcome != Outcome::InProgress);
-    let (document, done_on) = if is_final {
-        (
-            faults.document("document", request.document.as_ref()),
-            faults.date("done_on", &request.done_on),
-        )
-    } else {
-        let document = faults.document_or_none("document", request.document.as_ref());
-        (document, faults.date_or_none("done_on", &request.done_on))
-    };
-    if done_on.is_some_and(|day| day > today) {
-        faults.add(
-            "done_on",
-            "DATE_IN_FUTURE",
-            format!("what was done cannot be after today, {today}"),
-        );
-    }
-    let check_id = match request.check_id.as_str() {
-        "" => Some(String::new()),
-        text => uuid("check_id", text, faults),
-    };
-    let remarks = faults.text_or_empty("remarks", &request.remarks, TEXT_CHARS_MAX);
-    Some(Report {
-        outcome: outcome?,
-        document,
-        done_on,
-        check_id: check_id?,
-        remarks: remarks?,
-    })
 }
 
 #[tonic::async_trait]

@@ -218,6 +218,7 @@ impl Codec for Correction {
             entry_id: opening.entry_id.clone(),
             check_id,
             directive_id,
+            initiator: opening.initiator.clone(),
         };
         Encoded {
             event_type: event_type::CORRECTION_OPENED,
@@ -240,6 +241,7 @@ impl Codec for Correction {
         };
         Ok(Opening {
             department: message.department,
+            initiator: message.initiator,
             entry_id: message.entry_id,
             stale,
             at: recorded.effective_at,

@@ -31,6 +31,8 @@ pub enum Stale {
 pub struct Opening {
     /// The department that has to put it right.
     pub department: String,
+    /// The department that listed.
+    pub initiator: String,
     /// The entry.
     pub entry_id: String,
     /// What rested on the old basis.
@@ -79,6 +81,7 @@ mod tests {
     fn opening() -> Opening {
         Opening {
             department: "d".to_owned(),
+            initiator: "i".to_owned(),
             entry_id: "e".to_owned(),
             stale: Stale::Check {
                 check_id: "c".to_owned(),

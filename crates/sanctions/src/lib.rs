@@ -9,6 +9,7 @@
 pub mod check;
 mod codec;
 pub mod correction;
+mod corrections;
 pub mod directive;
 mod engine;
 mod known;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsServiceServer;
+use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers};
 use tally_service::{Deps, logs};
 
@@ -53,6 +55,8 @@ pub mod view {
     pub const MAILBOX: &str = "sanctions.mailbox";
     /// Number of a mailbox's last item.
     pub const MAILBOX_HEAD: &str = "sanctions.mailbox_head";
+    /// What has to be put right, by department.
+    pub const CORRECTION: &str = "sanctions.correction";
     /// Checks that said an entry is in force.
     pub const CHECK: &str = "sanctions.check";
 }
@@ -96,10 +100,15 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
 ///
 /// Outside of a tokio runtime, or if the consumers of this role were not started.
 pub fn server(deps: Deps, readers: &Readers) -> SanctionsServiceServer<Sanctions> {
-    server_with(deps, readers, CheckOptions::default())
+    server_with(
+        deps,
+        readers,
+        CheckOptions::default(),
+        OpenStreams::default(),
+    )
 }
 
-/// The service.
+/// The service; `subscriptions` bounds those that are open, and ends them.
 ///
 /// # Panics
 ///
@@ -108,6 +117,7 @@ pub fn server_with(
     deps: Deps,
     readers: &Readers,
     options: CheckOptions,
+    subscriptions: OpenStreams,
 ) -> SanctionsServiceServer<Sanctions> {
-    SanctionsServiceServer::new(Sanctions::new(deps, readers, options))
+    SanctionsServiceServer::new(Sanctions::new(deps, readers, options, subscriptions))
 }

@@ -1,16 +1,19 @@
 //! The views of this role.
 
 mod access;
+mod corrections;
 mod lists;
 mod own;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tally_eventlog::append::RowKey;
 use tally_eventlog::shard::Shard;
 
-pub use access::{AccessProjection, seen_in_force};
+pub use access::{AccessProjection, checks_since, seen_in_force};
+pub use corrections::{Side, correction_row, corrections_of};
 pub use lists::ListsProjection;
 pub use own::SelfProjection;
 
@@ -38,6 +41,12 @@ pub fn prefix(part: &str) -> Vec<u8> {
     let mut key = part.as_bytes().to_vec();
     key.push(0);
     key
+}
+
+/// A time as part of a key: in order, in 16 bytes.
+pub fn time_key(at: Timestamp) -> [u8; 16] {
+    // Turned, so that times before 1970 come first.
+    (at.as_nanosecond().cast_unsigned() ^ (1 << 127)).to_be_bytes()
 }
 
 fn row(view: &'static str, shard: Shard, key: &[u8]) -> RowKey {

@@ -28,7 +28,7 @@ use crate::codec::event_type;
 use crate::correction::{Correction, Opening, Stale};
 use crate::directive::Directive;
 use crate::process::effect_error;
-use crate::projection::{prefix, seen_in_force, subject_row};
+use crate::projection::{checks_since, prefix, seen_in_force, subject_row};
 use crate::{consumer, known, view};
 
 /// Rows or records read at a time.
@@ -70,7 +70,8 @@ impl Reconciler {
         let mut found = Vec::new();
         for shard in self.deps.store.shards().all() {
             // A check of a linked identifier is on that identifier's shard.
-            self.stale_checks(shard, entry, &mut found).await?;
+            self.stale_checks(shard, entry, event.recorded_at, &mut found)
+                .await?;
         }
         self.stale_executions(entry, directive_ids, &mut found)
             .await?;
@@ -152,17 +153,20 @@ impl Reconciler {
         }
     }
 
+    /// Only what was recorded since the stop: what is older cannot rest on a
+    /// basis before it, and what was stale by an earlier stop was found then.
     async fn stale_checks(
         &self,
         shard: Shard,
         entry: &pb::KnownEntry,
+        since: Timestamp,
         found: &mut Vec<Found>,
     ) -> Result<(), ReactError> {
         // The position comes before the rows, so that nothing falls between them
         // and the records after it.
         let mut next = self.applied(consumer::ACCESS, shard).await?;
-        let mut from = prefix(&entry.entry_id);
-        let end = prefix_end(&from);
+        let mut from = checks_since(&entry.entry_id, since);
+        let end = prefix_end(&prefix(&entry.entry_id));
         loop {
             let rows = self
                 .deps
@@ -224,6 +228,7 @@ impl Reconciler {
             if known::is_stale(entry, executed.lists_basis, event.recorded_at) {
                 let opening = Opening {
                     department: executed.department,
+                    initiator: entry.initiator.clone(),
                     entry_id: entry.entry_id.clone(),
                     stale: Stale::Execution {
                         directive_id: event.envelope.stream_id.clone(),
@@ -311,6 +316,7 @@ fn stale_check(shard: Shard, entry: &pb::KnownEntry, check: &pb::CheckRow) -> Op
     known::is_stale(entry, check.lists_basis, recorded_at).then(|| Found {
         opening: Opening {
             department: check.department.clone(),
+            initiator: entry.initiator.clone(),
             entry_id: entry.entry_id.clone(),
             stale: Stale::Check {
                 check_id: check.check_id.clone(),

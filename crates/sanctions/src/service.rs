@@ -15,11 +15,13 @@ use tally_proto::tally::sanctions::v1 as pb;
 use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsService;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::open_streams::OpenStreams;
 use tally_service::repeat::or_first;
-use tally_service::wiring::Readers;
+use tally_service::wiring::{CATCH_UP_WAIT, Readers};
 use tally_service::{CommandScope, Deps, Policy, digest, logs, receipt};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::corrections::Page;
 use crate::directive::Rejection;
 use crate::engine::{CheckOptions, Engine};
 use crate::mailbox::{self, Items};
@@ -35,10 +37,16 @@ pub struct Sanctions {
     lists: Arc<Progress>,
     own: Arc<Progress>,
     engine: Engine,
+    subscriptions: OpenStreams,
 }
 
 impl Sanctions {
-    pub(crate) fn new(deps: Deps, readers: &Readers, options: CheckOptions) -> Self {
+    pub(crate) fn new(
+        deps: Deps,
+        readers: &Readers,
+        options: CheckOptions,
+        subscriptions: OpenStreams,
+    ) -> Self {
         let deps = deps.on(logs::SANCTIONS);
         let lists = readers.get(consumer::LISTS);
         let engine = Engine::start(deps.clone(), lists.clone(), options);
@@ -47,6 +55,7 @@ impl Sanctions {
             lists,
             own: readers.get(consumer::SELF),
             engine,
+            subscriptions,
         }
     }
 
@@ -102,14 +111,16 @@ impl Sanctions {
     }
 
     async fn do_subscribe(&self, request: Request<pb::SubscribeRequest>) -> Result<Items, Fault> {
-        let (department, _) = self.member(Caller::of(&request)?, "sanctions.subscribe")?;
-        mailbox::subscribe(
+        let caller = Caller::of(&request)?;
+        let (department, _) = self.member(caller, "sanctions.subscribe")?;
+        let seat = self.subscriptions.admit(caller)?;
+        let items = mailbox::subscribe(
             &self.deps,
             self.own.clone(),
             department.to_string(),
             request.get_ref(),
-        )
-        .await
+        );
+        Ok(seat.hold(items.await?))
     }
 
     async fn do_acknowledge(
@@ -240,6 +251,24 @@ impl Sanctions {
         })
     }
 
+    async fn do_list_corrections(
+        &self,
+        request: Request<pb::ListCorrectionsRequest>,
+    ) -> Result<pb::ListCorrectionsResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let store = &*self.deps.store;
+        let department = caller.department.as_ref();
+        let page = Page::decode(request.get_ref(), department, store.shards().get())?;
+        if !self.deps.sources.caught_up_everywhere(&self.own).await {
+            return Err(Fault::unavailable(
+                "CORRECTIONS_BEHIND",
+                "what is known of the corrections is behind the log; ask again",
+                CATCH_UP_WAIT,
+            ));
+        }
+        page.read(store).await
+    }
+
     async fn do_check(
         &self,
         request: Request<pb::CheckRequest>,
@@ -312,6 +341,13 @@ impl SanctionsService for Sanctions {
         request: Request<pb::GetDirectiveRequest>,
     ) -> Result<Response<pb::GetDirectiveResponse>, Status> {
         Ok(Response::new(self.do_get_directive(request).await?))
+    }
+
+    async fn list_corrections(
+        &self,
+        request: Request<pb::ListCorrectionsRequest>,
+    ) -> Result<Response<pb::ListCorrectionsResponse>, Status> {
+        Ok(Response::new(self.do_list_corrections(request).await?))
     }
 
     async fn check(

@@ -168,10 +168,12 @@ impl Mesh {
             clock: shared.clone(),
         };
         let mut wiring = Wiring::new(store.clone(), sources, shared.clone(), stop_readers.clone());
+        let stop_serving = CancellationToken::new();
         let (routes, health) = wire(
             &deps,
             &options,
             &mut wiring,
+            &stop_serving,
             NodeState {
                 store: store.clone(),
                 clock,
@@ -183,7 +185,6 @@ impl Mesh {
             stop_readers.clone(),
         ));
 
-        let stop_serving = CancellationToken::new();
         let rules = Rules::from_descriptors().expect("a test holds that every call has a rule");
         let health = Health::of(health, &rules);
         health.set(ServingStatus::Serving).await;

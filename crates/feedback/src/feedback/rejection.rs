@@ -26,6 +26,26 @@ pub enum Rejection {
     /// No report to decide on.
     #[error("there is no report to decide on; wait until the responding department reports")]
     NoReport,
+    /// Sanctions has heard nothing of it.
+    #[error("sanctions has not heard from the department: acknowledge the directive there first")]
+    NotAcknowledged,
+    /// A standing measure that the department has not begun to apply.
+    #[error(
+        "sanctions has not heard that the measure is applied: call Start or Execute there first"
+    )]
+    NotStarted,
+    /// Sanctions has not heard that it was executed.
+    #[error("sanctions has not heard that the directive was executed: call Execute there first")]
+    NotExecuted,
+    /// Sanctions has not heard that it was declined.
+    #[error("sanctions has not heard that the directive was declined: call Decline there first")]
+    NotDeclined,
+    /// Sanctions was told that it was executed.
+    #[error("sanctions was told that the directive was executed: report that")]
+    WasExecuted,
+    /// Sanctions was told that it was declined.
+    #[error("sanctions was told that the directive was declined: report that")]
+    WasDeclined,
     /// An interim report.
     #[error("an interim report is not accepted; wait for the final one or return this one")]
     Interim,
@@ -42,6 +62,11 @@ impl Rejection {
             Self::Accepted => "FEEDBACK_ACCEPTED",
             Self::NoReport => "REPORT_MISSING",
             Self::Interim => "REPORT_INTERIM",
+            Self::NotAcknowledged => "DIRECTIVE_NOT_ACKNOWLEDGED",
+            Self::NotStarted => "DIRECTIVE_NOT_STARTED",
+            Self::NotExecuted => "DIRECTIVE_NOT_EXECUTED",
+            Self::NotDeclined => "DIRECTIVE_NOT_DECLINED",
+            Self::WasExecuted | Self::WasDeclined => "REPORT_CONTRADICTS_DIRECTIVE",
         }
     }
 }

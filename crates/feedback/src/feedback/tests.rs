@@ -80,10 +80,24 @@ fn when(history: &[Event], command: Command) -> Result<Vec<Event>, Rejection> {
     given::<Feedback>(history.to_vec()).when(command)
 }
 
+/// What a department told sanctions that reports this.
+fn answered(outcome: Outcome) -> Answered {
+    let stage = match outcome {
+        Outcome::Executed => Stage::Executed,
+        Outcome::Declined => Stage::Declined,
+        Outcome::InProgress => Stage::Received,
+    };
+    Answered {
+        stage,
+        standing: false,
+    }
+}
+
 fn reporting(outcome: Outcome) -> Command {
     Command::Report {
         department: RESPONDER.to_owned(),
         report: report(outcome),
+        answered: answered(outcome),
         at: at(),
     }
 }
@@ -141,6 +155,7 @@ fn nobody_else_reports_or_decides() {
         let command = Command::Report {
             department,
             report: report(Outcome::Executed),
+            answered: answered(Outcome::Executed),
             at: at(),
         };
         assert_eq!(when(&[due()], command), Err(Rejection::NotResponder));
@@ -365,4 +380,15 @@ fn every_refusal_says_what_to_do_and_who_may() {
         (fault.code(), fault.reason()),
         (tonic::Code::FailedPrecondition, "REPORT_INTERIM")
     );
+}
+
+#[test]
+fn a_report_that_sanctions_was_not_told_is_refused() {
+    let command = Command::Report {
+        department: RESPONDER.to_owned(),
+        report: report(Outcome::Executed),
+        answered: answered(Outcome::InProgress),
+        at: at(),
+    };
+    assert_eq!(when(&[due()], command), Err(Rejection::NotExecuted));
 }

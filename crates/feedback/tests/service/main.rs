@@ -59,7 +59,7 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String) {
 async fn a_report_right_after_the_directive_is_taken_and_accepted() {
     let mesh = Mesh::start().await;
     let mut client = client!(mesh);
-    let directive = mesh.directive(MOUTAI, COUNTY).await;
+    let directive = mesh.executed_directive(MOUTAI, COUNTY).await;
 
     let request = executed(directive);
     let first = client
@@ -110,7 +110,7 @@ async fn a_report_right_after_the_directive_is_taken_and_accepted() {
 async fn others_may_not_report_decide_or_see() {
     let mesh = Mesh::start().await;
     let mut client = client!(mesh);
-    let directive = mesh.directive(MOUTAI, COUNTY).await;
+    let directive = mesh.executed_directive(MOUTAI, COUNTY).await;
     let denied = (Code::PermissionDenied, "RIGHT_MISSING".to_owned());
     assert_eq!(
         refused(client.report(by(system(CITY), executed(directive))).await),
@@ -291,6 +291,7 @@ async fn what_is_overdue_is_escalated_on_its_day_unless_suspended_or_lifted() {
         .await
         .expect("readable");
     assert!(rows.is_empty(), "nothing is left to fire");
+    mesh.executed(silent, MOUTAI, COUNTY).await;
     client
         .report(by(system(COUNTY), executed(silent)))
         .await
@@ -307,7 +308,7 @@ async fn a_reader_that_is_behind_is_said_and_not_taken_for_an_unknown_directive(
     let mesh = Mesh::start().await;
     let mut client = client!(mesh);
     mesh.readers.get(tally_feedback::SANCTIONS_CONSUMER).pause();
-    let directive = mesh.directive(MOUTAI, COUNTY).await;
+    let directive = mesh.executed_directive(MOUTAI, COUNTY).await;
     let behind = client.report(by(system(COUNTY), executed(directive))).await;
     assert_eq!(
         refused(behind),
@@ -320,5 +321,76 @@ async fn a_reader_that_is_behind_is_said_and_not_taken_for_an_unknown_directive(
         .report(by(system(COUNTY), executed(directive)))
         .await
         .expect("taken");
+    mesh.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_must_agree_with_what_sanctions_was_told() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let directive = mesh.directive(MOUTAI, COUNTY).await;
+    let mut report = async |outcome: pb::ReportedOutcome| {
+        let request = pb::ReportRequest {
+            outcome: outcome.into(),
+            ..executed(directive)
+        };
+        client.report(by(system(COUNTY), request)).await
+    };
+    let (done, declined) = (pb::ReportedOutcome::Executed, pb::ReportedOutcome::Declined);
+    let failed = |reason: &str| (Code::FailedPrecondition, reason.to_owned());
+    let early = refused(report(done).await);
+    assert_eq!(early, failed("DIRECTIVE_NOT_ACKNOWLEDGED"));
+    let received = sanctions::DirectiveReceived {
+        department: COUNTY.to_owned(),
+    };
+    let event_type = "tally.sanctions.v1.DirectiveReceived";
+    mesh.sanctions(directive, MOUTAI, event_type, &received)
+        .await;
+    let early = refused(report(done).await);
+    assert_eq!(early, failed("DIRECTIVE_NOT_EXECUTED"));
+    let early = refused(report(declined).await);
+    assert_eq!(early, failed("DIRECTIVE_NOT_DECLINED"));
+    mesh.executed(directive, MOUTAI, COUNTY).await;
+    let other = refused(report(declined).await);
+    assert_eq!(other, failed("REPORT_CONTRADICTS_DIRECTIVE"));
+    // Right after the execution: the service catches up before it says no.
+    report(done).await.expect("taken");
+    mesh.stop().await;
+}
+
+/// A caller that lost an answer gets it, whatever today's pack says.
+#[tokio::test]
+async fn a_repeat_that_would_be_refused_today_gets_its_first_result() {
+    let mesh = Mesh::start().await;
+    let mut client = client!(mesh);
+    let directive = mesh.executed_directive(MOUTAI, COUNTY).await;
+    let mut report = async |request: pb::ReportRequest| {
+        let answer = client.report(by(system(COUNTY), request)).await;
+        answer.map(|answer| answer.into_inner().receipt.expect("a receipt"))
+    };
+    let request = executed(directive);
+    let first = report(request.clone()).await.expect("taken");
+
+    // Where the new pack counts its days, the day of the report is yet to come.
+    let mut pack = tally_catalog::pack::embedded().expect("the embedded pack is sound");
+    pack.meta.version = "2026.2".to_owned();
+    pack.meta.time_zone = "America/New_York".to_owned();
+    load(&*mesh.store, &pack).await;
+    let catalogue = &mesh.deps.catalogue;
+    let wait = std::time::Duration::from_secs(20);
+    assert!(catalogue.wait_for_version("2026.2", wait).await.is_some());
+    let again = report(request.clone()).await.expect("the first result");
+    assert_eq!(
+        (again.position, again.leaf_hash, again.repeated),
+        (first.position, first.leaf_hash, true)
+    );
+    let invalid = (Code::InvalidArgument, "DATE_IN_FUTURE".to_owned());
+    let new = report(executed(directive)).await;
+    assert_eq!(refused(new), invalid);
+    let other = pb::ReportRequest {
+        remarks: "another content".to_owned(),
+        ..request
+    };
+    assert_eq!(refused(report(other).await), invalid);
     mesh.stop().await;
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use prost::Message;
 use tally_auth::Caller;
 use tally_domain::department::{DepartmentId, OfficerId};
+use tally_domain::policy::Pack;
 use tally_eventlog::append::{Append, CommandKey, ExpectedVersion, StreamAppend};
 use tally_eventlog::clock::MovableClock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
@@ -143,6 +144,29 @@ impl Mesh {
         id
     }
 
+    /// Writes that a department acknowledged and executed a directive.
+    pub async fn executed(&self, id: Uuid, subject: &str, department: &str) {
+        let department = || department.to_owned();
+        let received = sanctions::DirectiveReceived {
+            department: department(),
+        };
+        let event_type = "tally.sanctions.v1.DirectiveReceived";
+        self.sanctions(id, subject, event_type, &received).await;
+        let executed = sanctions::DirectiveExecuted {
+            department: department(),
+            ..Default::default()
+        };
+        let event_type = "tally.sanctions.v1.DirectiveExecuted";
+        self.sanctions(id, subject, event_type, &executed).await;
+    }
+
+    /// Writes a directive that its department executed.
+    pub async fn executed_directive(&self, subject: &str, department: &str) -> Uuid {
+        let id = self.directive(subject, department).await;
+        self.executed(id, subject, department).await;
+        id
+    }
+
     /// Writes an event of sanctions.
     pub async fn sanctions(
         &self,
@@ -201,6 +225,11 @@ impl Mesh {
 
 async fn load_pack(store: &dyn EventStore) {
     let pack = tally_catalog::pack::embedded().expect("the embedded pack is sound");
+    load(store, &pack).await;
+}
+
+/// Loads a pack, which is active from then on.
+pub async fn load(store: &dyn EventStore, pack: &Pack) {
     let version = pack.meta.version.clone();
     let items = pack.items();
     let stream = || StreamName::new("pack", version.clone());

@@ -16,7 +16,7 @@ async fn counts_are_summed_over_the_shards_and_shown_to_those_concerned() {
     let mesh = Mesh::start().await;
     let mut client = client!(mesh);
     for subject in [MOUTAI, SINOPEC, "cn-uscc:91440300192317458F"] {
-        let directive = mesh.directive(subject, COUNTY).await;
+        let directive = mesh.executed_directive(subject, COUNTY).await;
         client
             .report(by(system(COUNTY), executed(directive)))
             .await
@@ -28,7 +28,7 @@ async fn counts_are_summed_over_the_shards_and_shown_to_those_concerned() {
                 .expect("accepted");
         }
     }
-    mesh.directive(MOUTAI, CITY).await;
+    mesh.executed_directive(MOUTAI, CITY).await;
     let mut ask = async |caller, department: &str, month: &str| {
         let request = pb::GetStatisticsRequest {
             department: department.to_owned(),
@@ -94,8 +94,8 @@ async fn counts_are_summed_over_the_shards_and_shown_to_those_concerned() {
 async fn the_stream_goes_on_where_the_cursor_says() {
     let mesh = Mesh::start().await;
     let mut client = client!(mesh);
-    let first = mesh.directive(MOUTAI, COUNTY).await;
-    let second = mesh.directive(SINOPEC, CITY).await;
+    let first = mesh.executed_directive(MOUTAI, COUNTY).await;
+    let second = mesh.executed_directive(SINOPEC, CITY).await;
     client
         .report(by(system(COUNTY), executed(first)))
         .await

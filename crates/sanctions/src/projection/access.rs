@@ -1,12 +1,13 @@
 //! Checks that said an entry is in force.
 
+use jiff::Timestamp;
 use tally_eventlog::append::RowKey;
 use tally_eventlog::consumer::{Poison, Projection, ViewRows};
 use tally_eventlog::event::{Recorded, to_proto_time};
 use tally_eventlog::shard::{Shard, ShardCount};
 use tally_proto::tally::sanctions::v1 as pb;
 
-use super::{prefix, row};
+use super::{prefix, row, time_key};
 use crate::codec::event_type;
 use crate::view;
 
@@ -31,7 +32,8 @@ impl Projection for AccessProjection {
 
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
         for (entry_id, check) in seen_in_force(event, self.shards)? {
-            rows.put(check_row(event.shard, &entry_id, &check), &check);
+            let key = check_row(event.shard, &entry_id, &check, event.recorded_at);
+            rows.put(key, &check);
         }
         Ok(())
     }
@@ -86,8 +88,15 @@ pub fn seen_in_force(
         .collect()
 }
 
-fn check_row(shard: Shard, entry_id: &str, check: &pb::CheckRow) -> RowKey {
+/// First key of the checks that were told an entry is in force since `at`.
+pub fn checks_since(entry_id: &str, at: Timestamp) -> Vec<u8> {
     let mut key = prefix(entry_id);
+    key.extend_from_slice(&time_key(at));
+    key
+}
+
+fn check_row(shard: Shard, entry_id: &str, check: &pb::CheckRow, at: Timestamp) -> RowKey {
+    let mut key = checks_since(entry_id, at);
     key.extend(prefix(&check.check_id));
     key.extend_from_slice(check.department.as_bytes());
     row(view::CHECK, shard, &key)

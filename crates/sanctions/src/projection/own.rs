@@ -7,8 +7,9 @@ use tally_eventlog::event::Recorded;
 use tally_eventlog::shard::Shard;
 use tally_proto::tally::sanctions::v1 as pb;
 
-use super::{mailbox_row, row};
+use super::{corrections, mailbox_row, row};
 use crate::codec::event_type;
+use crate::correction::Correction;
 use crate::directive::{Directive, Event, EventKind};
 use crate::view;
 
@@ -25,8 +26,8 @@ const KNOWN: [&str; 10] = [
     event_type::CORRECTION_OPENED,
 ];
 
-/// Views `sanctions.directive`, `.entry_directives`, `.mailbox` and
-/// `.mailbox_head`, from the own log.
+/// Views `sanctions.directive`, `.entry_directives`, `.mailbox`,
+/// `.mailbox_head` and `.correction`, from the own log.
 pub struct SelfProjection;
 
 impl Projection for SelfProjection {
@@ -36,6 +37,7 @@ impl Projection for SelfProjection {
             view::ENTRY_DIRECTIVES,
             view::MAILBOX,
             view::MAILBOX_HEAD,
+            view::CORRECTION,
         ]
     }
 
@@ -59,6 +61,9 @@ impl Projection for SelfProjection {
     }
 
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
+        if event.envelope.category == Correction::CATEGORY {
+            return corrections::open(event, rows);
+        }
         if event.envelope.category != Directive::CATEGORY {
             return Ok(());
         }

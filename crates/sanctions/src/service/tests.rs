@@ -3,8 +3,8 @@ mod executions;
 pub(crate) mod mesh;
 mod reconciler;
 mod records;
+mod subscriptions;
 
-use futures::StreamExt as _;
 use tally_eventlog::pb::{Cursor, LegalBasisRef};
 use tonic::Code;
 use tonic_reason::reason;
@@ -145,41 +145,6 @@ async fn a_mailbox_goes_on_from_its_cursor() {
         .clone()
         .expect("a directive");
     assert_eq!(last.lift_reason(), pb::LiftReason::Removed);
-}
-
-#[tokio::test]
-async fn an_open_subscription_gets_what_comes_later() {
-    let (mesh, _) = listed().await;
-    let request = by(system(CITY), pb::SubscribeRequest::default());
-    let mut items = mesh
-        .service
-        .subscribe(request)
-        .await
-        .expect("open")
-        .into_inner();
-    for _ in 0..2 {
-        assert!(items.next().await.expect("an item").is_ok());
-    }
-    mesh.suspend(ENTRY).await;
-    let item = items.next().await.expect("an item").expect("readable");
-    assert_eq!(item.kind(), pb::MailboxItemKind::Suspended);
-}
-
-#[tokio::test]
-async fn a_foreign_cursor_is_refused() {
-    let (mesh, _) = listed().await;
-    let items = mesh.mailbox(CITY, None).await.expect("readable");
-    let refused = mesh
-        .mailbox(COUNTY, cursor_of(&items[0]))
-        .await
-        .expect_err("another's cursor");
-    assert!(reason(&refused, "CURSOR_MALFORMED"), "{refused:?}");
-    let restored = cursor_of(&items[0]).map(|cursor| Cursor {
-        log_id: vec![7; 16].into(),
-        ..cursor
-    });
-    let refused = mesh.mailbox(CITY, restored).await.expect_err("another log");
-    assert!(reason(&refused, "LOG_DIVERGED"), "{refused:?}");
 }
 
 #[tokio::test]

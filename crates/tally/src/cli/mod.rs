@@ -3,6 +3,7 @@
 mod audit;
 mod cert;
 mod check;
+mod corrections;
 mod following;
 mod hint;
 mod list;
@@ -159,6 +160,8 @@ enum Command {
     Directive(respond::Directive),
     /// What is in force for a subject, before a decision.
     Check(check::Check),
+    /// Checks and executions that rested on a basis older than a suspension or an end.
+    Corrections(corrections::Corrections),
     /// Reports on a directive, or accepts or returns a report.
     #[command(subcommand)]
     Report(respond::Report),
@@ -234,6 +237,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Subscribe(command) => command.run(global).await,
         Command::Directive(command) => command.run(global).await,
         Command::Check(command) => command.run(global).await,
+        Command::Corrections(command) => command.run(global).await,
         Command::Report(command) => command.run(global).await,
         Command::Feedback(command) => command.run(global).await,
         Command::Stats(command) => command.run(global).await,

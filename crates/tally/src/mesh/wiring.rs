@@ -11,6 +11,7 @@ use tally_eventlog::store::EventStore;
 use tally_eventlog::timer::Timer;
 use tally_sanctions::CheckOptions;
 use tally_service::log_service::Logs;
+use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Deps, Sources, logs};
 use tally_store_sqlite::SqliteStore;
@@ -27,6 +28,7 @@ pub(super) fn wire(
     deps: &Deps,
     options: &MeshOptions,
     wiring: &mut Wiring,
+    stop: &CancellationToken,
     node: NodeState,
 ) -> (Routes, HealthReporter) {
     let collection = deps.on(logs::COLLECTION);
@@ -57,8 +59,17 @@ pub(super) fn wire(
     let routes = Routes::new(tally_catalog::server(deps.on(logs::CATALOG)))
         .add_service(tally_collection::server(collection, readers))
         .add_service(tally_lists::server(lists, readers))
-        .add_service(tally_sanctions::server_with(sanctions, readers, checks))
-        .add_service(tally_feedback::server(feedback, readers))
+        .add_service(tally_sanctions::server_with(
+            sanctions,
+            readers,
+            checks,
+            OpenStreams::new(stop.clone()),
+        ))
+        .add_service(tally_feedback::server_with(
+            feedback,
+            readers,
+            OpenStreams::new(stop.clone()),
+        ))
         .add_service(tally_audit::server(audit))
         .add_service(tally_service::log_service::server(all_logs))
         .add_service(crate::node::server(

@@ -74,7 +74,7 @@ pub struct Mesh {
     pub store: Arc<dyn EventStore>,
     pub clock: Arc<TestClock>,
     handles: Vec<ConsumerHandle>,
-    stop: CancellationToken,
+    pub stop: CancellationToken,
 }
 
 impl Drop for Mesh {
@@ -138,7 +138,8 @@ impl Mesh {
             readers.insert(handle.progress().clone());
             handles.push(handle);
         }
-        let service = Sanctions::new(deps, &readers, CheckOptions::default());
+        let subscriptions = OpenStreams::new(stop.clone());
+        let service = Sanctions::new(deps, &readers, CheckOptions::default(), subscriptions);
         let mesh = Self {
             service,
             store,
