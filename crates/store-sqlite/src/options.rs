@@ -1,7 +1,7 @@
 //! How a store is opened, and why it may refuse.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -146,6 +146,16 @@ impl From<sqlx::Error> for OpenError {
 }
 
 impl OpenError {
+    /// The error with the file that is damaged.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Damaged { what } => Self::Damaged {
+                what: format!("{}: {what}", path.display()),
+            },
+            other => other,
+        }
+    }
+
     pub(crate) fn damaged_head(log: LogName, shard: Shard, what: &str) -> Self {
         Self::Damaged {
             what: format!("head of {log}, shard {shard}: {what}"),

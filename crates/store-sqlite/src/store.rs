@@ -69,6 +69,13 @@ impl SqliteStore {
     ///
     /// [`OpenError`]; it says what to do. The store is as it was.
     pub async fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        let path = options.path.clone();
+        Self::open_at(options)
+            .await
+            .map_err(|error| error.at(&path))
+    }
+
+    async fn open_at(options: SqliteOptions) -> Result<Self, OpenError> {
         let path = &options.path;
         if options.create.is_none() && !path.exists() {
             return Err(OpenError::Missing { path: path.clone() });
@@ -155,6 +162,7 @@ impl SqliteStore {
             }
             info => info,
         }
+        .map_err(|error| error.at(path))
     }
 
     /// How many times the store was opened, this time included: grows with

@@ -74,6 +74,18 @@ pub enum DataDirError {
     /// Certificates cannot be made or read.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The server's certificate, its key or the authority's certificate cannot be used.
+    #[error(
+        "the server's certificate cannot be used: {reason}; in {dir}, put ca.pem back if it was altered, and \
+         remove {SERVER}.pem and {SERVER}.key to have them issued anew at the next start",
+        dir = dir.display()
+    )]
+    ServerCertificate {
+        /// Where they are.
+        dir: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// Nothing runs here.
     #[error("no mesh has been started in {dir}; start one with `tally up --dir {dir}`", dir = dir.display())]
     NoEndpoint {
@@ -163,11 +175,7 @@ impl DataDir {
     /// later start from working.
     fn keep_master_key(&self, path: &Path, key: &MasterKey) -> io::Result<()> {
         let draft = self.root.join("master.key.new");
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&draft)?;
-        file.write_all(key.to_hex_file_contents().as_bytes())?;
-        file.sync_all()?;
+        write_for_owner_only(&draft, key.to_hex_file_contents().as_bytes())?.sync_all()?;
         fs::rename(&draft, path)?;
         // The name must be as durable as what will be sealed under the key.
         fs::File::open(&self.root)?.sync_all()
@@ -194,7 +202,14 @@ impl DataDir {
                 .expect("the operator's name is a constant");
             self.issue(&identity, OPERATOR)?;
         }
-        Ok(pki::server_tls(&dir, SERVER)?)
+        let tls = pki::server_tls(&dir, SERVER)?;
+        match tls.verify() {
+            Ok(()) => Ok(tls),
+            Err(error) => Err(DataDirError::ServerCertificate {
+                dir,
+                reason: causes(&error),
+            }),
+        }
     }
 
     /// Issues a client's certificate into the directory of certificates.
@@ -230,8 +245,8 @@ impl DataDir {
         let path = self.endpoint_file();
         // Renamed into place, so that nobody reads half an address.
         let draft = self.root.join("endpoint.new");
-        fs::write(&draft, endpoint)
-            .and_then(|()| fs::rename(&draft, &path))
+        write_for_owner_only(&draft, endpoint.as_bytes())
+            .and_then(|_| fs::rename(&draft, &path))
             .map_err(|source| io_error(&path, source))
     }
 
@@ -247,6 +262,26 @@ impl DataDir {
                 dir: self.root.clone(),
             })
     }
+}
+
+/// An error with everything that caused it, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+/// Writes a file anew. What an interrupted start left could have other rights.
+fn write_for_owner_only(path: &Path, content: &[u8]) -> io::Result<fs::File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    Ok(file)
 }
 
 fn io_error(path: &Path, source: io::Error) -> DataDirError {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::clock::{Clock as _, MovableClock};
 use tally_eventlog::event::{from_proto_time, to_proto_time};
@@ -101,16 +103,20 @@ impl Service {
                 "this store has the system's clock; a movable one exists only on a store created with --test-clock",
             ));
         };
+        let invalid =
+            |reason, message: String| Fault::invalid(vec![FieldFault::new("to", reason, message)]);
         let to = request
             .to
             .as_ref()
-            .and_then(from_proto_time)
+            .ok_or_else(|| invalid("FIELD_REQUIRED", "a time is required".to_owned()))?;
+        // Terms reach decades beyond the clock, and calendars end with the year 9999.
+        let latest = date(9_000, 1, 1).to_zoned(TimeZone::UTC);
+        let latest = latest.map_err(Fault::internal)?.timestamp();
+        let to = from_proto_time(to)
+            .filter(|to| *to < latest)
             .ok_or_else(|| {
-                Fault::invalid(vec![FieldFault::new(
-                    "to",
-                    "FIELD_REQUIRED",
-                    "a time is required",
-                )])
+                let message = format!("a time is before {latest}; ask for an earlier one");
+                invalid("TIME_OUT_OF_RANGE", message)
             })?;
         let ahead = clock
             .advance_to(to)

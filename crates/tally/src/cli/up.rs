@@ -22,7 +22,8 @@ pub struct Up {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7443")]
     listen: SocketAddr,
-    /// Creates the store with a clock that starts at this time and can be moved. For tests only.
+    /// Creates the store with a clock that starts at this time and can be moved; an existing store
+    /// keeps the clock it has. For tests only.
     #[arg(long, value_name = "TIME")]
     test_clock: Option<jiff::Timestamp>,
     /// Shards of a new store, 1 to 1024; an existing one keeps its own.
@@ -44,11 +45,14 @@ impl Up {
             shards,
             ..MeshOptions::in_dir(DataDir::new(global.dir()))
         };
+        let had_store = options.dir.store().exists();
         let mut mesh = Mesh::start(options).await.map_err(Failure::environment)?;
+        // A supervisor starts it again by the same line, which must not fail.
+        let unused_clock = self.test_clock.filter(|_| had_store);
         if !self.no_policy && mesh.catalogue.try_active().is_none() {
             load_small_pack(global).await?;
         }
-        announce(global.json, &mesh, &global.dir());
+        announce(global.json, &mesh, &global.dir(), unused_clock);
         tokio::select! {
             () = stop.received() => {}
             ended = mesh.serving() => {
@@ -74,21 +78,32 @@ impl Up {
     }
 }
 
-fn announce(json: bool, mesh: &Mesh, dir: &std::path::Path) {
+fn announce(json: bool, mesh: &Mesh, dir: &std::path::Path, unused_clock: Option<jiff::Timestamp>) {
     let milliseconds = mesh.started_in.as_millis();
     let endpoint = format!("https://{}", mesh.address);
     if json {
-        let ready = serde_json::json!({
+        let mut ready = serde_json::json!({
             "serving": endpoint,
             "started_in_ms": u64::try_from(milliseconds).unwrap_or(u64::MAX),
             "pid": std::process::id(),
         });
+        if let Some(unused) = unused_clock {
+            ready["test_clock_unused"] = unused.to_string().into();
+            ready["now"] = mesh.clock.now().to_string().into();
+        }
         line(&ready.to_string());
     } else {
         line(&format!(
             "serving on {endpoint}, data in {}, after {milliseconds} ms",
             dir.display()
         ));
+        if let Some(unused) = unused_clock {
+            line(&format!(
+                "the store has a clock already, which says {}: --test-clock {unused} is for a new store only; \
+                 move this one with `tally clock TIME`",
+                mesh.clock.now()
+            ));
+        }
         line("stop with Ctrl-C; certificates: `tally cert issue --help`");
     }
 }

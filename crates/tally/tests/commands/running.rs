@@ -92,6 +92,17 @@ fn the_clock_moves_only_where_the_store_was_made_for_it() {
         "it stays moved: {status}"
     );
     assert!(server.terminate().success());
+    // The same line starts it again, and says that the clock is the store's.
+    let again = place.spawn_with(&["--test-clock", "2026-03-02T01:00:00Z"]);
+    let again = again.ready(&place);
+    assert_eq!(
+        text(&again.announced["test_clock_unused"]),
+        "2026-03-02T01:00:00Z"
+    );
+    assert!(text(&again.announced["now"]).starts_with("2026-05-01T00:0"));
+    let (reason, _) = refused(&place, "operator", "clock 9999-01-01T00:00:00Z", 2);
+    assert_eq!(reason, "TIME_OUT_OF_RANGE");
+    assert!(again.terminate().success());
 
     let (place, server) = mesh();
     let (reason, _) = refused(&place, "operator", "clock 2036-01-01T00:00:00Z", 3);
@@ -104,4 +115,80 @@ fn the_clock_moves_only_where_the_store_was_made_for_it() {
     again
         .exits(4)
         .says(&["without a movable clock", "new directory"]);
+}
+
+#[test]
+fn what_cannot_be_used_is_said_before_it_serves() {
+    let place = Place::new();
+    assert!(place.up().terminate().success());
+    let up = "up --listen 127.0.0.1:0";
+    for name in ["pki/server.pem", "pki/server.key", "pki/ca.pem"] {
+        let path = place.data().join(name);
+        let whole = std::fs::read(&path).expect("the file");
+        std::fs::write(&path, &whole[..whole.len() / 2]).expect("it is cut off");
+        let refused = tally(&place, up).exits(4);
+        assert!(refused.out.is_empty(), "nothing is announced: {refused:?}");
+        refused.says(&["server's certificate cannot be used", "issued anew"]);
+        std::fs::write(&path, whole).expect("it is whole again");
+    }
+    for (name, advice) in [
+        ("tally.db", "put the store back from its backup"),
+        ("keyring.db", "put it back from its backup"),
+    ] {
+        let path = place.data().join(name);
+        let whole = std::fs::read(&path).expect("the file");
+        std::fs::write(&path, &whole[..whole.len() / 2]).expect("it is cut off");
+        let refused = tally(&place, up).exits(4);
+        assert!(refused.out.is_empty(), "nothing is announced: {refused:?}");
+        refused.says(&[name, advice]);
+        std::fs::write(&path, whole).expect("it is whole again");
+    }
+    assert!(place.up().terminate().success());
+}
+
+#[test]
+fn what_a_mesh_keeps_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = Place::new();
+    let server = place.up();
+    for name in [
+        "tally.db",
+        "tally.db-wal",
+        "keyring.db",
+        "keyring.db-wal",
+        "master.key",
+        "endpoint",
+    ] {
+        let file = place.data().join(name);
+        let mode = file.metadata().expect("its rights").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn a_dead_collector_neither_blocks_calls_nor_floods_the_log() {
+    const PUSHES: usize = 20;
+    let (place, server) = mesh();
+    assert!(server.terminate().success());
+    // A port that was free a moment ago: nobody answers there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let collector = format!("http://{}", port.local_addr().expect("bound"));
+    drop(port);
+    let server = place.spawn_with(&["--otlp", &collector]).ready(&place);
+    for number in 0..PUSHES {
+        // The client has a bound of its own on a call.
+        push(&place, &format!("penalty {number}"));
+    }
+    // Longer than a batch of spans waits before it is sent.
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(6) {
+        ask(&place, "operator", "status");
+    }
+    let stopping = std::time::Instant::now();
+    assert!(server.terminate().success());
+    let (stopped_in, said) = (stopping.elapsed(), place.said());
+    assert!(stopped_in.as_secs() < 20, "stopped after {stopped_in:?}");
+    assert!(said.lines().count() < PUSHES, "{said}");
 }

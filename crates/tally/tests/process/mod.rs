@@ -121,6 +121,7 @@ impl Place {
                 child,
                 endpoint: String::new(),
                 started_in_ms: 0,
+                announced: Value::Null,
                 _reader: reader,
             },
             lines,
@@ -154,6 +155,7 @@ impl Starting {
         server.endpoint = ready["serving"].as_str().expect("an endpoint").to_owned();
         server.started_in_ms = ready["started_in_ms"].as_u64().expect("a duration");
         assert_eq!(ready["pid"].as_u64(), Some(u64::from(server.pid())));
+        server.announced = ready;
         server
     }
 
@@ -170,6 +172,8 @@ pub struct Server {
     pub endpoint: String,
     /// How long it says that it took to start.
     pub started_in_ms: u64,
+    /// All that it announced when it was ready.
+    pub announced: Value,
     _reader: JoinHandle<()>,
 }
 
