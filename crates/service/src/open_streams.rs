@@ -156,11 +156,8 @@ mod tests {
         let mut items = open(&streams, &system("11990100MB0000203C"));
         assert_eq!(items.next().await.expect("an item").ok(), Some(1));
         stop.cancel();
-        let end = items
-            .next()
-            .await
-            .expect("why it ends")
-            .expect_err("no item");
+        let end = tokio::time::timeout(Duration::from_secs(10), items.next()).await;
+        let end = end.expect("it ends").expect("why").expect_err("no item");
         assert_eq!(end.code(), Code::Unavailable);
         assert!(items.next().await.is_none());
     }

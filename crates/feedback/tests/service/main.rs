@@ -350,10 +350,16 @@ async fn a_report_must_agree_with_what_sanctions_was_told() {
     assert_eq!(early, failed("DIRECTIVE_NOT_EXECUTED"));
     let early = refused(report(declined).await);
     assert_eq!(early, failed("DIRECTIVE_NOT_DECLINED"));
+    // Right after the execution: the service catches up before it says that
+    // the two disagree, or says that it cannot.
+    let reader = mesh.readers.get(tally_feedback::SANCTIONS_CONSUMER);
+    reader.pause();
     mesh.executed(directive, MOUTAI, COUNTY).await;
+    let behind = (Code::Unavailable, "READER_BEHIND".to_owned());
+    assert_eq!(refused(report(done).await), behind);
+    reader.unpause();
     let other = refused(report(declined).await);
     assert_eq!(other, failed("REPORT_CONTRADICTS_DIRECTIVE"));
-    // Right after the execution: the service catches up before it says no.
     report(done).await.expect("taken");
     mesh.stop().await;
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tally_domain::policy::Pack;
 use tally_eventlog::clock::Clock;
-use tally_eventlog::event::{NewEvent, Recorded};
+use tally_eventlog::event::{NewEvent, Recorded, StoredRecord};
 use tally_eventlog::pb::{DocumentRef, LegalBasisRef};
-use tally_eventlog::shard::Shard;
-use tally_eventlog::store::EventStore;
+use tally_eventlog::sequence::Head;
+use tally_eventlog::shard::{LogName, Shard, ShardCount};
+use tally_eventlog::store::{EventStore, LogSource, StoreError};
 use tally_proto::tally::lists::v1 as lists;
+use tally_service::Sources;
 use tokio::sync::watch;
 
 use super::mesh::*;
@@ -62,31 +64,32 @@ async fn what_ends_is_lifted_whatever_ended_it() {
     }
 }
 
-/// A clock during whose first questions something comes to lists.
+/// An event about the subject, whose payload is not looked at.
+async fn come_to_lists(store: &dyn EventStore, now: Timestamp, what: (&'static str, &str)) {
+    let (event_type, entry_id) = what;
+    let payload = lists::EntryNominated::default();
+    let coming = NewEvent {
+        subject: MOUTAI.to_owned(),
+        ..event(now, event_type, PROVINCE, payload)
+    };
+    append(store, logs::LISTS, MOUTAI, ("entry", entry_id), coming).await;
+}
+
+/// A clock during whose first questions the reader of lists moves on.
 struct Meddling {
     clock: Arc<TestClock>,
     store: Arc<dyn EventStore>,
     reader: Arc<Progress>,
-    /// What comes: its type, its stream, and whether its reader goes on.
-    event: (&'static str, &'static str, bool),
     asked: AtomicU32,
 }
 
 impl Meddling {
     async fn meddle(&self) {
-        let (event_type, entry_id, seen) = self.event;
-        let payload = lists::EntryNominated::default();
-        let meddling = NewEvent {
-            subject: MOUTAI.to_owned(),
-            ..event(self.clock.now(), event_type, PROVINCE, payload)
-        };
-        let stream = ("entry", entry_id);
-        append(&*self.store, logs::LISTS, MOUTAI, stream, meddling).await;
+        let another = (event_type::NOMINATED, "another");
+        come_to_lists(&*self.store, self.clock.now(), another).await;
         let (shard, size) = self.lists_size();
-        if seen {
-            let wait = Duration::from_secs(20);
-            assert!(self.reader.wait_for(shard, size, wait).await);
-        }
+        let wait = Duration::from_secs(20);
+        assert!(self.reader.wait_for(shard, size, wait).await);
     }
 
     fn lists_size(&self) -> (Shard, u64) {
@@ -124,7 +127,6 @@ async fn an_execution_on_an_old_look_is_not_recorded() {
         clock: mesh.clock.clone(),
         store: mesh.store.clone(),
         reader: mesh.reader_of_lists(),
-        event: (event_type::NOMINATED, "another", true),
         asked: AtomicU32::new(0),
     });
     let mut service = mesh.service.clone();
@@ -148,20 +150,54 @@ async fn executions(mesh: &Mesh) -> Vec<(Recorded, pb::DirectiveExecuted)> {
         .collect()
 }
 
+/// Logs whose entry is suspended as soon as their length has been told.
+struct Overtaken {
+    store: Arc<dyn EventStore>,
+    now: Timestamp,
+    answered: AtomicU32,
+}
+
+#[tonic::async_trait]
+impl LogSource for Overtaken {
+    fn shards(&self) -> ShardCount {
+        self.store.shards()
+    }
+
+    async fn read(
+        &self,
+        log: LogName,
+        shard: Shard,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        self.store.read(log, shard, from, limit).await
+    }
+
+    async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
+        let heads = self.store.heads(log).await;
+        if self.answered.fetch_add(1, Ordering::SeqCst) == 0 {
+            come_to_lists(&*self.store, self.now, (event_type::SUSPENDED, ENTRY)).await;
+        }
+        heads
+    }
+
+    fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {
+        self.store.watch(log, shard)
+    }
+}
+
 /// A suspension between the look and the commit, which the reader has not seen.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn nothing_is_executed_after_a_suspension_that_the_reader_has_not_seen() {
     let (mesh, id) = listed().await;
     respond(&mesh, CITY, &id).await.expect("acknowledged");
     mesh.progress(crate::consumer::LISTS).pause();
     let mut service = mesh.service.clone();
-    service.deps.clock = Arc::new(Meddling {
-        clock: mesh.clock.clone(),
+    service.deps.sources = Sources::all_in(Arc::new(Overtaken {
         store: mesh.store.clone(),
-        reader: mesh.reader_of_lists(),
-        event: (event_type::SUSPENDED, ENTRY, false),
-        asked: AtomicU32::new(0),
-    });
+        now: mesh.clock.now(),
+        answered: AtomicU32::new(0),
+    }));
     let request = by(officer(CITY), execution(&mesh, &id));
     let refused = service.execute(request).await.expect_err("suspended");
     assert!(reason(&refused, "LISTS_BEHIND"), "{refused:?}");
