@@ -276,6 +276,13 @@ impl sanctions_server::SanctionsService for Sanctions {
         Ok(Response::new(answer))
     }
 
+    async fn list_corrections(
+        &self,
+        _: Request<sanctions::ListCorrectionsRequest>,
+    ) -> Result<Response<sanctions::ListCorrectionsResponse>, Status> {
+        Err(not_measured())
+    }
+
     async fn check_many(
         &self,
         request: Request<Streaming<sanctions::CheckManyRequest>>,
