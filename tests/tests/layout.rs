@@ -134,6 +134,15 @@ fn adapters_import_the_event_log_and_no_service() {
 }
 
 #[test]
+fn tables_are_read_without_the_mesh() {
+    let workspace = Workspace::read();
+    assert_eq!(
+        workspace.internal("tally-exchange"),
+        BTreeSet::from(["tally-domain"])
+    );
+}
+
+#[test]
 fn services_import_neither_adapters_nor_each_other() {
     let workspace = Workspace::read();
     let allowed = BTreeSet::from(SERVICE_IMPORTS);

@@ -16,7 +16,7 @@ pub mod money;
 pub mod policy;
 pub mod subject;
 
-mod text;
+pub mod text;
 
 pub use calendar::{Day, Deadline, HolidayNotice, WorkingDays};
 pub use date::{LegalDate, Term};

@@ -3,7 +3,7 @@
 /// Full-width forms (as Chinese input methods type them) become half-width.
 ///
 /// U+FF01..U+FF5E lie at a fixed distance from ASCII; U+3000 is the wide space.
-pub(crate) fn half_width(text: &str) -> String {
+pub fn half_width(text: &str) -> String {
     text.chars().map(half_width_char).collect()
 }
 

@@ -1,11 +1,12 @@
 //! `tally policy`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use tally_catalog::pack::{LocatedFault, embedded, load_dir};
-use tally_domain::policy::Pack;
+use tally_catalog::pack::{BuiltIn, LocatedFault, load_dir};
+use tally_domain::department::DepartmentId;
+use tally_domain::policy::{ItemKind, Pack};
 use tally_proto::tally::catalog::v1 as pb;
 use tally_proto::tally::catalog::v1::get_policy_pack_response::Part;
 use tally_proto::tally::node::v1::GetStatusRequest;
@@ -13,18 +14,7 @@ use tally_proto::tally::node::v1::GetStatusRequest;
 use super::Global;
 use super::output::{Failure, line};
 use crate::client::Client;
-use crate::pack_client::load_pack;
-
-/// The kinds of item that a pack has.
-const KINDS: [&str; 7] = [
-    "department",
-    "legal_basis",
-    "record_type",
-    "list_type",
-    "measure",
-    "memorandum",
-    "holiday_notice",
-];
+use crate::pack_client::{active_pack, load_pack};
 
 /// Policy packs.
 #[derive(Debug, Subcommand)]
@@ -34,17 +24,57 @@ pub enum Policy {
         /// Directory of the pack's TOML files.
         pack: PathBuf,
     },
+    /// Says in words what a pack would change, and for whom.
+    Diff {
+        /// Directory of the new pack's TOML files.
+        pack: PathBuf,
+        /// Directory of the pack it is held against; without it, the active pack of the mesh.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// Only what concerns this department, by its code.
+        #[arg(long)]
+        department: Option<DepartmentId>,
+    },
     /// Loads a pack into the mesh and makes it the active one.
     Load {
-        /// Directory of the pack's TOML files; without it, the small pack that comes with tally.
+        /// Directory of the pack's TOML files; without it, a pack that comes with tally.
         pack: Option<PathBuf>,
+        /// Which of the packs that come with tally.
+        #[arg(long, value_enum, default_value = "small", conflicts_with = "pack")]
+        built_in: BuiltInName,
+    },
+    /// Writes a pack that comes with tally into a directory, to start one's own from.
+    New {
+        /// The directory, which must not exist.
+        dir: PathBuf,
+        /// Which of them.
+        #[arg(long, value_enum, default_value = "small")]
+        built_in: BuiltInName,
     },
     /// Shows the active pack, item by item.
     Show {
         /// Only items of this kind.
-        #[arg(long, value_parser = KINDS)]
+        #[arg(long, value_parser = ItemKind::ITEMS.map(ItemKind::as_str))]
         kind: Option<String>,
     },
+}
+
+/// A pack that comes with tally.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum BuiltInName {
+    /// Three departments and two lists.
+    Small,
+    /// A whole fictional province.
+    Province,
+}
+
+impl BuiltInName {
+    fn pack(self) -> BuiltIn {
+        match self {
+            Self::Small => BuiltIn::Small,
+            Self::Province => BuiltIn::Province,
+        }
+    }
 }
 
 impl Policy {
@@ -54,8 +84,27 @@ impl Policy {
                 let pack = read(load_dir(pack))?;
                 report(global.json, &pack, pack.items().len());
             }
-            Self::Load { pack } => {
-                let pack = read(pack.as_ref().map_or_else(embedded, |dir| load_dir(dir)))?;
+            Self::Diff {
+                pack,
+                from,
+                department,
+            } => diff(global, pack, from.as_deref(), department.as_ref()).await?,
+            Self::New { dir, built_in } => {
+                write_new(dir, built_in.pack())?;
+                if !global.json {
+                    line(&format!(
+                        "wrote {}; edit it, give pack.toml another version, then `tally policy check {}`",
+                        dir.display(),
+                        dir.display()
+                    ));
+                }
+            }
+            Self::Load { pack, built_in } => {
+                let loaded = match pack {
+                    Some(dir) => load_dir(dir),
+                    None => built_in.pack().load(),
+                };
+                let pack = read(loaded)?;
                 let client = global.client().await?;
                 let items = load_pack(&client, &pack).await?;
                 report(global.json, &pack, items as usize);
@@ -106,6 +155,70 @@ fn report(json: bool, pack: &Pack, items: usize) {
             pack.meta.id, pack.meta.version
         ));
     }
+}
+
+/// Writes the files of a pack; all of them or, where one fails, says which.
+fn write_new(dir: &Path, pack: BuiltIn) -> Result<(), Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::usage(format!("{} cannot be written: {error}", path.display()))
+    };
+    std::fs::create_dir(dir).map_err(|error| failed(dir, error))?;
+    for (name, text) in pack.files() {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}
+
+async fn diff(
+    global: &Global,
+    pack: &Path,
+    from: Option<&Path>,
+    department: Option<&DepartmentId>,
+) -> Result<(), Failure> {
+    let new = read(load_dir(pack))?;
+    let old = match from {
+        Some(dir) => read(load_dir(dir))?,
+        None => active_pack(&global.client().await?).await?,
+    };
+    let mut changes = old.diff(&new);
+    if let Some(department) = department {
+        changes.retain(|change| change.departments.contains(department));
+    }
+    if global.json {
+        for change in changes {
+            let departments: Vec<_> = change
+                .departments
+                .iter()
+                .map(DepartmentId::as_str)
+                .collect();
+            let (item, kind) = (&change.item, change.kind.as_str());
+            line(&serde_json::json!({"kind": item.kind, "id": item.id, "version": item.version, "change": kind, "words": change.words, "departments": departments}).to_string());
+        }
+        return Ok(());
+    }
+    if changes.is_empty() {
+        line("nothing changes");
+    }
+    let name = |id: &DepartmentId| match new.department(id) {
+        Some(_) => new.department_name(id),
+        None => old.department_name(id),
+    };
+    for change in changes {
+        line(&change.to_string());
+        let everyone = new
+            .departments
+            .keys()
+            .all(|id| change.departments.contains(id));
+        let concerned: Vec<_> = change.departments.iter().map(name).collect();
+        let whom = match concerned.len() {
+            0 => "nobody".to_owned(),
+            _ if everyone => "every department".to_owned(),
+            _ => concerned.join(", "),
+        };
+        line(&format!("  concerns {whom}"));
+    }
+    Ok(())
 }
 
 async fn active_version(client: &Client) -> Result<String, Failure> {

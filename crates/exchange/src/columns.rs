@@ -1,0 +1,220 @@
+//! Which column of a table is which of its form: found by their titles,
+//! wherever the row of titles stands.
+
+use std::collections::BTreeMap;
+
+use tally_domain::policy::{Form, FormColumn, RecordType, Target};
+
+use crate::table::Row;
+use crate::value::half_width;
+
+/// Rows above the titles: names of the table, units, notes.
+pub const ROWS_ABOVE_MAX: usize = 20;
+
+/// Title of the column in which a report says what is wrong; it is no column
+/// of the table.
+pub const FAULTS_TITLE: &str = "tally:faults";
+
+/// Title of the column in which a report names the row's place in quarantine.
+pub const QUARANTINE_TITLE: &str = "tally:quarantine";
+
+/// The columns of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns<'a> {
+    /// Number of the row of titles.
+    pub row: u64,
+    /// The titles as they stand there.
+    pub titles: Vec<String>,
+    /// Titles that the form does not know; their cells are left out.
+    pub unknown: Vec<String>,
+    /// The form's column of each column of the table.
+    known: Vec<Option<&'a FormColumn>>,
+    quarantine: Option<usize>,
+}
+
+/// The table is none of this form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnsFault {
+    /// No row has titles of the form.
+    #[error(
+        "none of the first {looked_at} rows has the titles of this form, which begin `{first}`, `{second}`; use the template, or a mapping file"
+    )]
+    NoTitles {
+        /// Rows that were looked at.
+        looked_at: usize,
+        /// First title of the form.
+        first: String,
+        /// Second title.
+        second: String,
+    },
+    /// A row of titles lacks some.
+    #[error("the titles in row {row} lack {}; add the columns, or use a mapping file", quoted(.missing))]
+    Missing {
+        /// The row of titles.
+        row: u64,
+        /// What it lacks, by the form's titles.
+        missing: Vec<String>,
+    },
+    /// Two columns are the same.
+    #[error("in row {row}, {} are the same column of the form; leave one out", quoted(.titles))]
+    Twice {
+        /// The row of titles.
+        row: u64,
+        /// Titles that mean the same.
+        titles: Vec<String>,
+    },
+}
+
+fn quoted(titles: &[String]) -> String {
+    let quoted: Vec<_> = titles.iter().map(|title| format!("`{title}`")).collect();
+    quoted.join(", ")
+}
+
+impl<'a> Columns<'a> {
+    /// Finds the row of titles among the first rows of a table: the one that
+    /// has most of the form's.
+    ///
+    /// # Errors
+    ///
+    /// [`ColumnsFault`], all of what is missing at once.
+    pub fn find(
+        form: &'a Form,
+        record_type: &RecordType,
+        rows: &[Row],
+    ) -> Result<Self, ColumnsFault> {
+        let by_title: BTreeMap<String, &FormColumn> = form
+            .columns
+            .iter()
+            .flat_map(|column| column.titles().map(move |title| (key(title), column)))
+            .collect();
+        let matches = |row: &Row| {
+            row.cells
+                .iter()
+                .filter(|cell| by_title.contains_key(&key(cell)))
+                .count()
+        };
+        let looked_at = &rows[..rows.len().min(ROWS_ABOVE_MAX + 1)];
+        let best = looked_at.iter().rev().max_by_key(|row| matches(row));
+        // A row of data may happen to hold a word that is a title.
+        let Some(best) = best.filter(|row| matches(row) >= 2) else {
+            let title = |at: usize| {
+                form.columns
+                    .get(at)
+                    .map_or(String::new(), |column| column.title.clone())
+            };
+            return Err(ColumnsFault::NoTitles {
+                looked_at: looked_at.len(),
+                first: title(0),
+                second: title(1),
+            });
+        };
+        Self::from_titles(form, record_type, best, &by_title)
+    }
+
+    fn from_titles(
+        form: &Form,
+        record_type: &RecordType,
+        row: &Row,
+        by_title: &BTreeMap<String, &'a FormColumn>,
+    ) -> Result<Self, ColumnsFault> {
+        let mut known = Vec::with_capacity(row.cells.len());
+        let mut unknown = Vec::new();
+        let mut quarantine = None;
+        let mut places: BTreeMap<&Target, Vec<String>> = BTreeMap::new();
+        for (at, cell) in row.cells.iter().enumerate() {
+            let column = by_title.get(&key(cell)).copied();
+            match column {
+                Some(column) if column.to != Target::Ignored => {
+                    places.entry(&column.to).or_default().push(cell.clone());
+                }
+                Some(_) => {}
+                None if cell == QUARANTINE_TITLE => quarantine = Some(at),
+                None if cell.is_empty() || cell == FAULTS_TITLE => {}
+                None => unknown.push(cell.clone()),
+            }
+            known.push(column);
+        }
+        if let Some(titles) = places.values().find(|titles| titles.len() > 1) {
+            return Err(ColumnsFault::Twice {
+                row: row.number,
+                titles: titles.clone(),
+            });
+        }
+        let needed = |column: &&FormColumn| match &column.to {
+            Target::DocumentNumber | Target::DecidedOn => true,
+            Target::Field(name) => record_type.field(name).is_some_and(|rule| rule.required),
+            _ => false,
+        };
+        let mut missing: Vec<String> = form
+            .columns
+            .iter()
+            .filter(needed)
+            .filter(|column| !places.contains_key(&column.to))
+            .map(|column| column.title.clone())
+            .collect();
+        let subjects = |column: &&FormColumn| matches!(column.to, Target::Subject(_));
+        if !places
+            .keys()
+            .any(|target| matches!(target, Target::Subject(_)))
+            && let Some(column) = form.columns.iter().find(subjects)
+        {
+            missing.push(column.title.clone());
+        }
+        if !missing.is_empty() {
+            return Err(ColumnsFault::Missing {
+                row: row.number,
+                missing,
+            });
+        }
+        Ok(Self {
+            row: row.number,
+            titles: row.cells.clone(),
+            unknown,
+            known,
+            quarantine,
+        })
+    }
+
+    /// The cells of a row that the form has a use for.
+    pub fn cells<'r>(&self, row: &'r Row) -> impl Iterator<Item = (&'a FormColumn, &'r str)> {
+        let known = self.known.iter().zip(&row.cells);
+        let known = known.filter_map(|(column, cell)| column.map(|column| (column, cell.as_str())));
+        known.collect::<Vec<_>>().into_iter()
+    }
+
+    /// The place in quarantine that a reported row has.
+    pub fn quarantine<'r>(&self, row: &'r Row) -> Option<&'r str> {
+        let cell = row.cells.get(self.quarantine?)?;
+        (!cell.is_empty()).then_some(cell.as_str())
+    }
+
+    /// The title under which people find what a fault is about, by its path in
+    /// the record.
+    pub fn title_of(&self, path: &str) -> Option<&str> {
+        let path = path.strip_prefix("record.")?;
+        let is = |target: &Target| match target {
+            Target::Subject(_) => path == "subject",
+            target => target.to_string() == path,
+        };
+        let place = self
+            .known
+            .iter()
+            .position(|column| column.is_some_and(|column| is(&column.to)))?;
+        self.titles.get(place).map(String::as_str)
+    }
+
+    /// True if the row repeats the titles, as files put together from several do.
+    pub fn is_titles(&self, row: &Row) -> bool {
+        row.cells == self.titles
+    }
+}
+
+/// A title as it is compared: signs of either width, without blanks and the
+/// star of a required column.
+fn key(title: &str) -> String {
+    half_width(title)
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '*')
+        .flat_map(char::to_lowercase)
+        .collect()
+}

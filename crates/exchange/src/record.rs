@@ -1,0 +1,83 @@
+//! A row as the record that it states.
+
+use tally_domain::identifier::Scheme;
+use tally_domain::policy::{FieldKind, RecordType, Target};
+
+use crate::columns::Columns;
+use crate::table::Row;
+use crate::value;
+
+/// What a row states. Without `Debug`: it may name persons.
+#[derive(Default, PartialEq, Eq)]
+pub struct Stated {
+    /// Whom it is about, `scheme:value`; empty if no code is given.
+    pub subject: String,
+    /// Number of the decision document.
+    pub document_number: String,
+    /// Day of the decision.
+    pub decided_on: String,
+    /// First day it holds.
+    pub valid_from: String,
+    /// Last day it holds.
+    pub valid_until: String,
+    /// Fields by name, in the order of the table.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Reads a row. What cannot be read stays as it is written: collection judges
+/// it, and names every fault of the row at once.
+pub fn read(columns: &Columns<'_>, record_type: &RecordType, row: &Row) -> Stated {
+    let mut stated = Stated::default();
+    let mut subject = None;
+    for (column, cell) in columns.cells(row).filter(|(_, cell)| !cell.is_empty()) {
+        let cell = column
+            .values
+            .iter()
+            .find(|[from, _]| from == cell)
+            .map_or(cell, |[_, to]| to.as_str());
+        match &column.to {
+            // The best code wins, in whatever order the columns stand.
+            Target::Subject(scheme) => {
+                let value = match scheme {
+                    Scheme::NameRegion => cell.to_owned(),
+                    Scheme::CnUscc | Scheme::CnOrgCode => value::code(cell),
+                };
+                if subject.as_ref().is_none_or(|(known, _)| scheme < known) {
+                    subject = Some((*scheme, value));
+                }
+            }
+            Target::Ignored => {}
+            Target::DocumentNumber => stated.document_number = cell.to_owned(),
+            Target::DecidedOn => stated.decided_on = value::date(cell),
+            Target::ValidFrom => stated.valid_from = value::date(cell),
+            Target::ValidUntil => stated.valid_until = value::last_day(cell),
+            Target::Field(name) => {
+                let kind = record_type.field(name).map(|rule| rule.kind);
+                stated.fields.push((name.clone(), field(kind, cell)));
+            }
+        }
+    }
+    stated.subject =
+        subject.map_or_else(String::new, |(scheme, value)| format!("{scheme}:{value}"));
+    stated
+}
+
+fn field(kind: Option<FieldKind>, cell: &str) -> String {
+    match kind {
+        Some(FieldKind::Date) => value::date(cell),
+        Some(FieldKind::Money) => value::amount(cell),
+        Some(FieldKind::Integer | FieldKind::PersonalId) => value::code(cell),
+        Some(FieldKind::Identifier) => {
+            let code = value::code(cell);
+            if code.contains(':') {
+                code
+            } else {
+                format!("{}:{code}", Scheme::CnUscc)
+            }
+        }
+        Some(FieldKind::Text | FieldKind::PersonalText) | None => cell.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Templates, made from the catalogue so that they cannot drift from it.
+
+use rust_xlsxwriter::{DataValidation, Format, FormatAlign, FormatBorder, Workbook, XlsxError};
+use tally_domain::policy::{FieldKind, FieldRule, Form, FormColumn, RecordType, Target};
+
+/// Rows of a template for which choices are offered.
+const OFFERED_ROWS: u32 = 10_000;
+
+/// Choices that Excel takes in one list, in characters.
+const CHOICES_CHARS_MAX: usize = 255;
+
+/// Name of the sheet that explains the columns.
+const NOTES_SHEET: &str = "columns";
+
+/// The columns of a template: what is ignored has no place in a new table.
+fn columns(form: &Form) -> impl Iterator<Item = &FormColumn> {
+    form.columns
+        .iter()
+        .filter(|column| column.to != Target::Ignored)
+}
+
+fn rule<'a>(record_type: &'a RecordType, column: &FormColumn) -> Option<&'a FieldRule> {
+    match &column.to {
+        Target::Field(name) => record_type.field(name),
+        _ => None,
+    }
+}
+
+fn is_required(record_type: &RecordType, column: &FormColumn) -> bool {
+    match &column.to {
+        Target::DocumentNumber | Target::DecidedOn => true,
+        _ => rule(record_type, column).is_some_and(|rule| rule.required),
+    }
+}
+
+fn title(record_type: &RecordType, column: &FormColumn) -> String {
+    let star = if is_required(record_type, column) {
+        "*"
+    } else {
+        ""
+    };
+    format!("{}{star}", column.title)
+}
+
+/// What may stand in a column, for people.
+fn explained(record_type: &RecordType, column: &FormColumn) -> String {
+    let Some(rule) = rule(record_type, column) else {
+        return match &column.to {
+            Target::Subject(scheme) => {
+                format!("whom the record is about, by {scheme}; one such column is needed")
+            }
+            Target::DecidedOn | Target::ValidFrom => "a day such as 2026-01-31".to_owned(),
+            Target::ValidUntil => "a day such as 2026-01-31; empty or 长期: no end".to_owned(),
+            _ => "text".to_owned(),
+        };
+    };
+    let kind = match rule.kind {
+        FieldKind::Text => "text".to_owned(),
+        FieldKind::PersonalText => "text that is sealed".to_owned(),
+        FieldKind::PersonalId => "a person's identity number, sealed".to_owned(),
+        FieldKind::Date => "a day such as 2026-01-31".to_owned(),
+        FieldKind::Money => "an amount in ten thousand yuan (万元), such as 1.5".to_owned(),
+        FieldKind::Integer => "a whole number".to_owned(),
+        FieldKind::Identifier => "a unified social credit code".to_owned(),
+    };
+    let chars = rule
+        .max_chars
+        .map(|chars| format!(", at most {chars} characters"));
+    let choices =
+        (!rule.choices.is_empty()).then(|| format!("; one of {}", rule.choices.join(", ")));
+    let open = rule
+        .open_choice
+        .as_ref()
+        .map(|open| format!(", or {open}…"));
+    [Some(kind), chars, choices, open]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A template as text: the titles, comma separated, with a mark that lets
+/// spreadsheets know it as UTF-8.
+///
+/// # Errors
+///
+/// None: the titles are in memory; the type is that of the writer.
+pub fn csv(form: &Form, record_type: &RecordType) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(b"\xef\xbb\xbf".to_vec());
+    writer.write_record(columns(form).map(|column| title(record_type, column)))?;
+    writer
+        .into_inner()
+        .map_err(|error| error.into_error().into())
+}
+
+/// A template as a workbook: title, columns with their choices, and a sheet
+/// that explains them.
+///
+/// # Errors
+///
+/// A title that no cell can hold: shorten it in the pack.
+pub fn xlsx(form: &Form, record_type: &RecordType) -> Result<Vec<u8>, XlsxError> {
+    let mut workbook = Workbook::new();
+    let bold = Format::new()
+        .set_bold()
+        .set_text_wrap()
+        .set_align(FormatAlign::Center)
+        .set_align(FormatAlign::VerticalCenter)
+        .set_border(FormatBorder::Thin);
+    // Codes and numbers of documents are texts: a spreadsheet must not round them.
+    let text = Format::new().set_num_format("@");
+    let sheet = workbook.add_worksheet();
+    let count = u16::try_from(columns(form).count()).unwrap_or(u16::MAX);
+    let name = form.name_zh.as_deref().unwrap_or(&form.name);
+    match count {
+        0 | 1 => {
+            sheet.write_string_with_format(0, 0, name, &bold)?;
+        }
+        count => {
+            sheet.merge_range(0, 0, 0, count - 1, name, &bold)?;
+        }
+    }
+    for (at, column) in (0u16..).zip(columns(form)) {
+        sheet.set_column_format(at, &text)?;
+        sheet.set_column_width(at, 18)?;
+        sheet.write_string_with_format(1, at, title(record_type, column), &bold)?;
+        let rule = rule(record_type, column).filter(|rule| rule.open_choice.is_none());
+        let choices = rule
+            .map(|rule| &rule.choices)
+            .filter(|choices| !choices.is_empty());
+        let fits = |choices: &&Vec<String>| choices.join(",").chars().count() <= CHOICES_CHARS_MAX;
+        if let Some(choices) = choices.filter(fits) {
+            let offered = DataValidation::new().allow_list_strings(choices)?;
+            sheet.add_data_validation(2, at, 1 + OFFERED_ROWS, at, &offered)?;
+        }
+    }
+    sheet.set_freeze_panes(2, 0)?;
+    let notes = workbook.add_worksheet().set_name(NOTES_SHEET)?;
+    for (row, column) in (0u32..).zip(columns(form)) {
+        notes.write_string(row, 0, title(record_type, column))?;
+        notes.write_string(row, 1, explained(record_type, column))?;
+    }
+    notes.set_column_width(0, 40)?;
+    notes.set_column_width(1, 80)?;
+    workbook.save_to_buffer()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use tally_catalog::pack::BuiltIn;
+
+    use super::*;
+    use crate::columns::Columns;
+    use crate::table;
+
+    #[test]
+    fn a_template_is_a_table_of_its_form() {
+        let pack = BuiltIn::Province
+            .load()
+            .expect("the built-in pack is consistent");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for record_type in pack.record_types.values() {
+            let plain = Form::plain(record_type);
+            let form = pack.forms_for(&record_type.id).next().unwrap_or(&plain);
+            assert_eq!(form.faults(record_type), []);
+            let made = [
+                csv(form, record_type).expect("text"),
+                xlsx(form, record_type).expect("a workbook"),
+            ];
+            for bytes in made {
+                let path = directory.path().join("template");
+                std::fs::write(&path, bytes).expect("written");
+                let mut rows = Vec::new();
+                table::read(&path, &mut |row| {
+                    rows.push(row);
+                    ControlFlow::Continue(())
+                })
+                .expect("a table");
+                let columns = Columns::find(form, record_type, &rows).expect("its own titles");
+                assert_eq!(columns.unknown, Vec::<String>::new());
+                let used = form
+                    .columns
+                    .iter()
+                    .filter(|column| column.to != Target::Ignored);
+                assert_eq!(columns.titles.len(), used.count(), "{}", record_type.id);
+            }
+        }
+    }
+}
