@@ -270,7 +270,30 @@ pub async fn mailbox(client: &Client) -> Vec<sanctions::SubscribeResponse> {
     items
 }
 
-/// Reports on a directive.
+/// Acknowledges a directive, and executes it by an officer.
+///
+/// # Panics
+///
+/// If it is refused.
+pub async fn execute(client: &Client, officer: &Client, directive_id: &str, on: &str) {
+    let request = sanctions::AcknowledgeRequest {
+        command_id: command_id(),
+        directive_id: directive_id.to_owned(),
+    };
+    let acknowledged = client.sanctions().acknowledge(request).await;
+    acknowledged.expect("acknowledged");
+    let request = sanctions::ExecuteRequest {
+        command_id: command_id(),
+        directive_id: directive_id.to_owned(),
+        decision: document("decision 1"),
+        executed_on: on.to_owned(),
+        check_id: String::new(),
+    };
+    let executed = officer.sanctions().execute(request).await;
+    executed.expect("executed");
+}
+
+/// Reports on a directive that was executed.
 ///
 /// # Panics
 ///

@@ -127,7 +127,10 @@ async fn a_collector_gets_one_trace_from_push_to_feedback() {
             .directive
             .clone()
             .expect("a directive");
-        report(&scene.responder, &directive.directive_id, "2026-03-02").await;
+        let officer = scene.mesh.officer(TAX, "7").await;
+        let (id, on) = (&directive.directive_id, "2026-03-02");
+        execute(&scene.responder, &officer, id, on).await;
+        report(&scene.responder, id, on).await;
     }
     .instrument(case.clone())
     .await;

@@ -43,7 +43,10 @@ async fn full_mesh() -> Harness {
         .directive
         .clone()
         .expect("a directive");
-    report(&scene.responder, &directive.directive_id, "2026-03-02").await;
+    let officer = scene.mesh.officer(TAX, "7").await;
+    let (id, on) = (&directive.directive_id, "2026-03-02");
+    execute(&scene.responder, &officer, id, on).await;
+    report(&scene.responder, id, on).await;
     scene.mesh.settle().await;
     scene.mesh
 }
