@@ -2,6 +2,7 @@
 //! wherever the row of titles stands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tally_domain::policy::{Form, FormColumn, RecordType, Target};
 
@@ -20,15 +21,16 @@ pub const QUARANTINE_TITLE: &str = "tally:quarantine";
 
 /// The columns of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns<'a> {
+pub struct Columns {
     /// Number of the row of titles.
     pub row: u64,
     /// The titles as they stand there.
     pub titles: Vec<String>,
     /// Titles that the form does not know; their cells are left out.
     pub unknown: Vec<String>,
-    /// The form's column of each column of the table.
-    known: Vec<Option<&'a FormColumn>>,
+    /// The place among the form's columns of each column of the table.
+    known: Vec<Option<usize>>,
+    form: Arc<Form>,
     quarantine: Option<usize>,
 }
 
@@ -70,7 +72,7 @@ fn quoted(titles: &[String]) -> String {
     quoted.join(", ")
 }
 
-impl<'a> Columns<'a> {
+impl Columns {
     /// Finds the row of titles among the first rows of a table: the one that
     /// has most of the form's.
     ///
@@ -78,18 +80,18 @@ impl<'a> Columns<'a> {
     ///
     /// [`ColumnsFault`], all of what is missing at once.
     pub fn find(
-        form: &'a Form,
+        form: &Arc<Form>,
         record_type: &RecordType,
         rows: &[Row],
     ) -> Result<Self, ColumnsFault> {
-        let by_title: BTreeMap<String, &FormColumn> = form
-            .columns
-            .iter()
-            .flat_map(|column| column.titles().map(move |title| (key(title), column)))
-            .collect();
+        let titles = form.columns.iter().enumerate().flat_map(|(at, column)| {
+            let titles = column.titles();
+            titles.map(move |title| (key(title), at))
+        });
+        let by_title: BTreeMap<String, usize> = titles.collect();
         let matches = |row: &Row| {
-            row.cells
-                .iter()
+            let cells = row.cells.iter();
+            cells
                 .filter(|cell| by_title.contains_key(&key(cell)))
                 .count()
         };
@@ -98,9 +100,8 @@ impl<'a> Columns<'a> {
         // A row of data may happen to hold a word that is a title.
         let Some(best) = best.filter(|row| matches(row) >= 2) else {
             let title = |at: usize| {
-                form.columns
-                    .get(at)
-                    .map_or(String::new(), |column| column.title.clone())
+                let column = form.columns.get(at);
+                column.map_or(String::new(), |column| column.title.clone())
             };
             return Err(ColumnsFault::NoTitles {
                 looked_at: looked_at.len(),
@@ -112,27 +113,25 @@ impl<'a> Columns<'a> {
     }
 
     fn from_titles(
-        form: &Form,
+        form: &Arc<Form>,
         record_type: &RecordType,
         row: &Row,
-        by_title: &BTreeMap<String, &'a FormColumn>,
+        by_title: &BTreeMap<String, usize>,
     ) -> Result<Self, ColumnsFault> {
         let mut known = Vec::with_capacity(row.cells.len());
         let mut unknown = Vec::new();
         let mut quarantine = None;
         let mut places: BTreeMap<&Target, Vec<String>> = BTreeMap::new();
         for (at, cell) in row.cells.iter().enumerate() {
-            let column = by_title.get(&key(cell)).copied();
-            match column {
-                Some(column) if column.to != Target::Ignored => {
-                    places.entry(&column.to).or_default().push(cell.clone());
-                }
-                Some(_) => {}
+            let place = by_title.get(&key(cell)).copied();
+            match place.map(|place| &form.columns[place].to) {
+                Some(Target::Ignored) => {}
+                Some(target) => places.entry(target).or_default().push(cell.clone()),
                 None if cell == QUARANTINE_TITLE => quarantine = Some(at),
                 None if cell.is_empty() || cell == FAULTS_TITLE => {}
                 None => unknown.push(cell.clone()),
             }
-            known.push(column);
+            known.push(place);
         }
         if let Some(titles) = places.values().find(|titles| titles.len() > 1) {
             return Err(ColumnsFault::Twice {
@@ -150,13 +149,12 @@ impl<'a> Columns<'a> {
             .iter()
             .filter(needed)
             .filter(|column| !places.contains_key(&column.to))
+            .filter(|column| !form.constants.contains_key(&column.to))
             .map(|column| column.title.clone())
             .collect();
-        let subjects = |column: &&FormColumn| matches!(column.to, Target::Subject(_));
-        if !places
-            .keys()
-            .any(|target| matches!(target, Target::Subject(_)))
-            && let Some(column) = form.columns.iter().find(subjects)
+        let is_subject = |target: &Target| matches!(target, Target::Subject(_));
+        if !places.keys().any(|target| is_subject(target))
+            && let Some(column) = form.columns.iter().find(|column| is_subject(&column.to))
         {
             missing.push(column.title.clone());
         }
@@ -171,15 +169,25 @@ impl<'a> Columns<'a> {
             titles: row.cells.clone(),
             unknown,
             known,
+            form: form.clone(),
             quarantine,
         })
     }
 
+    fn column(&self, place: usize) -> Option<&FormColumn> {
+        Some(&self.form.columns[(*self.known.get(place)?)?])
+    }
+
     /// The cells of a row that the form has a use for.
-    pub fn cells<'r>(&self, row: &'r Row) -> impl Iterator<Item = (&'a FormColumn, &'r str)> {
-        let known = self.known.iter().zip(&row.cells);
-        let known = known.filter_map(|(column, cell)| column.map(|column| (column, cell.as_str())));
-        known.collect::<Vec<_>>().into_iter()
+    pub fn cells<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (&'a FormColumn, &'a str)> {
+        let cells = row.cells.iter().enumerate();
+        cells.filter_map(|(place, cell)| Some((self.column(place)?, cell.as_str())))
+    }
+
+    /// What is the same in every row.
+    pub fn constants(&self) -> impl Iterator<Item = (&Target, &str)> {
+        let constants = self.form.constants.iter();
+        constants.map(|(target, text)| (target, text.as_str()))
     }
 
     /// The place in quarantine that a reported row has.
@@ -196,10 +204,9 @@ impl<'a> Columns<'a> {
             Target::Subject(_) => path == "subject",
             target => target.to_string() == path,
         };
-        let place = self
-            .known
-            .iter()
-            .position(|column| column.is_some_and(|column| is(&column.to)))?;
+        let mut places = 0..self.known.len();
+        let place =
+            places.find(|place| self.column(*place).is_some_and(|column| is(&column.to)))?;
         self.titles.get(place).map(String::as_str)
     }
 

@@ -26,16 +26,16 @@ pub struct Stated {
 
 /// Reads a row. What cannot be read stays as it is written: collection judges
 /// it, and names every fault of the row at once.
-pub fn read(columns: &Columns<'_>, record_type: &RecordType, row: &Row) -> Stated {
+pub fn read(columns: &Columns, record_type: &RecordType, row: &Row) -> Stated {
     let mut stated = Stated::default();
     let mut subject = None;
-    for (column, cell) in columns.cells(row).filter(|(_, cell)| !cell.is_empty()) {
-        let cell = column
-            .values
-            .iter()
-            .find(|[from, _]| from == cell)
-            .map_or(cell, |[_, to]| to.as_str());
-        match &column.to {
+    let cells = columns.cells(row).filter(|(_, cell)| !cell.is_empty());
+    let cells = cells.map(|(column, cell)| {
+        let translated = column.values.iter().find(|[from, _]| from == cell);
+        (&column.to, translated.map_or(cell, |[_, to]| to.as_str()))
+    });
+    for (target, cell) in cells.chain(columns.constants()) {
+        match target {
             // The best code wins, in whatever order the columns stand.
             Target::Subject(scheme) => {
                 let value = match scheme {

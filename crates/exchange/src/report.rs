@@ -27,7 +27,7 @@ pub struct RowFault {
 
 impl RowFault {
     /// The fault under the title of its column.
-    pub fn explained(&self, columns: &Columns<'_>) -> String {
+    pub fn explained(&self, columns: &Columns) -> String {
         match columns.title_of(&self.field) {
             Some(title) => format!("{title}: {} ({})", self.message, self.reason),
             None => format!("{}: {} ({})", self.field, self.message, self.reason),
@@ -54,7 +54,7 @@ impl FaultBook {
     /// # Errors
     ///
     /// A title that no cell can hold.
-    pub fn new(path: &Path, columns: &Columns<'_>) -> Result<Self, XlsxError> {
+    pub fn new(path: &Path, columns: &Columns) -> Result<Self, XlsxError> {
         let mut workbook = Workbook::new();
         let bold = Format::new().set_bold();
         let sheet = workbook.add_worksheet_with_constant_memory()?;
@@ -80,7 +80,7 @@ impl FaultBook {
     /// The row cannot be written.
     pub fn add(
         &mut self,
-        columns: &Columns<'_>,
+        columns: &Columns,
         row: &Row,
         faults: &[RowFault],
         quarantine: &str,
@@ -139,6 +139,8 @@ fn bounded(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
 
     use tally_catalog::pack::BuiltIn;
     use tally_domain::policy::Form;
@@ -152,7 +154,7 @@ mod tests {
             .load()
             .expect("the built-in pack is consistent");
         let record_type = pack.record_type("tax-credit").expect("in the pack");
-        let form = Form::plain(record_type);
+        let form = Arc::new(Form::plain(record_type));
         let row = |number, cells: &[&str]| Row {
             number,
             cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
@@ -179,12 +181,12 @@ mod tests {
         ];
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("faults.xlsx");
-        let again = |columns: &Columns<'_>, bad: &Row, quarantine: &str| {
+        let again = |columns: &Columns, bad: &Row, quarantine: &str| {
             let mut book = FaultBook::new(&path, columns).expect("a workbook");
             book.add(columns, bad, &faults, quarantine).expect("a row");
             book.save().expect("saved");
             let mut rows = Vec::new();
-            table::read(&path, &mut |row| {
+            table::read(&path, &AtomicU64::new(0), &mut |row| {
                 rows.push(row);
                 ControlFlow::Continue(())
             })

@@ -147,6 +147,8 @@ pub fn xlsx(form: &Form, record_type: &RecordType) -> Result<Vec<u8>, XlsxError>
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
 
     use tally_catalog::pack::BuiltIn;
 
@@ -172,12 +174,13 @@ mod tests {
                 let path = directory.path().join("template");
                 std::fs::write(&path, bytes).expect("written");
                 let mut rows = Vec::new();
-                table::read(&path, &mut |row| {
+                table::read(&path, &AtomicU64::new(0), &mut |row| {
                     rows.push(row);
                     ControlFlow::Continue(())
                 })
                 .expect("a table");
-                let columns = Columns::find(form, record_type, &rows).expect("its own titles");
+                let columns = Columns::find(&Arc::new(form.clone()), record_type, &rows)
+                    .expect("its own titles");
                 assert_eq!(columns.unknown, Vec::<String>::new());
                 let used = form
                     .columns

@@ -304,6 +304,7 @@ pub(super) fn form(f: &mut Fields<'_>) -> Option<Form> {
             values,
         })
     });
+    let constants = f.optional("constants").unwrap_or_default();
     Some(Form {
         id: id?,
         version,
@@ -311,6 +312,7 @@ pub(super) fn form(f: &mut Fields<'_>) -> Option<Form> {
         name_zh,
         record_type: record_type?,
         columns,
+        constants,
     })
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use tally_domain::policy::{ItemKind, Pack};
+use tally_domain::policy::{Form, ItemKind, Pack};
 
 /// The file of a pack's own data.
 const META_FILE: &str = "pack.toml";
@@ -118,6 +118,27 @@ pub fn load_dir(path: &Path) -> Result<Pack, Vec<LocatedFault>> {
 /// alone; the other files are checked in full, except for references into it.
 pub fn from_files(files: &BTreeMap<String, String>) -> Result<Pack, Vec<LocatedFault>> {
     loader::load(files)
+}
+
+/// Reads a mapping: one form in a file of its own, for a table that the pack
+/// has no form for.
+///
+/// # Errors
+///
+/// Every fault, by line; `name` is the file's. Whether it suits its record type
+/// is for [`Form::faults`].
+pub fn form_from_text(name: &str, text: &str) -> Result<Form, Vec<LocatedFault>> {
+    let source = tree::Source::new(name, text);
+    let root = tree::parse(text).map_err(|faults| {
+        let located = faults.into_iter().map(|(at, text)| source.fault(at, text));
+        located.collect::<Vec<_>>()
+    })?;
+    let mut faults = Vec::new();
+    let read = fields::Fields::read(&source, &root, &mut faults, items::form);
+    match read.value {
+        Some(form) if faults.is_empty() => Ok(form),
+        _ => Err(faults),
+    }
 }
 
 /// A pack that is built in.

@@ -1,5 +1,6 @@
 //! Forms: the tables in which departments exchange records, column by column.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +27,9 @@ pub struct Form {
     pub record_type: String,
     /// The columns, in the order of a template.
     pub columns: Vec<FormColumn>,
+    /// What is the same in every row and has no column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub constants: BTreeMap<Target, String>,
 }
 
 /// One column of a form.
@@ -167,14 +171,15 @@ impl Form {
                 .into_iter()
                 .chain(record_type.fields.iter().map(field))
                 .collect(),
+            constants: BTreeMap::new(),
         }
     }
 
     /// What is wrong with the form for that record type, as paths and messages.
     pub fn faults(&self, record_type: &RecordType) -> Vec<(String, String)> {
         let mut faults = Vec::new();
-        let mut titles = std::collections::BTreeMap::new();
-        let mut targets = std::collections::BTreeMap::new();
+        let mut titles = BTreeMap::new();
+        let mut targets = BTreeMap::new();
         for (index, column) in self.columns.iter().enumerate() {
             for title in column.titles() {
                 if title.trim().is_empty() {
@@ -196,6 +201,21 @@ impl Form {
             {
                 let message = format!("record type `{}` has no field `{name}`", record_type.id);
                 faults.push((format!("columns[{index}].to"), message));
+            }
+        }
+        for target in self.constants.keys() {
+            if let Target::Subject(_) | Target::DocumentNumber | Target::Ignored = target {
+                let message = format!("`{target}` is another in every row");
+                faults.push(("constants".to_owned(), message));
+            } else if targets.insert(target, usize::MAX).is_some() {
+                let message = format!("`{target}` has a column");
+                faults.push(("constants".to_owned(), message));
+            }
+            if let Target::Field(name) = target
+                && record_type.field(name).is_none()
+            {
+                let message = format!("record type `{}` has no field `{name}`", record_type.id);
+                faults.push(("constants".to_owned(), message));
             }
         }
         let mut need = |target: Target, what: &str| {

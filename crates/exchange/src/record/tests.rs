@@ -1,7 +1,9 @@
 //! Tables of both generations of the public forms, against the province's pack.
 
+use std::sync::Arc;
+
 use tally_catalog::pack::BuiltIn;
-use tally_domain::policy::Pack;
+use tally_domain::policy::{Form, Pack};
 
 use super::*;
 use crate::columns::{ColumnsFault, FAULTS_TITLE, QUARANTINE_TITLE};
@@ -14,6 +16,11 @@ fn pack() -> Pack {
         .expect("the built-in pack is consistent")
 }
 
+fn form(pack: &Pack) -> Arc<Form> {
+    let form = pack.forms_for(PENALTY).next();
+    Arc::new(form.expect("the pack has the form").clone())
+}
+
 fn row(number: u64, cells: &[&str]) -> Row {
     Row {
         number,
@@ -24,14 +31,11 @@ fn row(number: u64, cells: &[&str]) -> Row {
 /// Reads a table of penalties: titles, then one row.
 fn read_one(above: &[Row], titles: &[&str], cells: &[&str]) -> Stated {
     let pack = pack();
-    let form = pack
-        .forms_for(PENALTY)
-        .next()
-        .expect("the pack has the form");
+    let form = form(&pack);
     let record_type = pack.record_type(PENALTY).expect("in the pack");
     let titles = row(above.len() as u64 + 1, titles);
     let rows: Vec<Row> = above.iter().cloned().chain([titles]).collect();
-    let columns = Columns::find(form, record_type, &rows).expect("the titles are there");
+    let columns = Columns::find(&form, record_type, &rows).expect("the titles are there");
     read(&columns, record_type, &row(columns.row + 1, cells))
 }
 
@@ -148,12 +152,9 @@ fn the_better_code_wins_wherever_it_stands() {
 #[test]
 fn what_the_titles_lack_is_named_at_once() {
     let pack = pack();
-    let form = pack
-        .forms_for(PENALTY)
-        .next()
-        .expect("the pack has the form");
+    let form = form(&pack);
     let record_type = pack.record_type(PENALTY).expect("in the pack");
-    let find = |titles: &[&str]| Columns::find(form, record_type, &[row(1, titles)]);
+    let find = |titles: &[&str]| Columns::find(&form, record_type, &[row(1, titles)]);
 
     let fault = find(&PRESENT[..12]).expect_err("seven are missing");
     let ColumnsFault::Missing { row: 1, missing } = fault else {
@@ -179,10 +180,7 @@ fn what_the_titles_lack_is_named_at_once() {
 #[test]
 fn faults_are_said_under_the_titles_of_the_table() {
     let pack = pack();
-    let form = pack
-        .forms_for(PENALTY)
-        .next()
-        .expect("the pack has the form");
+    let form = form(&pack);
     let record_type = pack.record_type(PENALTY).expect("in the pack");
     let titles: Vec<&str> = KEYS
         .iter()
@@ -190,7 +188,7 @@ fn faults_are_said_under_the_titles_of_the_table() {
         .chain(["经办人", FAULTS_TITLE, QUARANTINE_TITLE])
         .collect();
     let columns =
-        Columns::find(form, record_type, &[row(1, &titles)]).expect("the titles are there");
+        Columns::find(&form, record_type, &[row(1, &titles)]).expect("the titles are there");
     assert_eq!(columns.unknown, ["经办人"]);
     assert_eq!(columns.title_of("record.fields.fine"), Some("CF_NR_FK"));
     assert_eq!(columns.title_of("record.subject"), Some("CF_XDR_SHXYM"));

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 /// Cells of a row beyond this are an error in the file, not a table.
 pub const CELLS_MAX: usize = 512;
@@ -95,11 +96,16 @@ pub fn format_of(path: &Path) -> Result<Format, TableError> {
 /// Reads the rows of a file in their order, one at a time; `visit` ends it early.
 ///
 /// A text file takes memory for a row, a workbook for its shared texts as well.
+/// Bytes of a text file are counted in `read_bytes` as they are read.
 ///
 /// # Errors
 ///
 /// [`TableError`]: rows before it have been visited.
-pub fn read(path: &Path, visit: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), TableError> {
+pub fn read(
+    path: &Path,
+    read_bytes: &AtomicU64,
+    visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<(), TableError> {
     let mut visit = |row: Row| {
         if row.cells.len() > CELLS_MAX {
             return Err(TableError::TooWide { row: row.number });
@@ -113,7 +119,7 @@ pub fn read(path: &Path, visit: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Resul
         Format::Text => {
             let mut file = File::open(path)?;
             file.rewind()?;
-            text::read(file, &mut visit)
+            text::read(file, read_bytes, &mut visit)
         }
         Format::Xlsx => xlsx::read(path, &mut visit),
     }

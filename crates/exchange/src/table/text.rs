@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek as _};
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use encoding_rs::{Encoding, GB18030, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
@@ -36,7 +37,21 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-pub(super) fn read(mut file: File, visit: Visit<'_>) -> Result<(), TableError> {
+/// Counts what is read of the file.
+struct Counted<'a> {
+    file: File,
+    bytes: &'a AtomicU64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Result<(), TableError> {
     let mut sample = vec![0; SAMPLE_BYTES];
     let read = read_up_to(&mut file, &mut sample)?;
     sample.truncate(read);
@@ -46,7 +61,7 @@ pub(super) fn read(mut file: File, visit: Visit<'_>) -> Result<(), TableError> {
     let decoded = DecodeReaderBytesBuilder::new()
         .encoding(Some(encoding))
         .bom_override(true)
-        .build(BufReader::new(file));
+        .build(BufReader::new(Counted { file, bytes }));
     let mut rows = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -142,7 +157,7 @@ mod tests {
         file.write_all(bytes).expect("writable");
         file.rewind().expect("seekable");
         let mut rows = Vec::new();
-        read(file, &mut |row| {
+        read(file, &AtomicU64::new(0), &mut |row| {
             rows.push(row);
             Ok(ControlFlow::Continue(()))
         })
@@ -203,7 +218,9 @@ mod tests {
         file.write_all("x,y\n".repeat(3_000_000).as_bytes())
             .expect("writable");
         file.rewind().expect("seekable");
-        let result = read(file, &mut |_| Ok(ControlFlow::Continue(())));
+        let result = read(file, &AtomicU64::new(0), &mut |_| {
+            Ok(ControlFlow::Continue(()))
+        });
         assert!(
             matches!(result, Err(TableError::TooLong { row: 2 })),
             "{result:?}"

@@ -96,6 +96,8 @@ fn fault(error: &XlsxError) -> TableError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
 
     use super::*;
@@ -158,10 +160,20 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("table.xlsx");
         std::fs::write(&path, b"PK\x03\x04 and no more").expect("written");
-        let result = super::super::read(&path, &mut |_| ControlFlow::Continue(()));
+        let result =
+            super::super::read(
+                &path,
+                &AtomicU64::new(0),
+                &mut |_| ControlFlow::Continue(()),
+            );
         assert!(matches!(result, Err(TableError::Workbook(_))), "{result:?}");
         std::fs::write(&path, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1").expect("written");
-        let result = super::super::read(&path, &mut |_| ControlFlow::Continue(()));
+        let result =
+            super::super::read(
+                &path,
+                &AtomicU64::new(0),
+                &mut |_| ControlFlow::Continue(()),
+            );
         assert!(matches!(result, Err(TableError::OldWorkbook)), "{result:?}");
     }
 }
