@@ -14,6 +14,9 @@ use tally_proto::tally::sanctions::v1::CheckAnswered;
 
 use crate::load::{IN_FORCE, PLAIN};
 
+/// Bytes of a name: a UUID as text.
+const NAME_BYTES: usize = 36;
+
 /// A row of `event`.
 pub struct EventRow {
     pub id: i64,
@@ -179,12 +182,14 @@ impl Material {
 
         let mut material = Self::default();
         for row in views(connection).await {
-            let at = row
-                .key
-                .split(|byte| *byte == 0)
-                .find_map(|part| places.get(part));
+            // A time may stand right before a name.
+            let named = |part: &[u8]| {
+                let name = part.len().checked_sub(NAME_BYTES).map(|from| &part[from..]);
+                name.and_then(|name| places.get(name)).copied()
+            };
+            let at = row.key.split(|byte| *byte == 0).find_map(named);
             match at {
-                Some(at) => items[*at].views.push(row),
+                Some(at) => items[at].views.push(row),
                 None if before
                     .views
                     .contains(&(row.view, row.shard, row.key.clone())) => {}
