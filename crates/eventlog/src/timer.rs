@@ -73,8 +73,10 @@ impl Failure {
     /// After `tries` tries of a timer that looks every `interval`.
     fn after(tries: u32, interval: Duration, turn: u64) -> Self {
         let factor = 1u32.checked_shl(tries - 1).unwrap_or(u32::MAX);
-        // A little less than the turns' distance, so that no turn is missed by a hair.
-        let pause = interval.saturating_mul(factor).min(BACKOFF_MAX) - interval / 2;
+        // A little less than the turns' distance, so that no turn is missed by a hair; nothing
+        // where the turns themselves are further apart.
+        let pause = interval.saturating_mul(factor).min(BACKOFF_MAX);
+        let pause = pause.saturating_sub(interval / 2);
         Self {
             tries,
             next: Instant::now() + pause,
