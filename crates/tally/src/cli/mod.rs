@@ -6,6 +6,7 @@ mod check;
 mod corrections;
 mod following;
 mod hint;
+mod import;
 mod list;
 mod object;
 mod output;
@@ -13,6 +14,7 @@ mod people;
 mod policy;
 mod push;
 mod respond;
+mod template;
 mod up;
 
 use std::path::{Path, PathBuf};
@@ -131,6 +133,10 @@ enum Command {
     Demo(up::Demo),
     /// Pushes records: JSON lines from files or standard input.
     Push(push::Push),
+    /// Imports a table that departments exchange: CSV or XLSX.
+    Import(import::Import),
+    /// Writes an empty table for a record type, to be filled and imported.
+    Template(template::Template),
     /// One record.
     Record {
         /// Id of the record.
@@ -177,7 +183,7 @@ enum Command {
     Rebuild,
     /// Verifies hashes, positions and roots of every log.
     Verify,
-    /// Policy packs: check, load, show.
+    /// Policy packs: check, diff, load, new, show.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Certificates of the development authority.
@@ -227,6 +233,8 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Up(command) => command.run(global).await,
         Command::Demo(command) => command.run(global).await,
         Command::Push(command) => command.run(global).await,
+        Command::Import(command) => command.run(global).await,
+        Command::Template(command) => command.run(global).await,
         Command::Record { record_id, case } => push::show(global, record_id, case).await,
         Command::Correct(command) => command.run(global).await,
         Command::Withdraw(command) => command.run(global).await,

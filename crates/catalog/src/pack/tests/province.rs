@@ -7,7 +7,7 @@ use tally_domain::policy::{
 };
 use tally_domain::subject::SubjectType;
 
-use crate::pack::BuiltIn;
+use crate::pack::{BuiltIn, form_from_text};
 
 fn province() -> Pack {
     BuiltIn::Province
@@ -98,4 +98,20 @@ fn both_packs_have_the_same_holidays() {
         .load()
         .expect("the built-in pack is consistent");
     assert_eq!(province().holidays, small.holidays);
+}
+
+#[test]
+fn the_examples_of_mappings_suit_the_province() {
+    let pack = province();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/mappings");
+    let mut seen = 0;
+    for file in std::fs::read_dir(examples).expect("the examples are there") {
+        let path = file.expect("a file").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let form = form_from_text("mapping", &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let record_type = pack.record_type(&form.record_type).expect("in the pack");
+        assert_eq!(form.faults(record_type), [], "{}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
 }

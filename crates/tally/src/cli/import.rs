@@ -1,0 +1,349 @@
+//! `tally import`: the tables that departments exchange.
+//!
+//! Rows go out on one push stream while the file is read; what is unanswered is
+//! bounded. A position beside the file lets an import that was cut off go on
+//! where it was: what is sent twice is known to the mesh by the command ids of
+//! the rows, which follow from the import and the row.
+
+mod faults;
+mod rows;
+mod state;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tally_catalog::pack::form_from_text;
+use tally_domain::policy::{Form, Pack};
+use tally_exchange::columns::Columns;
+use tally_exchange::report::RowFault;
+use tally_exchange::table::Row;
+use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::collection::v1::push_records_response::Outcome;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::Global;
+use super::output::{Failure, line};
+use crate::pack_client::active_pack;
+use faults::FaultFile;
+use rows::Rows;
+use state::State;
+
+/// Rows between two positions kept: at most so many are sent again.
+const ROWS_PER_POSITION: u64 = 5_000;
+
+/// Bad rows that are printed; all of them are in the report.
+const ROWS_PRINTED_MAX: u64 = 20;
+
+/// Arguments of `tally import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// A table: CSV in UTF-8, UTF-16 or GB18030, or an .xlsx workbook.
+    file: PathBuf,
+    /// Record type that the rows state.
+    #[arg(long, required_unless_present = "mapping", conflicts_with = "mapping")]
+    item: Option<String>,
+    /// Form of the policy pack; without it, the one that the record type has.
+    #[arg(long, conflicts_with = "mapping")]
+    form: Option<String>,
+    /// A mapping file for a table that the pack has no form for.
+    #[arg(long)]
+    mapping: Option<PathBuf>,
+    /// Where the bad rows go, a workbook to be corrected and handed in again [default: beside the
+    /// file].
+    #[arg(long, value_name = "XLSX")]
+    report: Option<PathBuf>,
+    /// Begins anew where an earlier import of the same file was cut off.
+    #[arg(long)]
+    restart: bool,
+}
+
+impl Import {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let client = global.client().await?;
+        let pack = active_pack(&client).await?;
+        let form = Arc::new(self.form(&pack)?);
+        let record_type = pack.record_type(&form.record_type).ok_or_else(|| {
+            Failure::usage(format!(
+                "the policy pack has no record type `{}`",
+                form.record_type
+            ))
+        })?;
+        let state = State::open(&self.file, &form, self.restart)?;
+        if state.position() > 0 && !global.json {
+            line(&format!(
+                "goes on after row {}, where it was cut off",
+                state.position()
+            ));
+        }
+        let faults = FaultFile::open(&self.file, state.counts().refused)?;
+        let read_bytes = Arc::new(AtomicU64::new(0));
+        let start = rows::Start {
+            file: self.file.clone(),
+            form,
+            record_type: record_type.clone(),
+            after: state.position(),
+            ids: state.ids(),
+            read_bytes: read_bytes.clone(),
+        };
+        let (requests, mut rows) = Rows::start(start);
+        let Some(columns) = rows.columns().await else {
+            rows.ended().await?;
+            return Err(Failure::usage("the file has no rows"));
+        };
+        if !global.json && !columns.unknown.is_empty() {
+            line(&format!(
+                "left out, as the form has no such columns: {}",
+                columns.unknown.join(", ")
+            ));
+        }
+        let mut run = Run {
+            json: global.json,
+            columns,
+            state,
+            faults,
+            printed: 0,
+            progress: progress_bar(&self.file),
+        };
+        let mut answers = client
+            .collection()
+            .push_records(ReceiverStream::new(requests))
+            .await?
+            .into_inner();
+        let lost = loop {
+            match answers.message().await {
+                Ok(Some(answer)) => {
+                    let row = rows.next().await.ok_or_else(|| {
+                        Failure::environment("the mesh answered more rows than were sent")
+                    })?;
+                    run.take(&row, answer)?;
+                    run.progress
+                        .set_position(read_bytes.load(Ordering::Relaxed));
+                }
+                Ok(None) => break None,
+                Err(status) => break Some(status),
+            }
+        };
+        run.progress.finish_and_clear();
+        run.keep()?;
+        if let Some(status) = lost {
+            return Err(Failure::from(status)
+                .or_try("import the same file again: it goes on where this was cut off"));
+        }
+        run.state.blank(rows.ended().await?);
+        self.finish(run)
+    }
+
+    fn form(&self, pack: &Pack) -> Result<Form, Failure> {
+        match &self.mapping {
+            Some(path) => mapping(path, pack),
+            None => pick_form(
+                pack,
+                self.item.as_deref().unwrap_or_default(),
+                self.form.as_deref(),
+            ),
+        }
+    }
+
+    fn finish(&self, mut run: Run) -> Result<ExitCode, Failure> {
+        let counts = run.state.counts();
+        let bad = counts.refused > 0;
+        let report = self
+            .report
+            .clone()
+            .unwrap_or_else(|| beside(&self.file, "faults.xlsx"));
+        if bad {
+            run.faults.write_book(&report, &run.columns)?;
+        }
+        if run.json {
+            let report = bad.then(|| report.display().to_string());
+            let (rows, known) = (counts.rows(), counts.known);
+            line(&serde_json::json!({"rows": rows, "accepted": counts.accepted, "known": known, "refused": counts.refused, "blank": counts.blank, "report": report}).to_string());
+        } else {
+            line(&format!(
+                "{} rows: accepted {}, known before {}, refused {}",
+                counts.rows(),
+                counts.accepted,
+                counts.known,
+                counts.refused
+            ));
+            if counts.accepted == 0 && counts.known > 0 && !bad {
+                line("nothing was added: the mesh had every row already");
+            }
+            if bad {
+                let more = counts.refused.saturating_sub(run.printed);
+                if more > 0 {
+                    line(&format!("{more} more bad rows are in the report"));
+                }
+                line(&format!(
+                    "correct the rows in {} and import that file",
+                    report.display()
+                ));
+            }
+        }
+        run.faults.remove()?;
+        run.state.remove()?;
+        Ok(if bad {
+            ExitCode::from(2)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+/// The form for a record type: the one that is named, the only one that the
+/// pack has, or the catalogue's own names.
+pub(super) fn pick_form(pack: &Pack, item: &str, form: Option<&str>) -> Result<Form, Failure> {
+    let Some(record_type) = pack.record_type(item) else {
+        let known: Vec<_> = pack.record_types.keys().map(String::as_str).collect();
+        return Err(
+            Failure::usage(format!("the policy pack has no record type `{item}`"))
+                .or_try(format!("there are: {}", known.join(", "))),
+        );
+    };
+    let known: Vec<&Form> = pack.forms_for(item).collect();
+    let names = || {
+        let names: Vec<_> = known.iter().map(|form| form.id.as_str()).collect();
+        format!("there are: {}", names.join(", "))
+    };
+    match (form, known.as_slice()) {
+        (Some(id), known) => match known.iter().find(|form| form.id == id) {
+            Some(form) => Ok((*form).clone()),
+            None => Err(Failure::usage(format!(
+                "record type `{item}` has no form `{id}` in the policy pack"
+            ))
+            .or_try(names())),
+        },
+        (None, [only]) => Ok((*only).clone()),
+        (None, []) => Ok(Form::plain(record_type)),
+        (None, _) => Err(Failure::usage(format!(
+            "record type `{item}` has several forms; name one by --form"
+        ))
+        .or_try(names())),
+    }
+}
+
+fn mapping(path: &Path, pack: &Pack) -> Result<Form, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let form = form_from_text(&name, &text).map_err(|faults| {
+        let faults = faults.into_iter().map(|fault| {
+            let place = format!("{}:{}:{}", fault.file, fault.line, fault.column);
+            (place, fault.message)
+        });
+        Failure::faults("the mapping cannot be read".to_owned(), faults)
+    })?;
+    let Some(record_type) = pack.record_type(&form.record_type) else {
+        return Err(Failure::usage(format!(
+            "{name}: the policy pack has no record type `{}`",
+            form.record_type
+        )));
+    };
+    let faults = form.faults(record_type);
+    if faults.is_empty() {
+        return Ok(form);
+    }
+    let faults = faults
+        .into_iter()
+        .map(|(field, message)| (format!("{name}: {field}"), message));
+    Err(Failure::faults(
+        "the mapping does not suit its record type".to_owned(),
+        faults,
+    ))
+}
+
+/// An import under way.
+struct Run {
+    json: bool,
+    columns: Columns,
+    state: State,
+    faults: FaultFile,
+    printed: u64,
+    progress: ProgressBar,
+}
+
+impl Run {
+    fn take(&mut self, row: &Row, answer: pb::PushRecordsResponse) -> Result<(), Failure> {
+        match answer.outcome {
+            Some(Outcome::Accepted(accepted)) => {
+                let repeated = accepted.receipt.is_some_and(|receipt| receipt.repeated);
+                self.state.answered(row.number, |counts| {
+                    if repeated {
+                        counts.known += 1;
+                    } else {
+                        counts.accepted += 1;
+                    }
+                });
+            }
+            Some(Outcome::Refused(refusal)) => {
+                let fault = |fault: pb::Fault| RowFault {
+                    field: fault.field,
+                    reason: fault.reason,
+                    message: fault.message,
+                };
+                let faults: Vec<RowFault> = refusal.faults.into_iter().map(fault).collect();
+                self.faults.add(row, &faults)?;
+                self.state
+                    .answered(row.number, |counts| counts.refused += 1);
+                self.print(row, &faults);
+            }
+            None => {
+                return Err(Failure::environment(
+                    "the mesh gave an answer that this version does not know",
+                ));
+            }
+        }
+        if self.state.counts().rows().is_multiple_of(ROWS_PER_POSITION) {
+            self.keep()?;
+        }
+        Ok(())
+    }
+
+    /// The faults first: a position must not be past what is kept of them.
+    fn keep(&mut self) -> Result<(), Failure> {
+        self.faults.keep()?;
+        self.state.keep()
+    }
+
+    fn print(&mut self, row: &Row, faults: &[RowFault]) {
+        if self.printed >= ROWS_PRINTED_MAX && !self.json {
+            return;
+        }
+        self.printed += 1;
+        self.progress.suspend(|| {
+            if self.json {
+                let fault = |fault: &RowFault| serde_json::json!({"field": fault.field, "column": self.columns.title_of(&fault.field), "reason": fault.reason, "message": fault.message});
+                let faults: Vec<_> = faults.iter().map(fault).collect();
+                return line(&serde_json::json!({"row": row.number, "faults": faults}).to_string());
+            }
+            line(&format!("row {}:", row.number));
+            for fault in faults {
+                line(&format!("  {}", fault.explained(&self.columns)));
+            }
+        });
+    }
+}
+
+/// A file's name with more after it, in the same directory.
+fn beside(file: &Path, more: &str) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(more);
+    file.with_file_name(name)
+}
+
+fn progress_bar(file: &Path) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    let style = ProgressStyle::with_template(
+        "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+    );
+    ProgressBar::new(bytes).with_style(style.expect("the template is a constant"))
+}
