@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan as _};
 use tally_domain::date::{LegalDate, Term, parse_legal_date};
 use tally_domain::department::DepartmentId;
 use tally_domain::legal::LegalBasisRef;
-use tally_domain::subject::Subject;
+use tally_domain::subject::{Subject, SubjectType};
 use tally_eventlog::event::{DecodeError, Recorded};
 use tally_eventlog::pb as log;
 use tally_proto::tally::audit::v1 as pb;
@@ -64,16 +64,16 @@ impl<T> Default for Timeline<T> {
     }
 }
 
-impl<T: Copy> Timeline<T> {
+impl<T> Timeline<T> {
     fn record(&mut self, from: Timestamp, value: T) {
         self.0.retain(|(at, _)| *at < from);
         self.0.push((from, value));
     }
 
     /// What held just before `end`.
-    fn before(&self, end: Timestamp) -> Option<T> {
+    fn before(&self, end: Timestamp) -> Option<&T> {
         let known = self.0.iter().rev().find(|(at, _)| *at < end);
-        known.map(|(_, value)| *value)
+        known.map(|(_, value)| value)
     }
 }
 
@@ -90,8 +90,40 @@ struct Listing {
     list_type: String,
     term_from: String,
     term_until: String,
-    initiator: String,
+    basis: Basis,
+}
+
+/// On what an act rests, and whose act it was.
+#[derive(Debug, Clone)]
+struct Basis {
+    department: String,
     legal_basis: Option<log::LegalBasisRef>,
+}
+
+impl Basis {
+    fn of(event: &Recorded) -> Self {
+        let actor = event.envelope.actor.as_ref();
+        Self {
+            department: actor
+                .map(|actor| actor.department.clone())
+                .unwrap_or_default(),
+            legal_basis: event.envelope.legal_basis.clone(),
+        }
+    }
+
+    /// True if the basis was in force on a day; what cannot be read holds nothing.
+    fn holds(&self, date: LegalDate, subject_type: SubjectType, policy: &Policy) -> bool {
+        let (Some(basis), Ok(department)) =
+            (&self.legal_basis, self.department.parse::<DepartmentId>())
+        else {
+            return false;
+        };
+        let basis = LegalBasisRef::new(basis.id.clone(), basis.version);
+        let in_force = policy
+            .pack
+            .in_force(&basis, date, &department, subject_type);
+        in_force.is_ok()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +138,8 @@ pub(crate) struct Fold {
     /// Only events about this subject; nothing: about everyone.
     subject: Option<String>,
     entries: BTreeMap<String, Entry>,
-    links: BTreeMap<(String, String), Timeline<bool>>,
+    /// On what each link rests, or that it was taken back.
+    links: BTreeMap<(String, String), Timeline<Option<Basis>>>,
 }
 
 impl Fold {
@@ -152,12 +185,12 @@ impl Fold {
             event_type::CORRECTED_OUT | event_type::REMOVED | event_type::EXPIRED => Status::Over,
             event_type::LINKED => {
                 let linked: lists::IdentifierLinked = event.payload()?;
-                self.link(event, linked.linked_subject, true);
+                self.link(event, linked.linked_subject, Some(Basis::of(event)));
                 return Ok(());
             }
             event_type::UNLINKED => {
                 let unlinked: lists::IdentifierUnlinked = event.payload()?;
-                self.link(event, unlinked.linked_subject, false);
+                self.link(event, unlinked.linked_subject, None);
                 return Ok(());
             }
             passed if event_type::PASSED_OVER.contains(&passed) => return Ok(()),
@@ -168,18 +201,22 @@ impl Fold {
         Ok(())
     }
 
-    fn link(&mut self, event: &Recorded, linked: String, holds: bool) {
+    fn link(&mut self, event: &Recorded, linked: String, basis: Option<Basis>) {
         let pair = (event.envelope.subject.clone(), linked);
         self.links
             .entry(pair)
             .or_default()
-            .record(event.effective_at, holds);
+            .record(event.effective_at, basis);
     }
 
-    /// The identifiers that were linked to this one at the end of the day.
-    pub(crate) fn linked(&self, subject: &str, day: &Day) -> BTreeSet<String> {
+    /// The identifiers that were linked to this one at the end of the day, on a
+    /// legal basis that was in force.
+    pub(crate) fn linked(&self, subject: &str, day: &Day, policy: &Policy) -> BTreeSet<String> {
         let of_subject = self.links.iter().filter(|((from, _), _)| from == subject);
-        let held = of_subject.filter(|(_, timeline)| timeline.before(day.end) == Some(true));
+        let held = of_subject.filter(|(_, timeline)| {
+            let basis = timeline.before(day.end).and_then(Option::as_ref);
+            basis.is_some_and(|basis| basis.holds(day.date, SubjectType::Organisation, policy))
+        });
         held.map(|((_, to), _)| to.clone()).collect()
     }
 
@@ -190,7 +227,7 @@ impl Fold {
             let Some(listing) = &entry.listing else {
                 continue;
             };
-            let listed = entry.status.before(day.end) == Some(Status::Listed);
+            let listed = entry.status.before(day.end) == Some(&Status::Listed);
             if listed && within_term(listing, day.date) && on_legal_basis(listing, day.date, policy)
             {
                 found.push(as_of(entry_id, listing));
@@ -218,16 +255,12 @@ impl Day {
 }
 
 fn listing(event: &Recorded, listed: lists::EntryListed) -> Listing {
-    let actor = event.envelope.actor.as_ref();
     Listing {
         subject: event.envelope.subject.clone(),
         list_type: listed.list_type,
         term_from: listed.term_from,
         term_until: listed.term_until,
-        initiator: actor
-            .map(|actor| actor.department.clone())
-            .unwrap_or_default(),
-        legal_basis: event.envelope.legal_basis.clone(),
+        basis: Basis::of(event),
     }
 }
 
@@ -247,18 +280,8 @@ fn within_term(listing: &Listing, date: LegalDate) -> bool {
 }
 
 fn on_legal_basis(listing: &Listing, date: LegalDate, policy: &Policy) -> bool {
-    let (Some(basis), Ok(department), Ok(subject)) = (
-        &listing.legal_basis,
-        listing.initiator.parse::<DepartmentId>(),
-        listing.subject.parse::<Subject>(),
-    ) else {
-        return false;
-    };
-    let basis = LegalBasisRef::new(basis.id.clone(), basis.version);
-    policy
-        .pack
-        .in_force(&basis, date, &department, subject.subject_type())
-        .is_ok()
+    let subject = listing.subject.parse::<Subject>();
+    subject.is_ok_and(|subject| listing.basis.holds(date, subject.subject_type(), policy))
 }
 
 fn as_of(entry_id: &str, listing: &Listing) -> pb::EntryAsOf {
@@ -268,9 +291,9 @@ fn as_of(entry_id: &str, listing: &Listing) -> pb::EntryAsOf {
         list_type: listing.list_type.clone(),
         term_from: listing.term_from.clone(),
         term_until: listing.term_until.clone(),
-        initiator: listing.initiator.clone(),
+        initiator: listing.basis.department.clone(),
         by_link: false,
-        legal_basis: listing.legal_basis.clone(),
+        legal_basis: listing.basis.legal_basis.clone(),
     }
 }
 

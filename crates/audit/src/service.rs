@@ -181,7 +181,7 @@ impl Service {
                     .into_iter()
                     .map(|entry| pb::EntryAsOf { by_link, ..entry }),
             );
-            for linked in fold.linked(&next, day) {
+            for linked in fold.linked(&next, day, policy) {
                 if seen.insert(linked.clone()) {
                     waiting.push_back(linked);
                 }

@@ -15,7 +15,7 @@ use tally_eventlog::shard::Shard;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_service::Policy;
 
-use crate::known::Standing;
+use crate::known::{Standing, leads_on};
 use crate::memoranda::Window;
 
 /// Identifiers of one organisation that a check follows. More than this are a
@@ -86,7 +86,7 @@ pub struct Verdict {
 
 /// Answers a question from what is known, by identifier.
 pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
-    let (identifiers, complete) = identifiers_of(asked.subject, known);
+    let (identifiers, complete) = identifiers_of(asked, known);
     let mut shards: Vec<(Shard, u64)> = identifiers
         .iter()
         .map(|(_, seen)| (seen.shard, seen.reader.next))
@@ -130,15 +130,15 @@ pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
     }
 }
 
-/// The identifiers of a subject: itself first, then those linked to it, and to
-/// them. False: there are more than are followed.
+/// The identifiers of a subject: itself first, then those linked to it on a
+/// legal basis in force, and to them. False: there are more than are followed.
 fn identifiers_of<'a>(
-    subject: &'a str,
+    asked: &Asked<'a>,
     known: &'a HashMap<String, Seen>,
 ) -> (Vec<(&'a str, &'a Seen)>, bool) {
     let mut found = Vec::with_capacity(1);
-    let mut waiting = VecDeque::from([subject]);
-    let mut met = HashSet::from([subject]);
+    let mut waiting = VecDeque::from([asked.subject]);
+    let mut met = HashSet::from([asked.subject]);
     while let Some(identifier) = waiting.pop_front() {
         let Some(seen) = known.get(identifier) else {
             return (found, false);
@@ -147,12 +147,10 @@ fn identifiers_of<'a>(
             return (found, false);
         }
         found.push((identifier, seen));
-        let linked = seen.row.iter().flat_map(|row| &row.linked_subjects);
-        waiting.extend(
-            linked
-                .map(String::as_str)
-                .filter(|linked| met.insert(linked)),
-        );
+        let links = seen.row.iter().flat_map(|row| &row.links);
+        let leading = links.filter(|link| leads_on(link, &asked.policy.pack, asked.today));
+        let linked = leading.map(|link| link.subject.as_str());
+        waiting.extend(linked.filter(|linked| met.insert(linked)));
     }
     (found, true)
 }

@@ -272,10 +272,8 @@ impl Worker {
                     || Some(pb::SubjectRow::default()),
                     |row| pb::SubjectRow::decode(row).ok(),
                 );
-                let links = row
-                    .iter()
-                    .flat_map(|row| row.linked_subjects.iter().take(LINKED_MAX));
-                linked.extend(links.cloned());
+                let links = row.iter().flat_map(|row| row.links.iter().take(LINKED_MAX));
+                linked.extend(links.map(|link| link.subject.clone()));
                 known.insert(subject, Seen { shard, reader, row });
             }
             linked.retain(|subject| !known.contains_key(subject));

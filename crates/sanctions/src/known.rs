@@ -9,6 +9,7 @@ use tally_domain::policy::Pack;
 use tally_domain::subject::SubjectType;
 use tally_eventlog::consumer::Poison;
 use tally_eventlog::event::{Recorded, from_proto_time, to_proto_time};
+use tally_eventlog::pb as log;
 use tally_proto::tally::lists::v1 as lists;
 use tally_proto::tally::sanctions::v1 as pb;
 
@@ -93,11 +94,6 @@ pub fn apply(row: &mut pb::SubjectRow, event: &Recorded) -> Result<(), Poison> {
     match event.envelope.event_type.as_str() {
         event_type::LISTED => {
             let listed: lists::EntryListed = event.payload()?;
-            let initiator = event
-                .envelope
-                .actor
-                .as_ref()
-                .map(|actor| actor.department.clone());
             let entry_id = &event.envelope.stream_id;
             if row.entries.iter().any(|entry| entry.entry_id == *entry_id) {
                 return Ok(());
@@ -105,7 +101,7 @@ pub fn apply(row: &mut pb::SubjectRow, event: &Recorded) -> Result<(), Poison> {
             row.entries.push(pb::KnownEntry {
                 entry_id: entry_id.clone(),
                 list_type: listed.list_type,
-                initiator: initiator.unwrap_or_default(),
+                initiator: department(event),
                 term_from: listed.term_from,
                 term_until: listed.term_until,
                 legal_basis: event.envelope.legal_basis.clone(),
@@ -129,17 +125,56 @@ pub fn apply(row: &mut pb::SubjectRow, event: &Recorded) -> Result<(), Poison> {
         }
         event_type::LINKED => {
             let other = event.payload::<lists::IdentifierLinked>()?.linked_subject;
-            if !row.linked_subjects.contains(&other) {
-                row.linked_subjects.push(other);
-            }
+            row.links.retain(|link| link.subject != other);
+            row.links.push(pb::KnownLink {
+                subject: other,
+                department: department(event),
+                legal_basis: event.envelope.legal_basis.clone(),
+            });
         }
         event_type::UNLINKED => {
             let other = event.payload::<lists::IdentifierUnlinked>()?.linked_subject;
-            row.linked_subjects.retain(|linked| *linked != other);
+            row.links.retain(|link| link.subject != other);
         }
         _ => {}
     }
     Ok(())
+}
+
+/// Whose act the event records.
+fn department(event: &Recorded) -> String {
+    let actor = event.envelope.actor.as_ref();
+    actor
+        .map(|actor| actor.department.clone())
+        .unwrap_or_default()
+}
+
+/// True if a link leads to the other identifier on `day`: what rests on a legal
+/// basis ends with it.
+pub fn leads_on(link: &pb::KnownLink, pack: &Pack, day: LegalDate) -> bool {
+    let basis = link.legal_basis.as_ref();
+    on_basis(
+        basis,
+        &link.department,
+        pack,
+        day,
+        SubjectType::Organisation,
+    )
+}
+
+fn on_basis(
+    basis: Option<&log::LegalBasisRef>,
+    department: &str,
+    pack: &Pack,
+    day: LegalDate,
+    subject_type: SubjectType,
+) -> bool {
+    let (Some(basis), Ok(department)) = (basis, DepartmentId::parse(department)) else {
+        return false;
+    };
+    let basis = LegalBasisRef::new(basis.id.clone(), basis.version);
+    pack.in_force(&basis, day, &department, subject_type)
+        .is_ok()
 }
 
 fn stop(row: &mut pb::SubjectRow, event: &Recorded, standing: pb::Standing) -> Result<(), Poison> {
@@ -231,18 +266,11 @@ impl Standing {
         if is_over(entry, day) {
             return Self::TermOver;
         }
-        let basis = entry
-            .legal_basis
-            .as_ref()
-            .map(|basis| LegalBasisRef::new(basis.id.clone(), basis.version));
-        let initiator = DepartmentId::parse(&entry.initiator);
-        match (basis, initiator) {
-            (Some(basis), Ok(initiator))
-                if pack.in_force(&basis, day, &initiator, subject_type).is_ok() =>
-            {
-                Self::InForce
-            }
-            _ => Self::BasisNotInForce,
+        let basis = entry.legal_basis.as_ref();
+        if on_basis(basis, &entry.initiator, pack, day, subject_type) {
+            Self::InForce
+        } else {
+            Self::BasisNotInForce
         }
     }
 }

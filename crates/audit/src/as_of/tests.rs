@@ -192,7 +192,7 @@ fn what_is_learned_later_overrides_from_its_own_time_on() {
         fold.entries[ENTRY]
             .status
             .before(Day::new(day, &policy).end),
-        Some(Status::Over)
+        Some(&Status::Over)
     );
 }
 
@@ -230,31 +230,41 @@ fn links_hold_from_their_day_until_they_are_taken_back() {
         linked_subject: other.clone(),
         ..Default::default()
     };
-    let fold = fold([
-        event(
-            MOUTAI,
-            "link",
-            event_type::LINKED,
-            "2012-03-01T02:00:00Z",
-            &linked,
-        ),
-        event(
-            MOUTAI,
-            "link",
-            event_type::UNLINKED,
-            "2012-04-01T02:00:00Z",
-            &unlinked,
-        ),
-    ]);
+    let stated = |basis: &str| {
+        let day = "2012-03-01T02:00:00Z";
+        let mut stated = event(MOUTAI, "link", event_type::LINKED, day, &linked);
+        stated.envelope.legal_basis = Some(log::LegalBasisRef {
+            id: basis.to_owned(),
+            version: 1,
+        });
+        stated
+    };
+    let taken_back = event(
+        MOUTAI,
+        "link",
+        event_type::UNLINKED,
+        "2016-04-01T02:00:00Z",
+        &unlinked,
+    );
     let policy = small();
-    let on = |day| {
-        fold.linked(MOUTAI, &Day::new(day, &policy))
+    let on = |fold: &Fold, day| {
+        fold.linked(MOUTAI, &Day::new(day, &policy), &policy)
             .into_iter()
             .collect::<Vec<_>>()
     };
-    assert!(on(date(2012, 2, 29)).is_empty());
-    assert_eq!(on(date(2012, 3, 1)), [other]);
-    assert!(on(date(2012, 4, 1)).is_empty());
+    let held = fold([stated("tally-credit-regulations/12"), taken_back]);
+    assert!(on(&held, date(2012, 2, 29)).is_empty());
+    assert_eq!(on(&held, date(2012, 3, 1)), [other.clone()]);
+    assert_eq!(on(&held, date(2016, 3, 31)), [other.clone()]);
+    assert!(on(&held, date(2016, 4, 1)).is_empty());
+
+    // What rests on a basis ends with it: this one at the end of 2015.
+    let lapsing = fold([stated("tally-interim-measures/3")]);
+    assert_eq!(on(&lapsing, date(2015, 12, 31)), [other]);
+    assert!(on(&lapsing, date(2016, 1, 1)).is_empty());
+    let mut without = stated("tally-credit-regulations/12");
+    without.envelope.legal_basis = None;
+    assert!(on(&fold([without]), date(2012, 3, 1)).is_empty());
 }
 
 #[test]

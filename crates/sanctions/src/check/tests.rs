@@ -36,7 +36,14 @@ fn entry(id: &str) -> pb::KnownEntry {
 }
 
 fn seen(shard: u16, entries: Vec<pb::KnownEntry>, linked: &[&str]) -> Seen {
-    let linked_subjects = linked.iter().map(|subject| (*subject).to_owned()).collect();
+    let links = linked.iter().map(|subject| pb::KnownLink {
+        subject: (*subject).to_owned(),
+        department: "11990000MB0000107X".to_owned(),
+        legal_basis: Some(LegalBasisRef {
+            id: "tally-credit-regulations/12".to_owned(),
+            version: 1,
+        }),
+    });
     Seen {
         shard: Shard(shard),
         reader: ReaderSeen {
@@ -47,7 +54,7 @@ fn seen(shard: u16, entries: Vec<pb::KnownEntry>, linked: &[&str]) -> Seen {
         },
         row: Some(pb::SubjectRow {
             entries,
-            linked_subjects,
+            links: links.collect(),
         }),
     }
 }
@@ -301,4 +308,35 @@ fn what_may_be_done_in_doubt_is_said_per_measure() {
         .map(|may| (may.measure.as_str(), may.action.as_str()))
         .collect();
     assert_eq!(actions, [("exclude-from-funds", "refer")]);
+}
+
+#[test]
+fn a_link_leads_on_only_while_its_basis_is_in_force() {
+    let linked = || {
+        given([
+            (US, seen(1, vec![], &[OTHER])),
+            (OTHER, seen(2, vec![entry("e")], &[US])),
+        ])
+    };
+    let answer = linked().when_asked();
+    assert_eq!(answer.outcome, pb::CheckOutcome::InForce);
+    let lapsed = |case: &mut Case| {
+        let row = case.known.get_mut(US).and_then(|seen| seen.row.as_mut());
+        let link = &mut row.expect("a row").links[0];
+        let basis = link.legal_basis.as_mut().expect("a basis");
+        basis.id = "tally-interim-measures/3".to_owned();
+    };
+    let answer = linked().with(lapsed).when_asked();
+    assert_eq!(answer.outcome, pb::CheckOutcome::Clear);
+    assert_eq!(
+        answer.shards.len(),
+        1,
+        "the other identifier is not looked at"
+    );
+    let without = |case: &mut Case| {
+        let row = case.known.get_mut(US).and_then(|seen| seen.row.as_mut());
+        row.expect("a row").links[0].legal_basis = None;
+    };
+    let answer = linked().with(without).when_asked();
+    assert_eq!(answer.outcome, pb::CheckOutcome::Clear);
 }
