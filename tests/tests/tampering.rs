@@ -160,10 +160,11 @@ async fn a_changed_row_of_each_view_is_found_by_a_rebuild() {
         if rows == 0 {
             continue;
         }
-        // The last byte of the value becomes another.
+        // The last byte of the value becomes another; where there is none, one comes.
         sqlx::query(
-            "UPDATE view_row SET value = substr(value, 1, length(value) - 1) || \
-             CASE WHEN substr(value, -1) = x'01' THEN x'02' ELSE x'01' END \
+            "UPDATE view_row SET value = CASE length(value) WHEN 0 THEN x'01' \
+             ELSE substr(value, 1, length(value) - 1) || \
+             CASE WHEN substr(value, -1) = x'01' THEN x'02' ELSE x'01' END END \
              WHERE (view, shard, key) IN (SELECT view, shard, key FROM view_row \
              WHERE view = (SELECT number FROM view_name WHERE name = ?) LIMIT 1)",
         )

@@ -185,7 +185,12 @@ impl Fold {
             event_type::CORRECTED_OUT | event_type::REMOVED | event_type::EXPIRED => Status::Over,
             event_type::LINKED => {
                 let linked: lists::IdentifierLinked = event.payload()?;
-                self.link(event, linked.linked_subject, Some(Basis::of(event)));
+                let basis = Basis {
+                    // The mesh writes one of the two, and is no department.
+                    department: linked.department,
+                    legal_basis: envelope.legal_basis.clone(),
+                };
+                self.link(event, linked.linked_subject, Some(basis));
                 return Ok(());
             }
             event_type::UNLINKED => {

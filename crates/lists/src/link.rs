@@ -79,7 +79,7 @@ pub enum Fact {
         linked_subject: String,
         /// The evidence.
         evidence: DocumentRef,
-        /// Whose officer decided; nobody's on the mirror.
+        /// Whose officer decided; unknown on statements of before it was kept.
         department: Option<DepartmentId>,
     },
     /// They are not, or no longer.

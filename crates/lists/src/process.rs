@@ -68,12 +68,12 @@ pub async fn mirror(deps: &Deps, event: &Recorded, cause: Cause) -> Result<(), R
         link::Fact::Linked {
             linked_subject,
             evidence,
-            ..
+            department,
         } => (
             link::Fact::Linked {
                 linked_subject: subject.clone(),
                 evidence,
-                department: None,
+                department,
             },
             linked_subject,
         ),

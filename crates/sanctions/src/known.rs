@@ -124,11 +124,13 @@ pub fn apply(row: &mut pb::SubjectRow, event: &Recorded) -> Result<(), Poison> {
             stop(row, event, pb::Standing::Ended)?;
         }
         event_type::LINKED => {
-            let other = event.payload::<lists::IdentifierLinked>()?.linked_subject;
-            row.links.retain(|link| link.subject != other);
+            let linked: lists::IdentifierLinked = event.payload()?;
+            row.links
+                .retain(|link| link.subject != linked.linked_subject);
             row.links.push(pb::KnownLink {
-                subject: other,
-                department: department(event),
+                subject: linked.linked_subject,
+                // The mesh writes one of the two, and is no department.
+                department: linked.department,
                 legal_basis: event.envelope.legal_basis.clone(),
             });
         }

@@ -224,6 +224,7 @@ fn links_hold_from_their_day_until_they_are_taken_back() {
     let other = "cn-orgcode:71430580X".to_owned();
     let linked = lists::IdentifierLinked {
         linked_subject: other.clone(),
+        department: INITIATOR.to_owned(),
         ..Default::default()
     };
     let unlinked = lists::IdentifierUnlinked {

@@ -123,6 +123,8 @@ async fn as_of_follows_links_and_says_so() {
                 let event = lists::IdentifierLinked {
                     linked_subject: other.to_owned(),
                     evidence: None,
+                    // It may list by the small pack, on the basis that this mesh cites.
+                    department: PROVINCE.to_owned(),
                 };
                 mesh.lists(subject, stream, event_type, effective_at, &event)
                     .await;

@@ -5,7 +5,6 @@ use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::{Codec, Encoded};
 use tally_eventlog::event::{DecodeError, Recorded};
 use tally_proto::tally::lists::v1 as pb;
-use tally_service::command::stored_actor;
 
 use super::{event_type, fault, required};
 use crate::link::{Event, Fact, Link};
@@ -16,11 +15,13 @@ impl Codec for Link {
             Fact::Linked {
                 linked_subject,
                 evidence,
-                ..
+                department,
             } => {
+                let department = department.as_ref().map(ToString::to_string);
                 let payload = pb::IdentifierLinked {
                     linked_subject: linked_subject.clone(),
                     evidence: Some(evidence.clone()),
+                    department: department.unwrap_or_default(),
                 };
                 (event_type::IDENTIFIER_LINKED, payload.encode_to_vec())
             }
@@ -47,12 +48,10 @@ impl Codec for Link {
         let fact = match recorded.envelope.event_type.as_str() {
             event_type::IDENTIFIER_LINKED => {
                 let payload: pb::IdentifierLinked = recorded.payload()?;
-                // The mesh writes the mirror, and is no department.
-                let (department, _) = stored_actor(recorded.envelope.actor.as_ref());
                 Fact::Linked {
                     linked_subject: payload.linked_subject,
                     evidence: required(recorded, "evidence", payload.evidence)?,
-                    department: department.parse().ok(),
+                    department: payload.department.parse().ok(),
                 }
             }
             event_type::IDENTIFIER_UNLINKED => {

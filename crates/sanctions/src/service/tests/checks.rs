@@ -143,6 +143,7 @@ async fn links_are_followed_until_they_are_undone() {
         let linked = lists::IdentifierLinked {
             linked_subject: other.to_owned(),
             evidence: document(),
+            department: PROVINCE.to_owned(),
         };
         mesh.lists(subject, ("link", subject), event_type::LINKED, linked)
             .await;
