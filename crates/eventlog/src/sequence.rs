@@ -260,6 +260,8 @@ impl<'a> Sequencing<'a> {
             if let Some(head) = self.loaded.heads.get_mut(&(guard.log, guard.shard)) {
                 let after = recorded_at.saturating_add(SignedDuration::from_nanos(1));
                 head.recorded_at = after.map_or(head.recorded_at, |at| head.recorded_at.max(at));
+                // Kept with the head: the next batch must stand behind it too.
+                self.grown.insert((guard.log, guard.shard));
             }
         }
     }

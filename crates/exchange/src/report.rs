@@ -1,6 +1,7 @@
 //! What is wrong with a file, row by row: as text, and as a workbook that can
 //! be corrected and handed in again.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
@@ -122,7 +123,12 @@ impl FaultBook {
     /// The file cannot be written.
     pub fn save(mut self) -> Result<(), XlsxError> {
         let unfinished = self.path.with_extension("unfinished");
-        self.workbook.save(&unfinished)?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        // The rows may name persons: they are the owner's to read.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        self.workbook.save_to_writer(options.open(&unfinished)?)?;
         std::fs::rename(&unfinished, &self.path)?;
         Ok(())
     }

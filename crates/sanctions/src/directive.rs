@@ -7,6 +7,7 @@ mod tests;
 
 use jiff::Timestamp;
 use tally_domain::date::parse_legal_date;
+use tally_domain::document::DocumentNumber;
 use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::Aggregate;
 use tally_eventlog::pb::DocumentRef;
@@ -100,12 +101,18 @@ impl Aggregate for Directive {
             return;
         }
         if let EventKind::Executed { decision, .. } = &event.kind {
-            self.decisions.push(decision.number.clone());
+            self.decisions.push(number_key(&decision.number));
         }
         if let Some((_, state)) = &mut self.made {
             *state = state.after(&event.kind);
         }
     }
+}
+
+/// A decision's number as it is compared: brackets and blanks are written in
+/// several ways.
+fn number_key(number: &str) -> String {
+    DocumentNumber::parse(number).map_or_else(|_| number.to_owned(), |it| it.key().to_owned())
 }
 
 impl State {
@@ -234,7 +241,7 @@ impl Directive {
             // A standing measure is applied each time the subject turns up, each
             // time by another decision.
             State::Live(Stage::Executed) if made.standing => {
-                if self.decisions.contains(&decision.number) {
+                if self.decisions.contains(&number_key(&decision.number)) {
                     return Err(Rejection::DecisionRecorded);
                 }
             }

@@ -74,5 +74,7 @@ fn is_refusal(fault: &Fault) -> bool {
             | Code::NotFound
             | Code::AlreadyExists
             | Code::PermissionDenied
+            // What it waits for may never come.
+            | Code::Unavailable
     )
 }

@@ -1,7 +1,7 @@
 //! Record types: what may be collected, from whom, and on which legal basis.
 
-use jiff::ToSpan as _;
 use jiff::civil::Date;
+use jiff::{Span, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
 use super::first_version;
@@ -38,7 +38,7 @@ pub struct RecordType {
     /// Working days after the last day of publication within which it must be pushed; none: on that day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_within_working_days: Option<u32>,
-    /// Day of the month on which all that was decided in it counts as decided, for types that are
+    /// Day of the month on which what was decided until then counts as decided, for types that are
     /// reported by the month; the month's last day where it is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_day_of_month: Option<u8>,
@@ -133,9 +133,8 @@ impl RecordType {
                 _ => Ok(()),
             },
             Some(Backfill::Years(years)) => {
-                let earliest = today
-                    .checked_sub(i32::try_from(years).unwrap_or(i32::MAX).years())
-                    .unwrap_or(Date::MIN);
+                let span = Span::new().try_years(years).unwrap_or_default();
+                let earliest = today.checked_sub(span).unwrap_or(Date::MIN);
                 if decided_on < earliest {
                     return Err(BackfillFault::TooOld { years, earliest });
                 }

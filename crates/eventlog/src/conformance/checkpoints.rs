@@ -1,5 +1,7 @@
 //! Cases on checkpoints and guards.
 
+use jiff::SignedDuration;
+
 use super::bench::{Bench, CONSUMER, LOG, OTHER, VIEW, checkpoint, command, moved, row, set};
 use crate::append::ExpectedVersion::{Any, NoStream};
 use crate::append::{Append, AppendError, Appended, Checkpoint, Guard, HeadGuard};
@@ -214,7 +216,7 @@ pub(super) async fn guards_refuse_outdated_decisions(bench: Bench) {
     assert_eq!(bench.versions("s").await, [0]);
 }
 
-pub(super) async fn ends_of_logs_that_were_relied_on(bench: Bench) {
+pub(super) async fn ends_of_logs_that_were_relied_on(mut bench: Bench) {
     let shard = bench.shard("s");
     let other = |stream| Append {
         log: OTHER,
@@ -262,4 +264,18 @@ pub(super) async fn ends_of_logs_that_were_relied_on(bench: Bench) {
     let answers = bench.store().append(vec![nowhere, other("t")]).await;
     assert!(matches!(answers[0], Err(AppendError::Unavailable { .. })));
     assert!(answers[1].is_ok());
+    // In a batch of its own, too, though the clock goes back and the store is opened again.
+    let size = bench.records(OTHER, shard).await.len() as u64;
+    let relied = Append {
+        command: None,
+        ..relying(OTHER, shard, size)
+    };
+    let later = other("s");
+    let relied = bench.store().append(vec![relied]).await.remove(0);
+    bench
+        .clock
+        .set(time(&relied) - SignedDuration::from_hours(1));
+    bench.crash().await;
+    let later = bench.store().append(vec![later]).await.remove(0);
+    assert!(time(&relied) < time(&later));
 }

@@ -71,6 +71,7 @@ pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Resul
             since: since.clone(),
         });
     let mut record = csv::ByteRecord::new();
+    let mut last = 0;
     loop {
         let from = rows.position().clone();
         since.set(0);
@@ -83,7 +84,10 @@ pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Resul
         if !more {
             return Ok(());
         }
+        // Lines may end in a way that the reader does not count; numbers rise all the same.
         let line = record.position().map_or(from.line(), csv::Position::line);
+        let line = line.max(last + 1);
+        last = line;
         let cells = record
             .iter()
             .map(|cell| trimmed(&String::from_utf8_lossy(cell)));
@@ -91,6 +95,18 @@ pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Resul
             number: line,
             cells: cells.collect(),
         };
+        if row
+            .cells
+            .iter()
+            .any(|cell| cell.contains(char::REPLACEMENT_CHARACTER))
+        {
+            return Err(TableError::Text {
+                line,
+                reason:
+                    "there are bytes that are not of the file's encoding; save it anew as UTF-8"
+                        .to_owned(),
+            });
+        }
         if let ControlFlow::Break(()) = visit(row)? {
             return Ok(());
         }
@@ -209,6 +225,27 @@ mod tests {
         let numbers: Vec<_> = rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, [1, 2, 4]);
         assert_eq!(rows[1].cells, ["1\n2", "3"]);
+    }
+
+    #[test]
+    fn rows_have_numbers_of_their_own_however_lines_end() {
+        let numbers = |bytes| rows(bytes).iter().map(|row| row.number).collect::<Vec<_>>();
+        assert_eq!(numbers(b"a,b\r1,2\r3,4\r"), [1, 2, 3]);
+        assert_eq!(numbers(b"a,b\r\n1,2\r\n"), [1, 2]);
+    }
+
+    #[test]
+    fn bytes_of_another_encoding_are_said_and_not_replaced() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        let (mixed, ..) = GB18030.encode("乙公司,2\n");
+        let table = "名称,金额\n".repeat(SAMPLE_BYTES / 8);
+        file.write_all(table.as_bytes()).expect("writable");
+        file.write_all(&mixed).expect("writable");
+        file.rewind().expect("seekable");
+        let result = read(file, &AtomicU64::new(0), &mut |_| {
+            Ok(ControlFlow::Continue(()))
+        });
+        assert!(matches!(result, Err(TableError::Text { .. })), "{result:?}");
     }
 
     #[test]

@@ -86,6 +86,11 @@ fn text(value: &DataRef<'_>) -> String {
 /// A number as Excel shows it, with 15 digits: what a sum adds beyond them was
 /// never meant.
 fn shown(number: f64) -> String {
+    // Beyond them digits were lost when the number was typed: shown as Excel does, so that
+    // nobody takes it for the code that it was.
+    if number.abs() >= 1e15 {
+        return format!("{number:.5E}");
+    }
     let rounded = format!("{number:.14e}").parse::<f64>();
     rounded.unwrap_or(number).to_string()
 }
@@ -150,6 +155,7 @@ mod tests {
             (20_260_102.0, "20260102"),
             (123_456_789_012_345.0, "123456789012345"),
             (0.000_001, "0.000001"),
+            (110_101_199_003_078_515.0, "1.10101E17"),
         ] {
             assert_eq!(shown(number), text);
         }

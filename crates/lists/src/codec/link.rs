@@ -5,6 +5,7 @@ use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::{Codec, Encoded};
 use tally_eventlog::event::{DecodeError, Recorded};
 use tally_proto::tally::lists::v1 as pb;
+use tally_service::command::stored_actor;
 
 use super::{event_type, fault, required};
 use crate::link::{Event, Fact, Link};
@@ -48,10 +49,15 @@ impl Codec for Link {
         let fact = match recorded.envelope.event_type.as_str() {
             event_type::IDENTIFIER_LINKED => {
                 let payload: pb::IdentifierLinked = recorded.payload()?;
+                // Statements of before the payload said it.
+                let of_actor = || {
+                    let (department, _) = stored_actor(recorded.envelope.actor.as_ref());
+                    department.parse().ok()
+                };
                 Fact::Linked {
                     linked_subject: payload.linked_subject,
                     evidence: required(recorded, "evidence", payload.evidence)?,
-                    department: payload.department.parse().ok(),
+                    department: payload.department.parse().ok().or_else(of_actor),
                 }
             }
             event_type::IDENTIFIER_UNLINKED => {

@@ -31,7 +31,7 @@ use super::output::{Failure, line};
 use crate::pack_client::active_pack;
 use faults::FaultFile;
 use rows::Rows;
-use state::State;
+use state::{State, Target};
 
 /// Rows between two positions kept: at most so many are sent again.
 const ROWS_PER_POSITION: u64 = 5_000;
@@ -73,7 +73,14 @@ impl Import {
                 form.record_type
             ))
         })?;
-        let state = State::open(&self.file, &form, self.restart)?;
+        let authority = global.authority()?;
+        let target = Target {
+            authority: &authority,
+            acting_as: &global.acting_as,
+            form: &form,
+            record_type,
+        };
+        let state = State::open(&self.file, &target, self.restart)?;
         if state.position() > 0 && !global.json {
             line(&format!(
                 "goes on after row {}, where it was cut off",
@@ -120,7 +127,12 @@ impl Import {
                     let row = rows.next().await.ok_or_else(|| {
                         Failure::environment("the mesh answered more rows than were sent")
                     })?;
-                    run.take(&row, answer)?;
+                    if answer.command_id != row.command_id {
+                        return Err(Failure::environment(
+                            "the mesh answered another row than the next; import the file again",
+                        ));
+                    }
+                    run.take(&row.row, answer)?;
                     run.progress
                         .set_position(read_bytes.load(Ordering::Relaxed));
                 }
@@ -130,6 +142,11 @@ impl Import {
         };
         run.progress.finish_and_clear();
         run.keep()?;
+        if lost.is_none() && rows.next().await.is_some() {
+            return Err(Failure::environment(
+                "the mesh ended the stream early; import the file again, it goes on there",
+            ));
+        }
         if let Some(status) = lost {
             return Err(Failure::from(status)
                 .or_try("import the same file again: it goes on where this was cut off"));
@@ -156,9 +173,10 @@ impl Import {
             .report
             .clone()
             .unwrap_or_else(|| beside(&self.file, "faults.xlsx"));
-        if bad {
-            run.faults.write_book(&report, &run.columns)?;
-        }
+        let left_out = match bad {
+            true => run.faults.write_book(&report, &run.columns)?,
+            false => 0,
+        };
         if run.json {
             let report = bad.then(|| report.display().to_string());
             let (rows, known) = (counts.rows(), counts.known);
@@ -185,7 +203,14 @@ impl Import {
                 ));
             }
         }
-        run.faults.remove()?;
+        if left_out > 0 {
+            eprintln!(
+                "{left_out} bad rows are more than a workbook holds; all are in {}",
+                beside(&self.file, "tally-faults").display()
+            );
+        } else {
+            run.faults.remove()?;
+        }
         run.state.remove()?;
         Ok(if bad {
             ExitCode::from(2)

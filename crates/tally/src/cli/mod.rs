@@ -85,6 +85,14 @@ impl Global {
             .unwrap_or_else(|| PathBuf::from("tally-data"))
     }
 
+    /// What tells the mesh of this data directory from another one: the
+    /// certificate of its authority.
+    fn authority(&self) -> Result<String, Failure> {
+        let dir = DataDir::new(self.dir());
+        let tls = dir.client_tls(&self.acting_as);
+        Ok(tls.map_err(Failure::environment)?.ca_pem)
+    }
+
     async fn client(&self) -> Result<Client, Failure> {
         let dir = DataDir::new(self.dir());
         let endpoint = dir.endpoint().map_err(Failure::environment)?;

@@ -116,8 +116,8 @@ fn field(kind: ItemKind, name: &str, old: &Value, new: &Value, packs: [&Pack; 2]
         .iter()
         .find(|(of, field, _)| (*of, *field) == (kind, name));
     let member = member.map(|(.., act)| *act);
-    let member = member
-        .or((kind == ItemKind::Decision && name == "departments").then_some("need the check:"));
+    let member = member.or((kind == ItemKind::Decision && name == "departments")
+        .then_some("take the decision, after a check:"));
     match (member, old.as_array(), new.as_array()) {
         (Some(act), Some(old), Some(new)) => return members(act, old, new, packs),
         // `all` on one side of a basis.

@@ -83,8 +83,8 @@ impl Check<'_> {
                 let message = "say with `collected_from` what is backfill";
                 self.fault("backfill", message);
             }
-            if it.backfill == Some(Backfill::Years(0)) {
-                self.fault("backfill", "must be at least 1 year");
+            if matches!(it.backfill, Some(Backfill::Years(years)) if !(1..=100).contains(&years)) {
+                self.fault("backfill", "must be from 1 to 100 years");
             }
             self.fields(it);
         }

@@ -102,12 +102,12 @@ impl FaultFile {
         kept.map_err(|error| failure(&self.path, error))
     }
 
-    /// Writes all bad rows into a workbook.
+    /// Writes the bad rows into a workbook. Returns how many were more than it can hold.
     ///
     /// # Errors
     ///
     /// The workbook cannot be written.
-    pub fn write_book(&mut self, path: &Path, columns: &Columns) -> Result<(), Failure> {
+    pub fn write_book(&mut self, path: &Path, columns: &Columns) -> Result<u64, Failure> {
         self.keep()?;
         let file = File::open(&self.path).map_err(|error| failure(&self.path, error))?;
         let written = |error: rust_xlsxwriter::XlsxError| {
@@ -132,7 +132,9 @@ impl FaultFile {
                 .collect();
             book.add(columns, &row, &faults, "").map_err(written)?;
         }
-        book.save().map_err(written)
+        let left_out = book.left_out;
+        book.save().map_err(written)?;
+        Ok(left_out)
     }
 
     /// Removes it: the workbook has all of it.

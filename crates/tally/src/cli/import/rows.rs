@@ -34,10 +34,18 @@ pub(super) struct Start {
     pub read_bytes: Arc<AtomicU64>,
 }
 
+/// A row that was sent.
+pub(super) struct SentRow {
+    /// The row.
+    pub row: Row,
+    /// The command under which it was sent, which its answer repeats.
+    pub command_id: String,
+}
+
 /// The rows that were sent, in their order.
 pub(super) struct Rows {
     columns: Option<oneshot::Receiver<Columns>>,
-    sent: mpsc::Receiver<Row>,
+    sent: mpsc::Receiver<SentRow>,
     ended: oneshot::Receiver<Result<u64, Failure>>,
 }
 
@@ -78,7 +86,7 @@ impl Rows {
     }
 
     /// The next row that was sent.
-    pub async fn next(&mut self) -> Option<Row> {
+    pub async fn next(&mut self) -> Option<SentRow> {
         self.sent.recv().await
     }
 
@@ -96,7 +104,7 @@ impl Rows {
 struct Reading {
     start: Start,
     requests: mpsc::Sender<pb::PushRecordsRequest>,
-    sent: mpsc::Sender<Row>,
+    sent: mpsc::Sender<SentRow>,
     found: Option<oneshot::Sender<Columns>>,
     /// Rows among which the titles are looked for.
     above: Vec<Row>,
@@ -172,8 +180,9 @@ impl Reading {
         }
         let stated = record::read(columns, &self.start.record_type, &row);
         let basis = &self.start.record_type.legal_basis;
+        let command_id = self.start.ids.of(row.number).to_string();
         let request = pb::PushRecordsRequest {
-            command_id: self.start.ids.of(row.number).to_string(),
+            command_id: command_id.clone(),
             record: Some(pb::RecordContent {
                 subject: stated.subject,
                 record_type: self.start.record_type.id.clone(),
@@ -193,7 +202,8 @@ impl Reading {
             }),
         };
         // First among the unanswered: the answer must find it there.
-        if self.sent.blocking_send(row).is_err() || self.requests.blocking_send(request).is_err() {
+        let sent = SentRow { row, command_id };
+        if self.sent.blocking_send(sent).is_err() || self.requests.blocking_send(request).is_err() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tally_domain::policy::Form;
+use tally_domain::policy::{Form, RecordType};
 use uuid::{Builder, Uuid};
 
 use super::super::output::Failure;
@@ -41,13 +41,27 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
-    /// SHA-256 of the file and of the form, in hexadecimal: another file or form is another import.
+    /// SHA-256 of the file and of where its rows go, in hexadecimal: another of these is another
+    /// import.
     digest: String,
     /// When the import began.
     began_at: Timestamp,
     /// Number of the last row that was answered; all before it are.
     position: u64,
     counts: Counts,
+}
+
+/// Where the rows of a file go, and as what.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Target<'a> {
+    /// The mesh's authority: another mesh knows nothing of what this one answered.
+    pub authority: &'a str,
+    /// Certificate under which they are pushed.
+    pub acting_as: &'a str,
+    /// What a row is.
+    pub form: &'a Form,
+    /// What it must be; with its legal basis, which each record cites.
+    pub record_type: &'a RecordType,
 }
 
 /// How far an import is.
@@ -63,8 +77,8 @@ impl State {
     /// # Errors
     ///
     /// The file cannot be read, or the state is of another version: remove it.
-    pub fn open(file: &Path, form: &Form, restart: bool) -> Result<Self, Failure> {
-        let digest = digest(file, form)
+    pub fn open(file: &Path, target: &Target<'_>, restart: bool) -> Result<Self, Failure> {
+        let digest = digest(file, target)
             .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
         let path = beside(file, "tally-import");
         let now = Timestamp::now();
@@ -172,10 +186,10 @@ impl Ids {
     }
 }
 
-fn digest(file: &Path, form: &Form) -> Result<String, std::io::Error> {
+fn digest(file: &Path, target: &Target<'_>) -> Result<String, std::io::Error> {
     let mut reader = BufReader::new(File::open(file)?);
     let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(form).expect("a form has text keys"));
+    hash.update(serde_json::to_vec(target).expect("a form has text keys"));
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = reader.read(&mut buffer)?;
@@ -191,22 +205,33 @@ fn digest(file: &Path, form: &Form) -> Result<String, std::io::Error> {
 #[cfg(test)]
 mod tests {
     use tally_catalog::pack::BuiltIn;
+    use tally_domain::policy::Pack;
 
     use super::*;
 
-    fn form() -> Form {
-        let pack = BuiltIn::Province
+    fn pack() -> Pack {
+        BuiltIn::Province
             .load()
-            .expect("the built-in pack is consistent");
-        pack.forms.into_values().next().expect("it has forms")
+            .expect("the built-in pack is consistent")
+    }
+
+    fn target(pack: &Pack) -> Target<'_> {
+        let form = pack.forms.values().next().expect("it has forms");
+        Target {
+            authority: "one",
+            acting_as: "market",
+            form,
+            record_type: pack.record_type(&form.record_type).expect("in the pack"),
+        }
     }
 
     #[test]
-    fn an_import_goes_on_only_with_the_same_file_and_form() {
+    fn an_import_goes_on_only_with_the_same_file_to_the_same_place() {
+        let pack = pack();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("table.csv");
         std::fs::write(&file, "a,b\n").expect("written");
-        let mut state = State::open(&file, &form(), false).expect("a new one");
+        let mut state = State::open(&file, &target(&pack), false).expect("a new one");
         assert_eq!(state.position(), 0);
         let first = state.ids().of(7);
         assert_eq!(first.get_version_num(), 7);
@@ -214,40 +239,57 @@ mod tests {
         state.answered(7, |counts| counts.accepted += 1);
         state.keep().expect("kept");
 
-        let again = State::open(&file, &form(), false).expect("the kept one");
+        let again = State::open(&file, &target(&pack), false).expect("the kept one");
         assert_eq!((again.position(), again.counts()), (7, state.counts()));
         assert_eq!(again.ids().of(7), first);
-        let anew = State::open(&file, &form(), true).expect("a new one");
+        let anew = State::open(&file, &target(&pack), true).expect("a new one");
         assert_eq!(anew.position(), 0);
         assert_ne!(anew.ids().of(7), first);
 
-        let other = Form {
-            id: "other".to_owned(),
-            ..form()
+        let position = |target: Target<'_>| {
+            let state = State::open(&file, &target, false);
+            state.expect("a state").position()
         };
-        assert_eq!(
-            State::open(&file, &other, false)
-                .expect("a new one")
-                .position(),
-            0
-        );
+        let form = Form {
+            id: "other".to_owned(),
+            ..target(&pack).form.clone()
+        };
+        let mut record_type = target(&pack).record_type.clone();
+        record_type.legal_basis.version += 1;
+        for other in [
+            Target {
+                authority: "other",
+                ..target(&pack)
+            },
+            Target {
+                acting_as: "tax",
+                ..target(&pack)
+            },
+            Target {
+                form: &form,
+                ..target(&pack)
+            },
+            Target {
+                record_type: &record_type,
+                ..target(&pack)
+            },
+        ] {
+            assert_eq!(position(other), 0);
+        }
+        assert_eq!(position(target(&pack)), 7);
         std::fs::write(&file, "a,b\n1,2\n").expect("written");
-        assert_eq!(
-            State::open(&file, &form(), false)
-                .expect("a new one")
-                .position(),
-            0
-        );
+        assert_eq!(position(target(&pack)), 0);
         again.remove().expect("removed");
     }
 
     #[test]
     fn a_state_that_cannot_be_read_is_not_thrown_away() {
+        let pack = pack();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("table.csv");
         std::fs::write(&file, "a,b\n").expect("written");
         std::fs::write(directory.path().join("table.csv.tally-import"), "{").expect("written");
-        assert!(State::open(&file, &form(), false).is_err());
-        assert!(State::open(&file, &form(), true).is_ok());
+        assert!(State::open(&file, &target(&pack), false).is_err());
+        assert!(State::open(&file, &target(&pack), true).is_ok());
     }
 }
