@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tally_domain::policy::{Form, FormColumn, RecordType, Target};
+use tally_domain::text::half_width;
 
 use crate::table::Row;
-use crate::value::half_width;
 
 /// Rows above the titles: names of the table, units, notes.
 pub const ROWS_ABOVE_MAX: usize = 20;

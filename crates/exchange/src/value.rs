@@ -3,6 +3,7 @@
 //! fault.
 
 use jiff::civil::Date;
+use tally_domain::text::half_width;
 
 /// Day 0 of Excel's calendar, which counts 1900 as a leap year.
 const EXCEL_DAY_0: Date = jiff::civil::date(1899, 12, 30);
@@ -137,11 +138,6 @@ pub fn code(text: &str) -> String {
 /// A text whose full-width signs are half-width, without blanks around it.
 fn plain(text: &str) -> String {
     half_width(text).trim().to_owned()
-}
-
-/// Full-width forms, as Chinese input methods type them, become half-width.
-pub fn half_width(text: &str) -> String {
-    tally_domain::text::half_width(text)
 }
 
 #[cfg(test)]

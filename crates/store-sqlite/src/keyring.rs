@@ -318,8 +318,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
 }
 
-/// SQLite would create the file readable for all, and gives its journals the
-/// rights the file has.
 /// The rows kept for `wanted`, in that order.
 fn in_order<K: Eq + Hash, R: Clone>(
     wanted: &[K],

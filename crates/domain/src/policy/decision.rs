@@ -23,7 +23,7 @@ pub struct CheckedDecision {
     pub name_zh: Option<String>,
     /// Departments that take it.
     pub departments: Vec<DepartmentId>,
-    /// The record type in which it is reported; the record cites the check.
+    /// The record type in which it is reported.
     pub record_type: String,
     /// Purposes of the check, any of which will do.
     pub purposes: Vec<String>,

@@ -69,18 +69,7 @@ impl RecordType {
         }
         let counted_from = match self.due_day_of_month {
             None => decided_on,
-            Some(day) => {
-                let last = decided_on.days_in_month();
-                let day = i8::try_from(day).unwrap_or(last).clamp(1, last);
-                let due = decided_on.with().day(day).build();
-                // What is decided after this month's day belongs to the next one's.
-                let due = due.unwrap_or(decided_on);
-                if due >= decided_on {
-                    due
-                } else {
-                    self.due_in_next_month(decided_on)
-                }
-            }
+            Some(day) => due_day(decided_on, day),
         };
         let publish_by = working_days.after(counted_from, self.report_within_working_days);
         let push_by = match self.push_within_working_days {
@@ -97,14 +86,6 @@ impl RecordType {
             publish_by,
             push_by,
         })
-    }
-
-    fn due_in_next_month(&self, decided_on: Date) -> Date {
-        let first = decided_on.first_of_month();
-        let next = first.checked_add(1.month()).unwrap_or(decided_on);
-        let day = self.due_day_of_month.and_then(|day| i8::try_from(day).ok());
-        let day = day.unwrap_or(1).clamp(1, next.days_in_month());
-        next.with().day(day).build().unwrap_or(decided_on)
     }
 
     /// Whether a decision of that day was taken before records are reported as they happen.
@@ -152,6 +133,22 @@ impl RecordType {
             subject_type,
         )
     }
+}
+
+/// The first such day of a month that is not before `date`; a month that is
+/// shorter has it on its last day.
+fn due_day(date: Date, day_of_month: u8) -> Date {
+    let in_month_of = |month: Date| {
+        let day = i8::try_from(day_of_month).unwrap_or(i8::MAX);
+        let day = day.clamp(1, month.days_in_month());
+        month.with().day(day).build().unwrap_or(month)
+    };
+    let due = in_month_of(date);
+    if due >= date {
+        return due;
+    }
+    let next = date.first_of_month().checked_add(1.month());
+    next.map_or(date, in_month_of)
 }
 
 /// The days by which a record is due, both inclusive.
