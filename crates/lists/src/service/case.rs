@@ -153,7 +153,17 @@ impl Lists {
         command: Command,
         note: Bytes,
     ) -> Result<Appended, Fault> {
-        let task = task(right, request, case, command, note)?;
+        let scope = &case.target.scope;
+        let task = Task::<Entry> {
+            stream_id: case.target.entry_id.to_string(),
+            subject: nomination(&case.entry)?.subject.clone(),
+            command,
+            key: scope.key(digest(right, request)),
+            context: scope.context(case.policy.version()),
+            note,
+            fresh: false,
+            guards: Vec::new(),
+        };
         let appended = self.deps.executor.execute(self.deps.log, task).await;
         appended.map_err(|error| execute_fault(error, Fault::from))
     }
@@ -180,28 +190,6 @@ impl Lists {
         let first = |first: &Appended| Ok(first.clone());
         or_first(&self.deps, self.deps.log, key, outcome, first).await
     }
-}
-
-/// An officer's command on an entry, to be executed.
-pub(super) fn task(
-    right: &'static str,
-    request: &impl Message,
-    case: Case,
-    command: Command,
-    note: Bytes,
-) -> Result<Task<Entry>, Fault> {
-    let subject = nomination(&case.entry)?.subject.clone();
-    let scope = &case.target.scope;
-    Ok(Task {
-        stream_id: case.target.entry_id.to_string(),
-        subject,
-        command,
-        key: scope.key(digest(right, request)),
-        context: scope.context(case.policy.version()),
-        note,
-        fresh: false,
-        guards: Vec::new(),
-    })
 }
 
 /// The nomination of an entry that exists.

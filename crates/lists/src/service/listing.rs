@@ -7,22 +7,17 @@ use prost::Message as _;
 use tally_auth::Caller;
 use tally_domain::policy::ListPolarity;
 use tally_domain::subject::Subject;
-use tally_eventlog::append::{Appended, Guard};
-use tally_eventlog::execute::{ExecuteError, TRIES_MAX};
+use tally_eventlog::append::Appended;
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::{execute_fault, receipt};
+use tally_service::receipt;
 use tonic::{Request, Response};
 
 use super::Lists;
-use super::case::{Case, free_text, nomination, officer_of, task};
-use crate::COLLECTION;
+use super::case::{Case, free_text, nomination, officer_of};
 use crate::deadline::representation_until;
 use crate::entry::{Command, ListingCheck, Notice, Officer, Rejection, right};
-
-/// How long a listing that lost against the reader waits for what it read.
-const READER_WAIT: Duration = Duration::from_millis(200);
 
 /// When a caller is told to try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -140,8 +135,6 @@ impl Lists {
         }))
     }
 
-    /// Decides again where the reader of the records moved on meanwhile: what it
-    /// has read may be that the record was withdrawn.
     async fn list(
         &self,
         officer: (Caller, Officer),
@@ -153,36 +146,24 @@ impl Lists {
         let (true, Some(target), Some(decision)) = (faults.is_empty(), target, decision) else {
             return Err(Fault::invalid(faults.into_vec()));
         };
-        for _ in 0..TRIES_MAX {
-            let case = self.open(target.clone()).await?;
-            let subject = nomination(&case.entry)?.subject.clone();
-            let guard = self.grounds_seen(&subject).await?;
-            let command = Command::List {
-                by: case.target.by.clone(),
-                decision: decision.clone(),
-                check: Box::new(self.listing_check(&case).await?),
-                today: case.today,
-                at: case.now,
-            };
-            let mut task = task(right::LIST, request, case, command, Bytes::new())?;
-            let (shard, next) = (guard.shard, guard.next);
-            task.guards.push(guard);
-            match self.deps.executor.execute(self.deps.log, task).await {
-                Err(ExecuteError::Outdated) => {
-                    // The reader commits before it says so; what it committed must be seen.
-                    self.collection.wait_for(shard, next + 1, READER_WAIT).await;
-                }
-                outcome => return outcome.map_err(|error| execute_fault(error, Fault::from)),
-            }
-        }
-        let outdated = ExecuteError::<Rejection>::Outdated;
-        Err(execute_fault(outdated, Fault::from))
+        let case = self.open(target).await?;
+        self.await_grounds(&nomination(&case.entry)?.subject)
+            .await?;
+        let command = Command::List {
+            by: case.target.by.clone(),
+            decision,
+            check: Box::new(self.listing_check(&case).await?),
+            today: case.today,
+            at: case.now,
+        };
+        self.execute(right::LIST, request, case, command, Bytes::new())
+            .await
     }
 
-    /// How far the records about a subject are known, with all that collection
-    /// has by now. Taken before the rows are read: they may be newer than that,
-    /// which the guard finds, but never older.
-    async fn grounds_seen(&self, subject: &str) -> Result<Guard, Fault> {
+    /// Waits until all that collection has by now about a subject is known here.
+    /// What it gets later needs no guard: the reader notes a withdrawal on the
+    /// entry itself before it moves on, and this decision then meets it there.
+    async fn await_grounds(&self, subject: &str) -> Result<(), Fault> {
         let shard = self.deps.store.shards().of(subject);
         if !self.deps.sources.caught_up(&self.collection, shard).await {
             return Err(Fault::unavailable(
@@ -192,20 +173,16 @@ impl Lists {
                 RETRY_AFTER,
             ));
         }
-        let (next, parked) = self.collection.with(shard, |state| {
-            (state.next, state.parked.contains_key(subject))
-        });
+        let parked = self
+            .collection
+            .with(shard, |state| state.parked.contains_key(subject));
         if parked {
             return Err(Fault::rejected(
                 "SUBJECT_PARKED",
                 "records about the subject are parked; the operator has to replay them",
             ));
         }
-        Ok(Guard {
-            consumer: COLLECTION,
-            shard,
-            next,
-        })
+        Ok(())
     }
 
     pub(super) async fn do_drop(

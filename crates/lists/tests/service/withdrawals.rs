@@ -13,6 +13,7 @@ use tonic::Code;
 use crate::mesh::*;
 
 const TERM: (&str, &str) = ("2026-01-05", "2027-01-04");
+const ENTRY_LISTED: &str = "tally.lists.v1.EntryListed";
 
 #[tokio::test]
 async fn nothing_is_listed_while_a_withdrawal_may_not_be_known_yet() {
@@ -78,32 +79,59 @@ async fn an_entry_is_found_also_while_the_views_are_behind() {
     assert!(mesh.entry(&entry_id).await.ground_withdrawn);
 }
 
+/// Lists an entry; between the decision and its append `meanwhile` happens.
+async fn list_while<F, T>(mesh: &Mesh, entry_id: &str, meanwhile: F) -> Result<(), tonic::Status>
+where
+    F: Fn() -> T + Send + Sync + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let store = Interposed::new(mesh.store.clone(), ENTRY_LISTED, meanwhile);
+    let store = Arc::new(store);
+    let deps = Deps {
+        store: store.clone(),
+        executor: Executor {
+            store,
+            ..mesh.deps.executor.clone()
+        },
+        ..mesh.deps.clone()
+    };
+    let lists = Lists::new(deps, &mesh.readers);
+    let listed = lists.list(by(CITY, 2, list(entry_id))).await;
+    listed.map(|_| ())
+}
+
 #[tokio::test]
-async fn a_listing_is_decided_again_when_the_reader_moves_meanwhile() {
+async fn a_withdrawal_between_decision_and_listing_is_met() {
+    let mesh = Arc::new(Mesh::start().await);
+    let entry_id = mesh.represented(MOUTAI, TERM).await;
+    let ground = mesh.entry(&entry_id).await.ground_record_id;
+    let moving = mesh.clone();
+    let refused = list_while(&mesh, &entry_id, move || {
+        let (moving, ground) = (moving.clone(), ground.clone());
+        async move { moving.withdraw(MOUTAI, &ground).await }
+    });
+    let refused = refused.await.expect_err("the ground is gone");
+    assert_eq!(reason(&refused), "GROUND_WITHDRAWN");
+    assert_eq!(
+        mesh.entry(&entry_id).await.state(),
+        pb::EntryState::Represented
+    );
+}
+
+#[tokio::test]
+async fn a_listing_does_not_mind_other_records_that_come_meanwhile() {
     let mesh = Arc::new(Mesh::start().await);
     let entry_id = mesh.represented(MOUTAI, TERM).await;
     let moving = mesh.clone();
-    let store = Interposed::new(mesh.store.clone(), move || {
+    let listed = list_while(&mesh, &entry_id, move || {
         let moving = moving.clone();
         async move {
             moving.push(MOUTAI, "administrative-licence").await;
             moving.known(tally_lists::COLLECTION, MOUTAI).await;
         }
     });
-    let store = Arc::new(store);
-    let deps = Deps {
-        store: store.clone(),
-        executor: Executor {
-            store: store.clone(),
-            ..mesh.deps.executor.clone()
-        },
-        ..mesh.deps.clone()
-    };
-    let lists = Lists::new(deps, &mesh.readers);
-    let listed = lists.list(by(CITY, 2, list(&entry_id))).await;
-    listed.expect("listed at the second attempt");
-    assert_eq!(store.guarded(), 2, "the first rested on an older state");
+    listed.await.expect("listed at the first attempt");
     let records = mesh.records(logs::LISTS, MOUTAI).await.into_iter();
-    let listed = records.filter(|it| it.envelope.event_type == "tally.lists.v1.EntryListed");
+    let listed = records.filter(|it| it.envelope.event_type == ENTRY_LISTED);
     assert_eq!(listed.count(), 1);
 }

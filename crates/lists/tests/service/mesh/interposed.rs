@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tally_eventlog::append::{Append, AppendError, Appended, Checkpoint, CommandKey, RowKey};
@@ -17,15 +17,16 @@ use uuid::Uuid;
 
 type Meanwhile = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Counts appends with guards; before the first, something happens.
+/// Before the first append of one type of event, something happens.
 pub struct Interposed {
     inner: Arc<MemoryStore>,
     meanwhile: Meanwhile,
-    guarded: AtomicUsize,
+    event_type: &'static str,
+    happened: AtomicBool,
 }
 
 impl Interposed {
-    pub fn new<F, T>(inner: Arc<MemoryStore>, meanwhile: F) -> Self
+    pub fn new<F, T>(inner: Arc<MemoryStore>, event_type: &'static str, meanwhile: F) -> Self
     where
         F: Fn() -> T + Send + Sync + 'static,
         T: Future<Output = ()> + Send + 'static,
@@ -33,13 +34,14 @@ impl Interposed {
         Self {
             inner,
             meanwhile: Box::new(move || Box::pin(meanwhile())),
-            guarded: AtomicUsize::new(0),
+            event_type,
+            happened: AtomicBool::new(false),
         }
     }
 
-    /// How many appends with guards there were.
-    pub fn guarded(&self) -> usize {
-        self.guarded.load(Ordering::SeqCst)
+    fn concerns(&self, append: &Append) -> bool {
+        let mut events = append.streams.iter().flat_map(|stream| &stream.events);
+        events.any(|event| event.event_type == self.event_type)
     }
 }
 
@@ -71,8 +73,8 @@ impl LogSource for Interposed {
 #[async_trait]
 impl EventStore for Interposed {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        if appends.iter().any(|append| !append.guards.is_empty())
-            && self.guarded.fetch_add(1, Ordering::SeqCst) == 0
+        if appends.iter().any(|append| self.concerns(append))
+            && !self.happened.swap(true, Ordering::SeqCst)
         {
             (self.meanwhile)().await;
         }
