@@ -7,6 +7,7 @@
 //! it, by the policy pack.
 
 pub mod caller;
+pub mod competence;
 pub mod directory;
 pub mod identity;
 pub mod layer;
@@ -14,6 +15,7 @@ pub mod pki;
 pub mod rules;
 
 pub use caller::{Caller, CallerKind};
+pub use competence::Competence;
 pub use directory::OfficerDirectory;
 pub use identity::{Identity, IdentityFault, OfficerNumber};
 pub use layer::{AuthLayer, AuthService};

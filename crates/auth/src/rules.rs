@@ -6,6 +6,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodD
 use tally_proto::tally::options::v1 as pb;
 
 use crate::caller::CallerKind;
+use crate::competence::Competence;
 
 const ACCESS: &str = "tally.options.v1.access";
 
@@ -32,6 +33,8 @@ pub struct Rule {
     pub right: String,
     /// The kinds of caller that can hold it.
     pub callers: Vec<CallerKind>,
+    /// What a department needs besides; the service decides it.
+    pub competence: Competence,
 }
 
 /// The rules of every call, by path (`/package.Service/Method`).
@@ -115,6 +118,7 @@ fn open((path, right): (&str, &str)) -> (String, Rule) {
     let rule = Rule {
         right: right.to_owned(),
         callers: CallerKind::ALL.to_vec(),
+        competence: Competence::None,
     };
     (path.to_owned(), rule)
 }
@@ -150,9 +154,12 @@ fn read(message: &DynamicMessage) -> Result<Rule, &'static str> {
     if callers.is_empty() {
         return Err("the rule admits nobody");
     }
+    let competence = Competence::of_contract(rule.competence())
+        .ok_or("the rule states no competence; `competence: COMPETENCE_NONE` if none is needed")?;
     Ok(Rule {
         right: rule.right,
         callers,
+        competence,
     })
 }
 
@@ -163,6 +170,10 @@ mod tests {
     use super::*;
 
     fn read_rule(right: &str, callers: &[i32]) -> Result<Rule, &'static str> {
+        read_whole(right, callers, pb::Competence::None as i32)
+    }
+
+    fn read_whole(right: &str, callers: &[i32], competence: i32) -> Result<Rule, &'static str> {
         let pool = DescriptorPool::decode(tally_proto::DESCRIPTORS).expect("compiled");
         let kind = pool
             .get_message_by_name("tally.options.v1.AccessRule")
@@ -170,6 +181,7 @@ mod tests {
         let rule = pb::AccessRule {
             right: right.to_owned(),
             callers: callers.to_vec(),
+            competence,
         };
         let mut message = DynamicMessage::new(kind);
         message.transcode_from(&rule).expect("the same message");
@@ -236,6 +248,20 @@ mod tests {
         assert!(read_rule("lists.nominate", &[]).is_err());
         assert!(read_rule("lists.nominate", &[2, 0]).is_err());
         assert!(read_rule("lists.nominate", &[99]).is_err());
+        assert!(read_whole("lists.nominate", &[2], 0).is_err());
+        assert!(read_whole("lists.nominate", &[2], 99).is_err());
+    }
+
+    #[test]
+    fn every_competence_is_asked_for_somewhere() {
+        let rules = Rules::from_descriptors().expect("every method has a rule");
+        for competence in Competence::ALL {
+            let asked = rules
+                .paths()
+                .filter_map(|path| rules.get(path))
+                .any(|rule| rule.competence == competence);
+            assert!(asked, "{competence:?}");
+        }
     }
 
     #[test]
