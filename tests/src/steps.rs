@@ -38,6 +38,7 @@ pub async fn push(client: &Client, record: collection::RecordContent) -> (String
     let request = collection::PushRecordRequest {
         command_id: command_id(),
         record: Some(record),
+        ..Default::default()
     };
     let answer = client
         .collection()

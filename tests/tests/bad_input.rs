@@ -18,6 +18,7 @@ async fn refused(
     let request = collection::PushRecordRequest {
         command_id,
         record: Some(record),
+        ..Default::default()
     };
     FaultReport::from(
         &client
@@ -162,6 +163,7 @@ async fn command_ids_have_a_window_and_one_content() {
     let request = |number: &str| collection::PushRecordRequest {
         command_id: id.clone(),
         record: Some(penalty(COMPANY, number, "2026-03-01")),
+        ..Default::default()
     };
     let first = system
         .collection()
@@ -233,6 +235,7 @@ async fn a_refused_record_does_not_end_the_stream() {
             collection::PushRecordsRequest {
                 command_id: command_id(),
                 record: Some(penalty(subject, &format!("penalty {n}"), "2026-03-01")),
+                ..Default::default()
             }
         })
         .collect();

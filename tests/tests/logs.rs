@@ -97,6 +97,7 @@ async fn no_span_and_no_event_names_a_person() {
     let request = collection::PushRecordRequest {
         command_id: command_id(),
         record: Some(penalty(&person, "penalty 2", "2026-03-01")),
+        ..Default::default()
     };
     // Refused as a whole or in its answer; either way the number is not repeated.
     let refused = format!("{:?}", system.collection().push_record(request).await);

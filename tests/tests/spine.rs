@@ -186,6 +186,7 @@ async fn a_persons_number_in_clear_text_is_refused_and_not_repeated() {
     let request = tally_proto::tally::collection::v1::PushRecordRequest {
         command_id: command_id(),
         record: Some(record),
+        ..Default::default()
     };
     let refused = scene
         .system

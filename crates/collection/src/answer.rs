@@ -128,6 +128,7 @@ impl Failure {
         });
         Ok(pb::Refusal {
             faults: faults.collect(),
+            ..pb::Refusal::default()
         })
     }
 }

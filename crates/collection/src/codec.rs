@@ -18,8 +18,25 @@ pub const RECORD_WITHDRAWN: &str = "tally.collection.v1.RecordWithdrawn";
 /// Somebody was shown sealed fields; in the log `collection-access`.
 pub const SEALED_OPENED: &str = "tally.collection.v1.SealedOpened";
 
+/// A refused row was kept.
+pub const ROW_QUARANTINED: &str = "tally.collection.v1.RowQuarantined";
+/// A quarantined row was handed in again and refused again.
+pub const ROW_CORRECTED: &str = "tally.collection.v1.RowCorrected";
+/// A quarantined row was handed in again and accepted.
+pub const ROW_RESUBMITTED: &str = "tally.collection.v1.RowResubmitted";
+/// A quarantined row was given up.
+pub const ROW_DISCARDED: &str = "tally.collection.v1.RowDiscarded";
+
 /// Every event type of the log `collection`.
-pub const EVENT_TYPES: &[&str] = &[RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN];
+pub const EVENT_TYPES: &[&str] = &[
+    RECORD_ACCEPTED,
+    RECORD_CORRECTED,
+    RECORD_WITHDRAWN,
+    ROW_QUARANTINED,
+    ROW_CORRECTED,
+    ROW_RESUBMITTED,
+    ROW_DISCARDED,
+];
 
 impl Codec for Record {
     fn encode(event: &Event) -> Encoded {

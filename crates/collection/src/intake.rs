@@ -291,6 +291,7 @@ impl Intake {
                     publish_by_provisional,
                     push_by,
                     push_by_provisional,
+                    ..pb::RecordAccepted::default()
                 },
             })),
             key,

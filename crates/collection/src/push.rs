@@ -217,6 +217,7 @@ mod tests {
         Ok(pb::PushRecordsRequest {
             command_id: n.to_string(),
             record: Some(record),
+            ..Default::default()
         })
     }
 

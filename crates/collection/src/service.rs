@@ -51,10 +51,19 @@ impl Service {
         request: Request<pb::PushRecordRequest>,
     ) -> Result<pb::PushRecordResponse, Fault> {
         let intake = Intake::new(self.deps.clone(), Caller::of(&request)?)?;
-        let pb::PushRecordRequest { command_id, record } = request.into_inner();
-        let chunk = intake
-            .prepare(vec![pb::PushRecordsRequest { command_id, record }])
-            .await?;
+        let pb::PushRecordRequest {
+            command_id,
+            record,
+            quarantine,
+            quarantine_id,
+        } = request.into_inner();
+        let request = pb::PushRecordsRequest {
+            command_id,
+            record,
+            quarantine,
+            quarantine_id,
+        };
+        let chunk = intake.prepare(vec![request]).await?;
         let answer = intake
             .execute(chunk)
             .await

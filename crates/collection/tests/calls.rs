@@ -154,6 +154,7 @@ async fn every_fault_is_named_at_once() {
     let request = pb::PushRecordRequest {
         command_id: "x".into(),
         record: Some(bad),
+        ..Default::default()
     };
     let fault = report(
         mesh.client()
@@ -198,6 +199,7 @@ async fn only_departments_that_report_the_type_push_it() {
     let request = pb::PushRecordRequest {
         command_id: id().to_string(),
         record: Some(penalty(1)),
+        ..Default::default()
     };
     let status = mesh
         .client()

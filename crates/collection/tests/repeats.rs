@@ -59,6 +59,7 @@ async fn a_stream_answers_repeats_in_their_places() {
             .map(|(n, id)| pb::PushRecordsRequest {
                 command_id: id.to_string(),
                 record: Some(penalty(n)),
+                ..Default::default()
             })
             .collect();
         stream::iter(requests)

@@ -17,6 +17,7 @@ fn request(record: pb::RecordContent) -> pb::PushRecordsRequest {
     pb::PushRecordsRequest {
         command_id: id().to_string(),
         record: Some(record),
+        ..Default::default()
     }
 }
 
@@ -92,6 +93,7 @@ async fn a_bad_record_is_refused_in_its_place_and_the_stream_goes_on() {
         pb::PushRecordsRequest {
             command_id: id().to_string(),
             record: None,
+            ..Default::default()
         },
         reused,
         request(penalty(5)),

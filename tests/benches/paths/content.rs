@@ -20,6 +20,7 @@ pub fn records(count: usize, personal_every: Option<usize>) -> Vec<PushRecordsRe
                 command_id: command_id(),
                 // Neighbours in time are about different subjects.
                 record: Some(record(n, &subjects[n % subjects.len()], personal)),
+                ..Default::default()
             }
         })
         .collect()

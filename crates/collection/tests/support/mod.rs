@@ -116,6 +116,7 @@ impl Mesh {
         let request = pb::PushRecordRequest {
             command_id: command_id.to_string(),
             record: Some(record),
+            ..Default::default()
         };
         let response = self
             .client()

@@ -79,8 +79,15 @@ pub mod collection_event_type {
     /// Its department withdrew it.
     pub const RECORD_WITHDRAWN: &str = "tally.collection.v1.RecordWithdrawn";
 
-    /// All of them.
-    pub const ALL: [&str; 3] = [RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN];
+    /// Those of records.
+    pub const OF_RECORDS: [&str; 3] = [RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN];
+    /// Those of refused rows that wait in quarantine: they are no records, and pass by.
+    pub const OF_ROWS: [&str; 4] = [
+        "tally.collection.v1.RowQuarantined",
+        "tally.collection.v1.RowCorrected",
+        "tally.collection.v1.RowResubmitted",
+        "tally.collection.v1.RowDiscarded",
+    ];
 }
 
 fn fault(recorded: &Recorded, reason: impl Into<String>) -> DecodeError {

@@ -23,13 +23,13 @@ impl Projection for GroundsProjection {
     }
 
     fn knows(&self, event_type: &str) -> bool {
-        event_type::ALL.contains(&event_type)
+        event_type::OF_RECORDS.contains(&event_type) || event_type::OF_ROWS.contains(&event_type)
     }
 
     fn reads(&self, event: &Recorded) -> Result<Vec<RowKey>, Poison> {
         Ok(match event.envelope.event_type.as_str() {
-            event_type::RECORD_ACCEPTED => Vec::new(),
-            _ => vec![key(event)],
+            event_type::RECORD_CORRECTED | event_type::RECORD_WITHDRAWN => vec![key(event)],
+            _ => Vec::new(),
         })
     }
 
@@ -59,7 +59,7 @@ impl Projection for GroundsProjection {
                 withdrawn: true,
                 ..known(event, rows)?
             },
-            other => return Err(Poison::new(format!("{other} is unknown to this version"))),
+            _ => return Ok(()),
         };
         rows.put(key(event), &ground);
         Ok(())

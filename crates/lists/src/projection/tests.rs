@@ -252,6 +252,12 @@ fn a_record_is_a_ground_until_it_is_withdrawn() {
         assert!(projection.knows(&event.envelope.event_type));
         fold.apply(&event).expect("applies");
     }
+    // What waits in quarantine is no ground, whatever it says.
+    for event_type in collection_event_type::OF_ROWS {
+        assert!(projection.knows(event_type));
+        fold.apply(&collected(event_type, Vec::new()))
+            .expect("passes by");
+    }
     let rows = fold.into_rows();
     let expected = pb::GroundRow {
         subject: SUBJECT.into(),

@@ -264,6 +264,7 @@ fn read_all(
             let request = pb::PushRecordsRequest {
                 command_id,
                 record: Some(content),
+                ..Default::default()
             };
             if sender.blocking_send(request).is_err() {
                 // The server ended the stream; its status says why.

@@ -124,6 +124,7 @@ impl Demo {
         let request = PushRecordRequest {
             command_id: command_id(),
             record: Some(record.clone()),
+            ..Default::default()
         };
         let system = &self.cast.desk(Dept::Market).system;
         let answer = system

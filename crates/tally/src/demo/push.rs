@@ -266,6 +266,7 @@ async fn push_all(
         (0..pushes.len()).map(move |at| PushRecordsRequest {
             command_id: ids[at].clone(),
             record: Some(plan.pushes[dept.index()][at].record.clone()),
+            ..Default::default()
         })
     };
     let answers = client

@@ -229,6 +229,7 @@ impl Load {
             collection::PushRecordsRequest {
                 command_id: push.command_id,
                 record: push.record,
+                ..Default::default()
             },
         )
     }

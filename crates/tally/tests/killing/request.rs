@@ -255,6 +255,7 @@ pub fn penalty(subject: &str, number: &str, decided_on: &str) -> Request {
             ],
             ..Default::default()
         }),
+        ..Default::default()
     })
 }
 

@@ -200,6 +200,7 @@ impl Reading {
                     .map(|(name, value)| pb::Field { name, value })
                     .collect(),
             }),
+            ..Default::default()
         };
         // First among the unanswered: the answer must find it there.
         let sent = SentRow { row, command_id };
