@@ -5,7 +5,7 @@ TOOLS := .tools
 BUF := $(TOOLS)/node_modules/.bin/buf
 CARGO ?= cargo
 
-.PHONY: demo test setup setup-build lint proto bench fmt clean
+.PHONY: demo test setup setup-build lint proto bench bench-province fmt clean
 
 # Runs the main job once, on the embedded default, and verifies it.
 demo: setup-build
@@ -35,6 +35,11 @@ proto: setup
 # Each path as a ratio to its composed bare path in the same run.
 bench: setup-build
 	$(CARGO) bench --package tally-tests --bench paths
+
+# The same with the province's pack, a million records and 100,000 listings in
+# force. Filling takes some minutes and 10 GB of disk for temporary files.
+bench-province: setup-build
+	$(CARGO) bench --package tally-tests --bench paths -- --filled --rounds 3
 
 fmt:
 	$(CARGO) fmt --all

@@ -161,6 +161,15 @@ impl Harness {
     ///
     /// If it takes too long.
     pub async fn settle(&self) {
+        self.settle_within(Duration::from_secs(60)).await;
+    }
+
+    /// The same with another bound.
+    ///
+    /// # Panics
+    ///
+    /// If it takes longer.
+    pub async fn settle_within(&self, limit: Duration) {
         use tally_eventlog::store::LogSource as _;
         let settled = async {
             // An effect makes new records for other consumers: settled is when
@@ -170,9 +179,7 @@ impl Harness {
                 for progress in self.mesh.readers.iter() {
                     for shard in self.mesh.store.shards().all() {
                         let size = *self.mesh.store.watch(progress.log(), shard).borrow();
-                        progress
-                            .wait_for(shard, size, Duration::from_secs(60))
-                            .await;
+                        progress.wait_for(shard, size, limit).await;
                     }
                 }
                 if self.sizes() == before {
@@ -180,9 +187,9 @@ impl Harness {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), settled)
+        tokio::time::timeout(limit, settled)
             .await
-            .expect("the mesh settles within a minute");
+            .expect("the mesh settles in time");
     }
 
     fn sizes(&self) -> Vec<u64> {

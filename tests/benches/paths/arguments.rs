@@ -12,6 +12,17 @@ pub struct Arguments {
     pub rounds: usize,
     /// What is measured.
     pub only: Only,
+    /// What the mesh holds before it is measured; nothing: it is fresh.
+    pub fill: Option<Fill>,
+}
+
+/// What a province has after some time.
+#[derive(Clone, Copy)]
+pub struct Fill {
+    /// Records.
+    pub records: usize,
+    /// Listings in force, each about a subject of its own.
+    pub listings: usize,
 }
 
 /// Which paths are measured.
@@ -39,6 +50,7 @@ impl Arguments {
             checks: 200,
             rounds: 1,
             only: Only::Everything,
+            fill: None,
         };
         let mut arguments = arguments.collect::<Vec<_>>().into_iter();
         // Cargo passes this to a benchmark, and not where benchmarks are only tested.
@@ -66,6 +78,11 @@ impl Arguments {
                 "--records" => parsed.records = number()?,
                 "--checks" => parsed.checks = number()?,
                 "--rounds" => parsed.rounds = number()?,
+                "--fill-records" => parsed.fill_mut().records = number()?,
+                "--fill-listings" => parsed.fill_mut().listings = number()?,
+                "--filled" => {
+                    parsed.fill_mut();
+                }
                 "--only" => {
                     parsed.only = match arguments.next().as_deref() {
                         Some("ingest") => Only::Ingest,
@@ -77,6 +94,17 @@ impl Arguments {
                 _ => {}
             }
         }
+        let too_few = |fill: &Fill| fill.records < 2 * fill.listings;
+        if parsed.fill.as_ref().is_some_and(too_few) {
+            return Err("every listing needs two records: one is its ground".to_owned());
+        }
         Ok(parsed)
+    }
+
+    fn fill_mut(&mut self) -> &mut Fill {
+        self.fill.get_or_insert(Fill {
+            records: 1_000_000,
+            listings: 100_000,
+        })
     }
 }

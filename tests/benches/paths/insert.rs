@@ -42,9 +42,9 @@ pub struct Inserts {
 pub type InsertTask = JoinHandle<()>;
 
 impl Inserts {
-    /// Inserts into a fresh event store at `path`.
+    /// Inserts into the event store at `path`, a fresh one if there is none.
     pub async fn into_store(path: &Path, material: Arc<Material>) -> (Self, InsertTask) {
-        let connection = fresh(path, SCHEMA).await;
+        let connection = opened(path, SCHEMA).await;
         let copier = options(path).connect().await.expect("the new file opens");
         let (copy, copied) = mpsc::channel(1);
         let copier = tokio::spawn(copy_pages(copier, copied));
@@ -57,9 +57,9 @@ impl Inserts {
         })
     }
 
-    /// Inserts the keys into a fresh key ring at `path`.
+    /// Inserts the keys into the key ring at `path`, a fresh one if there is none.
     pub async fn into_keyring(path: &Path, material: Arc<Material>) -> (Self, InsertTask) {
-        let connection = fresh(path, KEY_SCHEMA).await;
+        let connection = opened(path, KEY_SCHEMA).await;
         Self::start(Keys {
             connection,
             material,
@@ -320,9 +320,13 @@ impl Row {
     }
 }
 
-async fn fresh(path: &Path, schema: &'static str) -> SqliteConnection {
+async fn opened(path: &Path, schema: &'static str) -> SqliteConnection {
+    let is_there = path.exists();
     let options = options(path).create_if_missing(true);
-    let mut connection = options.connect().await.expect("a new file can be made");
+    let mut connection = options.connect().await.expect("the file opens");
+    if is_there {
+        return connection;
+    }
     sqlx::raw_sql(schema)
         .execute(&mut connection)
         .await

@@ -4,7 +4,8 @@
 //! machine, ratios of the mesh.
 //!
 //! `cargo bench -p tally-tests --bench paths -- [--gate] [--records N]
-//! [--checks N] [--rounds N] [--only ingest|checks]`. Without `--bench`, as
+//! [--checks N] [--rounds N] [--only ingest|checks] [--filled]
+//! [--fill-records N] [--fill-listings N]`. Without `--bench`, as
 //! tests are run, a tiny load shows that it still works, and nothing is judged.
 
 mod arguments;
@@ -16,11 +17,14 @@ mod material;
 mod ours;
 mod paths;
 mod report;
+mod stage;
+mod world;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Only};
 use report::Report;
+use stage::{Filled, Stage};
 
 // As in the binary.
 #[global_allocator]
@@ -55,15 +59,26 @@ async fn measure(arguments: &Arguments) -> Report {
     // As the binary runs: spans have ids and end here.
     let _telemetry = tally_telemetry::init(&options).expect("telemetry starts once per process");
     let mut report = Report::default();
+    let mut stage = Stage::Fresh(None);
+    if let Some(fill) = arguments.fill {
+        eprintln!(
+            "filling: {} records, {} listings",
+            fill.records, fill.listings
+        );
+        let filled = Filled::fill(fill).await;
+        eprintln!("  filled in {:.0} s", filled.took.as_secs_f64());
+        report.add_start(filled.started_in);
+        stage = Stage::Filled(filled);
+    }
     for round in 1..=arguments.rounds {
         eprintln!("round {round} of {}", arguments.rounds);
         if arguments.only != Only::Checks {
             for personal_every in [None, Some(10)] {
-                paths::ingest(arguments.records, personal_every, &mut report).await;
+                paths::ingest(&mut stage, arguments.records, personal_every, &mut report).await;
             }
         }
         if arguments.only != Only::Ingest {
-            paths::checks(arguments.checks, &mut report).await;
+            paths::checks(&mut stage, arguments.checks, &mut report).await;
         }
     }
     report

@@ -1,8 +1,10 @@
 //! What a bare path inserts: the very rows that ours made of the same requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::Path;
 
+use futures::TryStreamExt as _;
 use prost::Message as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions as _, Row as _, SqliteConnection};
@@ -92,40 +94,79 @@ pub struct Material {
     pub heads: Vec<HeadRow>,
     pub checkpoints: Vec<CheckpointRow>,
     pub views: Vec<ViewRow>,
+    /// Rows that were there before.
+    pub before: Counts,
 }
 
 /// What was in a store before the load.
 pub struct Before {
-    events: HashSet<i64>,
-    commands: HashSet<Vec<u8>>,
-    views: HashSet<(i64, i64, Vec<u8>)>,
+    /// Records per log and shard.
+    sizes: HashMap<(i64, i64), i64>,
+    /// Hashes of the values of rows, by hashes of their keys.
+    views: HashMap<u64, u64>,
     checkpoints: HashMap<(String, i64), i64>,
+    /// Rows per table that bare inserts into.
+    counts: Counts,
+}
+
+/// Rows of the tables that both insert into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Rows of `event`.
+    pub events: i64,
+    /// Rows of `command`.
+    pub commands: i64,
+    /// Rows of `view_row`.
+    pub views: i64,
+}
+
+impl Counts {
+    /// Counts them.
+    pub async fn read(store: &Path) -> Self {
+        let connection = &mut open(store).await;
+        Self {
+            events: count(connection, "event").await,
+            commands: count(connection, "command").await,
+            views: count(connection, "view_row").await,
+        }
+    }
 }
 
 impl Before {
     /// Reads what is there.
     pub async fn read(store: &Path) -> Self {
+        let counts = Counts::read(store).await;
         let connection = &mut open(store).await;
+        let heads = heads(connection).await.into_iter();
         let checkpoints = checkpoints(connection).await.into_iter();
+        let mut views = HashMap::new();
+        each_view_row(connection, |row| {
+            views.insert(row.place(), hash(&row.value));
+        })
+        .await;
         Self {
-            events: rows(connection, "SELECT id FROM event", |row| row.get(0))
-                .await
-                .into_iter()
-                .collect(),
-            commands: rows(connection, "SELECT id FROM command", |row| row.get(0))
-                .await
-                .into_iter()
-                .collect(),
-            views: views(connection)
-                .await
-                .into_iter()
-                .map(|row| (row.view, row.shard, row.key))
-                .collect(),
+            sizes: heads.map(|row| ((row.log, row.shard), row.size)).collect(),
+            views,
             checkpoints: checkpoints
                 .map(|row| ((row.consumer, row.shard), row.next))
                 .collect(),
+            counts,
         }
     }
+}
+
+impl ViewRow {
+    /// What stands for its key: rows are told apart by it, of which there may be millions.
+    fn place(&self) -> u64 {
+        hash(&(self.view, self.shard, &self.key))
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    // Without a seed: the same in the whole run.
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Material {
@@ -147,20 +188,34 @@ impl Material {
             .fetch_one(&mut *connection)
             .await
             .expect("the store has the log");
-        let mut commands: HashMap<Vec<u8>, CommandRow> = commands(connection)
+        let shards = heads(connection).await.into_iter();
+        let shards: Vec<HeadRow> = shards.filter(|row| row.log == number).collect();
+        let mut loaded = Vec::with_capacity(requests);
+        for head in &shards {
+            let from = before.sizes.get(&(head.log, head.shard)).copied();
+            loaded.extend(events(connection, head, from.unwrap_or_default()).await);
+        }
+        let loaded: Vec<(EventRow, Envelope)> = loaded
+            .into_iter()
+            .map(|event| {
+                let envelope = envelope(&event);
+                (event, envelope)
+            })
+            .collect();
+        let ids = || loaded.iter().map(|(_, envelope)| &envelope.command_id[..]);
+        let (first, last) = (
+            ids().min().unwrap_or_default(),
+            ids().max().unwrap_or_default(),
+        );
+        let mut commands: HashMap<Vec<u8>, CommandRow> = commands(connection, number, first, last)
             .await
             .into_iter()
-            .filter(|row| row.log == number && !before.commands.contains(&row.id))
             .map(|row| (row.id.clone(), row))
             .collect();
         let mut keys = keys(keyring).await;
         let mut items = Vec::with_capacity(requests);
         let mut places: HashMap<Vec<u8>, usize> = HashMap::with_capacity(requests);
-        for event in events(connection).await {
-            if event.id >> 56 != number || before.events.contains(&event.id) {
-                continue;
-            }
-            let envelope = envelope(&event);
+        for (event, envelope) in loaded {
             let command = commands
                 .remove(&envelope.command_id[..])
                 .expect("one event per command");
@@ -181,28 +236,23 @@ impl Material {
         );
 
         let mut material = Self::default();
-        for row in views(connection).await {
+        each_view_row(connection, |row| {
             // A time may stand right before a name.
             let named = |part: &[u8]| {
                 let name = part.len().checked_sub(NAME_BYTES).map(|from| &part[from..]);
                 name.and_then(|name| places.get(name)).copied()
             };
-            let at = row.key.split(|byte| *byte == 0).find_map(named);
-            match at {
+            match row.key.split(|byte| *byte == 0).find_map(named) {
                 Some(at) => items[at].views.push(row),
-                None if before
-                    .views
-                    .contains(&(row.view, row.shard, row.key.clone())) => {}
+                None if before.views.get(&row.place()) == Some(&hash(&row.value)) => {}
                 None => material.views.push(row),
             }
-        }
+        })
+        .await;
         items.sort_unstable_by(|a, b| a.command.id.cmp(&b.command.id));
         material.items = items;
-        material.heads = heads(connection)
-            .await
-            .into_iter()
-            .filter(|row| row.log == number)
-            .collect();
+        material.heads = shards;
+        material.before = before.counts;
         let moved = |row: &CheckpointRow| {
             before
                 .checkpoints
@@ -278,48 +328,63 @@ async fn rows<T>(
     rows.iter().map(read).collect()
 }
 
-async fn events(connection: &mut SqliteConnection) -> Vec<EventRow> {
-    rows(
-        connection,
-        "SELECT id, stream, version, leaf, record FROM event",
-        |row| EventRow {
-            id: row.get(0),
-            stream: row.get(1),
-            version: row.get(2),
-            leaf: row.get(3),
-            record: row.get(4),
-        },
-    )
-    .await
+/// The records of a shard from a position on.
+async fn events(connection: &mut SqliteConnection, head: &HeadRow, from: i64) -> Vec<EventRow> {
+    let start = (head.log << 56) + (head.shard << 40);
+    let sql = "SELECT id, stream, version, leaf, record FROM event WHERE id >= ? AND id < ?";
+    let rows = sqlx::query(sql)
+        .bind(start + from)
+        .bind(start + head.size)
+        .fetch_all(connection)
+        .await
+        .expect("the store can be read");
+    let event = |row: &SqliteRow| EventRow {
+        id: row.get(0),
+        stream: row.get(1),
+        version: row.get(2),
+        leaf: row.get(3),
+        record: row.get(4),
+    };
+    rows.iter().map(event).collect()
 }
 
-async fn commands(connection: &mut SqliteConnection) -> Vec<CommandRow> {
-    rows(
-        connection,
-        "SELECT id, log, department, digest, result FROM command",
-        |row| CommandRow {
-            id: row.get(0),
-            log: row.get(1),
-            department: row.get(2),
-            digest: row.get(3),
-            result: row.get(4),
-        },
-    )
-    .await
+/// The commands of a log within a range of ids, which are in the order of time.
+async fn commands(
+    connection: &mut SqliteConnection,
+    log: i64,
+    first: &[u8],
+    last: &[u8],
+) -> Vec<CommandRow> {
+    let sql = "SELECT id, log, department, digest, result FROM command \
+               WHERE log = ? AND id BETWEEN ? AND ?";
+    let rows = sqlx::query(sql)
+        .bind(log)
+        .bind(first)
+        .bind(last)
+        .fetch_all(connection)
+        .await
+        .expect("the store can be read");
+    let command = |row: &SqliteRow| CommandRow {
+        id: row.get(0),
+        log: row.get(1),
+        department: row.get(2),
+        digest: row.get(3),
+        result: row.get(4),
+    };
+    rows.iter().map(command).collect()
 }
 
-async fn views(connection: &mut SqliteConnection) -> Vec<ViewRow> {
-    rows(
-        connection,
-        "SELECT view, shard, key, value FROM view_row",
-        |row| ViewRow {
+/// One row at a time: there may be millions.
+async fn each_view_row(connection: &mut SqliteConnection, mut take: impl FnMut(ViewRow)) {
+    let mut rows = sqlx::query("SELECT view, shard, key, value FROM view_row").fetch(connection);
+    while let Some(row) = rows.try_next().await.expect("the store can be read") {
+        take(ViewRow {
             view: row.get(0),
             shard: row.get(1),
             key: row.get(2),
             value: row.get(3),
-        },
-    )
-    .await
+        });
+    }
 }
 
 async fn heads(connection: &mut SqliteConnection) -> Vec<HeadRow> {
@@ -367,10 +432,8 @@ async fn keys(keyring: &Path) -> HashMap<Vec<u8>, KeyRow> {
         .collect()
 }
 
-/// Rows in the tables of a store, to see that bare inserted what ours did.
-pub async fn count(store: &Path, table: &str) -> i64 {
-    let mut connection = open(store).await;
+async fn count(connection: &mut SqliteConnection, table: &str) -> i64 {
     let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-    let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+    let count = sqlx::query_scalar(sql).fetch_one(connection).await;
     count.expect("the table is there")
 }

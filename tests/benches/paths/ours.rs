@@ -4,16 +4,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tally::client::Client;
+use tally::client::{Client, command_id};
 use tally::data_dir::DataDir;
 use tally::mesh::{Mesh, MeshOptions};
+use tally::pack_client::load_pack;
+use tally_auth::identity::Identity;
+use tally_domain::department::DepartmentId;
+use tally_domain::document::DocumentNumber;
+use tally_domain::subject::Subject;
 use tally_eventlog::shard::LogName;
 use tally_eventlog::store::LogSource as _;
+use tally_proto::tally::lists::v1 as lists;
 use tally_rpc::{ClientTls, ServerTls};
-use tally_tests::harness::{BlackListing, Harness, MARKET, TAX, list_black, penalty, push};
+use tally_tests::harness::{
+    BlackListing, Harness, MARKET, basis, confirmation, document, list_black, penalty, push,
+};
 use tempfile::TempDir;
 
+use crate::content::{RECORD_TYPE, document_number};
 use crate::load;
+use crate::world::World;
 
 /// When the mesh's clock starts: a day whose holiday notices are in the pack.
 const START: &str = "2026-03-02T01:00:00Z";
@@ -21,8 +31,14 @@ const START: &str = "2026-03-02T01:00:00Z";
 /// The longest that a view may take to catch up.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
+/// The longest that all which follows from a fill may take.
+const SETTLE_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// Listings under way at once while the list is filled.
-const LISTINGS_AT_ONCE: usize = 16;
+const LISTINGS_AT_ONCE: usize = 64;
+
+/// Name of the certificate under which all load runs.
+const LOAD: &str = "load";
 
 /// A mesh of its own in a fresh directory.
 pub struct Ours {
@@ -30,11 +46,36 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Starts with the small pack and a certificate for the system of the tax
-    /// department, under which all load runs.
-    pub async fn start() -> Self {
-        let harness = Harness::start(START).await;
-        harness.system(TAX).await;
+    /// Starts with the pack of a world and a certificate for the system of its
+    /// department under which all load runs.
+    pub async fn start(world: &World) -> Self {
+        Self::start_in(TempDir::new().expect("a temporary directory"), world).await
+    }
+
+    /// The same in a directory.
+    pub async fn start_in(dir: TempDir, world: &World) -> Self {
+        let options = MeshOptions {
+            test_clock: Some(START.parse().expect("a timestamp")),
+            ..MeshOptions::in_dir(DataDir::new(dir.path()))
+        };
+        let mesh = Mesh::start(options).await.expect("a fresh mesh starts");
+        let harness = Harness { mesh, dir };
+        let pack = world.pack.load().expect("a built-in pack is consistent");
+        load_pack(&harness.operator().await, &pack)
+            .await
+            .expect("the pack loads");
+        let urn = format!("urn:tally:department:{}", world.load);
+        let identity = Identity::parse(&urn).expect("a valid identity");
+        let issued = DataDir::new(harness.dir.path()).issue(&identity, LOAD);
+        issued.expect("the authority issues");
+        Self { harness }
+    }
+
+    /// Starts on what an earlier one left.
+    pub async fn resume(dir: TempDir) -> Self {
+        let options = MeshOptions::in_dir(DataDir::new(dir.path()));
+        let mesh = Mesh::start(options).await.expect("the mesh starts again");
+        let harness = Harness { mesh, dir };
         Self { harness }
     }
 
@@ -75,6 +116,23 @@ impl Ours {
         self.harness.settle().await;
     }
 
+    /// Lists subjects for the records with these numbers, which are there, and
+    /// waits until all that follows from it has happened.
+    pub async fn list_grounded(&self, world: &World, subjects: &[(usize, String)]) {
+        let first = self.harness.officer(world.lister, "1").await;
+        let second = self.harness.officer(world.lister, "2").await;
+        let (first, second) = (&first, &second);
+        let listings = subjects
+            .iter()
+            .map(|(n, subject)| list(world, first, second, *n, subject));
+        futures::stream::iter(listings)
+            .buffer_unordered(LISTINGS_AT_ONCE)
+            .collect::<Vec<()>>()
+            .await;
+        eprintln!("  {} listings", subjects.len());
+        self.harness.settle_within(SETTLE_MAX).await;
+    }
+
     /// Waits until every view of a log has all of it.
     pub async fn caught_up(&self, log: LogName) {
         let mesh = &self.harness.mesh;
@@ -97,9 +155,45 @@ impl Ours {
     }
 }
 
+/// Two officers list a subject for a record of the load.
+async fn list(world: &World, first: &Client, second: &Client, n: usize, subject: &str) {
+    let department = DepartmentId::parse(world.load).expect("a department's code");
+    let about: Subject = subject.parse().expect("an organisation");
+    let number = DocumentNumber::parse(&document_number(n)).expect("a document's number");
+    let ground = tally_collection::record_id(&department, &number, &about, RECORD_TYPE);
+    let request = lists::NominateRequest {
+        command_id: command_id(),
+        subject: subject.to_owned(),
+        list_type: world.list_type.to_owned(),
+        ground_record_id: ground.to_string(),
+        criterion: "serious violation established by a final decision".to_owned(),
+        legal_basis: basis(world.listing),
+        term_from: "2026-03-02".to_owned(),
+        term_until: "2027-03-01".to_owned(),
+    };
+    let nominated = first.lists().nominate(request).await.expect("nominated");
+    let entry_id = nominated.into_inner().entry_id;
+    let request = lists::NotifyRequest {
+        command_id: command_id(),
+        entry_id: entry_id.clone(),
+        served_on: "2026-03-02".to_owned(),
+        proof_of_service: document("service 1"),
+    };
+    first.lists().notify(request).await.expect("notified");
+    let request = lists::RepresentRequest {
+        command_id: command_id(),
+        entry_id: entry_id.clone(),
+        document: None,
+        waived: true,
+    };
+    first.lists().represent(request).await.expect("waived");
+    let listed = second.lists().list(confirmation(&entry_id)).await;
+    listed.expect("listed by a second officer");
+}
+
 /// What the load's clients show.
 pub fn client_tls(dir: &Path) -> ClientTls {
-    let tls = DataDir::new(dir).client_tls(&format!("system-{TAX}"));
+    let tls = DataDir::new(dir).client_tls(LOAD);
     tls.expect("the certificate was issued at the start")
 }
 

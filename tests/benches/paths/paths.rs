@@ -11,8 +11,9 @@ use crate::bare::Bare;
 use crate::content;
 use crate::load::{self, KINDS, PLAIN};
 use crate::material::{Before, Material};
-use crate::ours::{Ours, client_tls, server_tls, start_again};
+use crate::ours::{client_tls, server_tls, start_again};
 use crate::report::{Meter, Report, Turn};
+use crate::stage::{LISTED_EVERY, Stage};
 
 /// Streams on which records are pushed, and connections of unary checks.
 const CLIENTS: usize = 4;
@@ -20,17 +21,17 @@ const CLIENTS: usize = 4;
 /// Streams on which checks are asked.
 const CHECK_STREAMS: usize = 2;
 
-/// Organisations that checks are about.
-const SUBJECTS: usize = 2_000;
-
-/// Those of them that are listed: every so many.
-const LISTED_EVERY: usize = 20;
-
 /// Pushes `count` records, one in `personal_every` with sealed fields, until the
 /// last receipt is there and every view has caught up.
-pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Report) {
-    let requests = content::records(count, personal_every);
-    let ours = Ours::start().await;
+pub async fn ingest(
+    stage: &mut Stage,
+    count: usize,
+    personal_every: Option<usize>,
+    report: &mut Report,
+) {
+    let numbers = stage.numbers(count);
+    let requests = content::records(stage.world(), numbers, personal_every);
+    let ours = stage.open().await;
     let clients = ours.connect(CLIENTS).await;
     let before = Before::read(&ours.store()).await;
     let ours_requests = requests.clone();
@@ -41,12 +42,12 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     let settled = meter.read();
     assert_eq!(kept.counts[PLAIN], count, "every record is accepted");
     drop(clients);
-    let dir = ours.stop().await;
+    let dir = stage.close(ours.stop().await);
     if personal_every.is_none() {
-        report.add_start(start_again(dir.path()).await);
+        report.add_start(start_again(&dir).await);
     }
 
-    let data = DataDir::new(dir.path());
+    let data = DataDir::new(&dir);
     let material = Material::read(
         &data.store(),
         &data.keyring(),
@@ -56,8 +57,8 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
     )
     .await;
     describe(&material);
-    let bare = Bare::collection(&server_tls(dir.path()), material, kept.samples).await;
-    let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
+    let bare = Bare::collection(stage.bare(), &server_tls(&dir), material, kept.samples).await;
+    let clients = load::connect(&bare.endpoint, &client_tls(&dir), CLIENTS).await;
     let meter = Meter::start();
     let kept = load::push(&clients, requests).await;
     let bare_took = meter.read();
@@ -85,11 +86,13 @@ pub async fn ingest(count: usize, personal_every: Option<usize>, report: &mut Re
 }
 
 /// Asks `count` checks one by one and twice as many on streams.
-pub async fn checks(count: usize, report: &mut Report) {
-    let subjects = content::subjects(SUBJECTS);
-    let ours = Ours::start().await;
-    let listed: Vec<String> = subjects.iter().step_by(LISTED_EVERY).cloned().collect();
-    ours.list(&listed).await;
+pub async fn checks(stage: &mut Stage, count: usize, report: &mut Report) {
+    let subjects = stage.asked();
+    let ours = stage.open().await;
+    if matches!(stage, Stage::Fresh(_)) {
+        let listed: Vec<String> = subjects.iter().step_by(LISTED_EVERY).cloned().collect();
+        ours.list(&listed).await;
+    }
     let unary: Vec<sanctions::CheckRequest> = questions(&subjects, count);
     let streamed: Vec<sanctions::CheckManyRequest> = questions(&subjects, 2 * count)
         .into_iter()
@@ -112,8 +115,8 @@ pub async fn checks(count: usize, report: &mut Report) {
     ours.caught_up(logs::SANCTIONS_ACCESS).await;
     let streamed_settled = meter.read();
     drop(clients);
-    let dir = ours.stop().await;
-    let data = DataDir::new(dir.path());
+    let dir = stage.close(ours.stop().await);
+    let data = DataDir::new(&dir);
 
     let all = Material::read(
         &data.store(),
@@ -128,8 +131,14 @@ pub async fn checks(count: usize, report: &mut Report) {
     let mut latencies = unary_kept.latencies;
     latencies.sort_unstable();
     judge(&unary_kept.counts);
-    let bare = Bare::sanctions(&server_tls(dir.path()), material, unary_kept.samples).await;
-    let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CLIENTS).await;
+    let bare = Bare::sanctions(
+        stage.bare(),
+        &server_tls(&dir),
+        material,
+        unary_kept.samples,
+    )
+    .await;
+    let clients = load::connect(&bare.endpoint, &client_tls(&dir), CLIENTS).await;
     let meter = Meter::start();
     let bare_kept = load::check(&clients, unary).await;
     let bare_took = meter.read();
@@ -167,8 +176,14 @@ pub async fn checks(count: usize, report: &mut Report) {
     .await;
     describe(&material);
     judge(&streamed_kept.counts);
-    let bare = Bare::sanctions(&server_tls(dir.path()), material, streamed_kept.samples).await;
-    let clients = load::connect(&bare.endpoint, &client_tls(dir.path()), CHECK_STREAMS).await;
+    let bare = Bare::sanctions(
+        stage.bare(),
+        &server_tls(&dir),
+        material,
+        streamed_kept.samples,
+    )
+    .await;
+    let clients = load::connect(&bare.endpoint, &client_tls(&dir), CHECK_STREAMS).await;
     let meter = Meter::start();
     let bare_kept = load::check_many(&clients, streamed).await;
     let bare_took = meter.read();
