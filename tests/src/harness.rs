@@ -10,6 +10,7 @@ use tally::data_dir::{DataDir, OPERATOR};
 use tally::mesh::{Mesh, MeshOptions};
 use tally::pack_client::load_pack;
 use tally_auth::identity::Identity;
+use tally_catalog::pack::BuiltIn;
 use tally_proto::tally::audit::v1 as audit;
 use tally_proto::tally::log::v1::{DocumentRef, LegalBasisRef, Receipt};
 use tally_proto::tally::node::v1 as node;
@@ -71,13 +72,26 @@ impl Harness {
     ///
     /// If anything fails: it is a test.
     pub async fn start(start: &str) -> Self {
+        Self::at(start, BuiltIn::Small).await
+    }
+
+    /// A mesh with a movable clock that starts at `start`, and the province's pack.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn province(start: &str) -> Self {
+        Self::at(start, BuiltIn::Province).await
+    }
+
+    async fn at(start: &str, pack: BuiltIn) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let start: Timestamp = start.parse().expect("a timestamp");
         let options = MeshOptions {
             test_clock: Some(start),
             ..MeshOptions::in_dir(DataDir::new(dir.path()))
         };
-        Self::with(options, dir).await
+        Self::with_pack(options, dir, pack).await
     }
 
     /// A mesh with these options, and the small pack.
@@ -86,9 +100,18 @@ impl Harness {
     ///
     /// If anything fails: it is a test.
     pub async fn with(options: MeshOptions, dir: TempDir) -> Self {
+        Self::with_pack(options, dir, BuiltIn::Small).await
+    }
+
+    /// A mesh with these options, and this pack.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn with_pack(options: MeshOptions, dir: TempDir, pack: BuiltIn) -> Self {
         let mesh = Mesh::start(options).await.expect("a fresh mesh starts");
         let harness = Self { mesh, dir };
-        let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
+        let pack = pack.load().expect("a built-in pack is consistent");
         load_pack(&harness.client(OPERATOR).await, &pack)
             .await
             .expect("the pack loads");

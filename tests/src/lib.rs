@@ -2,4 +2,5 @@
 
 pub mod contracts;
 pub mod harness;
+pub mod records;
 pub mod steps;

@@ -7,7 +7,6 @@ use futures::StreamExt as _;
 use tally::client::{Client, command_id};
 use tally::data_dir::DataDir;
 use tally::mesh::{Mesh, MeshOptions};
-use tally::pack_client::load_pack;
 use tally_auth::identity::Identity;
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
@@ -58,12 +57,7 @@ impl Ours {
             test_clock: Some(START.parse().expect("a timestamp")),
             ..MeshOptions::in_dir(DataDir::new(dir.path()))
         };
-        let mesh = Mesh::start(options).await.expect("a fresh mesh starts");
-        let harness = Harness { mesh, dir };
-        let pack = world.pack.load().expect("a built-in pack is consistent");
-        load_pack(&harness.operator().await, &pack)
-            .await
-            .expect("the pack loads");
+        let harness = Harness::with_pack(options, dir, world.pack).await;
         let urn = format!("urn:tally:department:{}", world.load);
         let identity = Identity::parse(&urn).expect("a valid identity");
         let issued = DataDir::new(harness.dir.path()).issue(&identity, LOAD);
