@@ -8,3 +8,4 @@ pub mod demo;
 pub mod mesh;
 pub mod node;
 pub mod pack_client;
+pub mod reasons;

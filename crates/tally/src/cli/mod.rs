@@ -4,9 +4,12 @@ mod audit;
 mod cert;
 mod check;
 mod corrections;
+mod explain;
 mod following;
+mod heads;
 mod hint;
 mod import;
+mod input;
 mod list;
 mod object;
 mod output;
@@ -14,6 +17,7 @@ mod people;
 mod policy;
 mod push;
 mod respond;
+mod shell;
 mod template;
 mod up;
 
@@ -31,7 +35,8 @@ use output::Failure;
 #[command(name = "tally", version, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done; 1 something that was verified does not hold; \
-    2 bad input; 3 refused; 4 not available now, try again; 5 internal error."
+    2 bad input; 3 refused; 4 not available now, try again; 5 internal error. \
+    A refusal names a reason: `tally explain REASON` says what to do."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -174,6 +179,8 @@ enum Command {
     Directive(respond::Directive),
     /// What is in force for a subject, before a decision.
     Check(check::Check),
+    /// The same for many subjects, each of which is a line of the input.
+    CheckMany(check::CheckMany),
     /// Checks and executions that rested on a basis older than a suspension or an end.
     Corrections(corrections::Corrections),
     /// Reports on a directive, or accepts or returns a report.
@@ -191,6 +198,8 @@ enum Command {
     Rebuild,
     /// Verifies hashes, positions and roots of every log.
     Verify,
+    /// Head of every shard of every log: size and Merkle root, to be kept elsewhere and compared.
+    Heads(heads::Heads),
     /// Policy packs: check, diff, load, new, show.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -207,6 +216,12 @@ enum Command {
         /// The new time, RFC 3339.
         to: jiff::Timestamp,
     },
+    /// What a reason means, and what to do.
+    Explain(explain::Explain),
+    /// Prints a completion script for a shell.
+    Completions(shell::Completions),
+    /// Writes the manual: a page for each command.
+    Man(shell::Man),
 }
 
 /// Runs a command line.
@@ -253,6 +268,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Subscribe(command) => command.run(global).await,
         Command::Directive(command) => command.run(global).await,
         Command::Check(command) => command.run(global).await,
+        Command::CheckMany(command) => command.run(global).await,
         Command::Corrections(command) => command.run(global).await,
         Command::Report(command) => command.run(global).await,
         Command::Feedback(command) => command.run(global).await,
@@ -261,10 +277,14 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::AsOf(command) => command.run(global).await,
         Command::Rebuild => audit::rebuild(global).await,
         Command::Verify => audit::verify(global).await,
+        Command::Heads(command) => command.run(global).await,
         Command::Policy(command) => command.run(global).await,
         Command::Cert(command) => command.run(global),
         Command::Key(command) => command.run(global).await,
         Command::Status => audit::status(global).await,
         Command::Clock { to } => audit::advance_clock(global, *to).await,
+        Command::Explain(command) => command.run(global),
+        Command::Completions(command) => command.run(global),
+        Command::Man(command) => command.run(global),
     }
 }

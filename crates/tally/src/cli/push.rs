@@ -1,7 +1,7 @@
 //! `tally push`, `record`, `correct`, `withdraw`.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,10 +11,11 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Global;
+use super::input::read_lines;
 use super::list::{DocumentArgs, parse_basis};
 use super::output::{Failure, line, print, to_json};
 use crate::client::command_id;
@@ -114,11 +115,7 @@ impl Push {
         }
         // The channel bounds what waits here; the server's flow control does the rest.
         let (sender, receiver) = mpsc::channel(1_024);
-        let files = self.files.clone();
-        let (ended, reader) = oneshot::channel();
-        // Not a task of the runtime: that would wait for the end of the input, though the mesh has
-        // already refused.
-        std::thread::spawn(move || ended.send(read_all(&files, &sender)));
+        let reader = read_lines(&self.files, sender, request);
         let mut answers = client
             .collection()
             .push_records(ReceiverStream::new(receiver))
@@ -229,50 +226,15 @@ fn progress_bar() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-fn read_all(
-    files: &[PathBuf],
-    sender: &mpsc::Sender<pb::PushRecordsRequest>,
-) -> Result<(), Failure> {
-    let standard_input = [PathBuf::from("-")];
-    for file in if files.is_empty() {
-        &standard_input
-    } else {
-        files
-    } {
-        let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
-            Box::new(BufReader::new(std::io::stdin()))
-        } else {
-            let opened = std::fs::File::open(file)
-                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-            Box::new(BufReader::new(opened))
-        };
-        for (number, text) in input.lines().enumerate() {
-            let place = |error: &dyn std::fmt::Display| {
-                let name = match file.to_string_lossy() {
-                    name if name == "-" => "standard input".into(),
-                    name => name,
-                };
-                Failure::usage(format!("{name}:{}: {error}", number + 1))
-            };
-            let text = text.map_err(|error| place(&error))?;
-            if text.trim().is_empty() {
-                continue;
-            }
-            let record = RecordLine::parse(&text).map_err(|error| place(&error))?;
-            let command_id = record.command_id.clone().unwrap_or_else(command_id);
-            let content = record.content().map_err(|error| place(&error))?;
-            let request = pb::PushRecordsRequest {
-                command_id,
-                record: Some(content),
-                ..Default::default()
-            };
-            if sender.blocking_send(request).is_err() {
-                // The server ended the stream; its status says why.
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
+/// A line as a request to push it.
+fn request(text: &str) -> Result<pb::PushRecordsRequest, String> {
+    let record = RecordLine::parse(text)?;
+    let command_id = record.command_id.clone().unwrap_or_else(command_id);
+    Ok(pb::PushRecordsRequest {
+        command_id,
+        record: Some(record.content()?),
+        ..Default::default()
+    })
 }
 
 /// Arguments of `tally correct`.

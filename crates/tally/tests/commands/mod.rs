@@ -8,6 +8,7 @@ mod policy;
 mod proof;
 mod records;
 mod running;
+mod shell;
 mod tables;
 
 use jiff::{SignedDuration, Timestamp};
