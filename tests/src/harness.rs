@@ -16,6 +16,7 @@ use tally_proto::tally::log::v1::{DocumentRef, LegalBasisRef, Receipt};
 use tally_proto::tally::node::v1 as node;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tempfile::TempDir;
+use tonic::transport::Channel;
 
 pub use crate::steps::*;
 
@@ -154,6 +155,23 @@ impl Harness {
         self.client(name).await
     }
 
+    /// Issues a certificate for any identity, and connects without a client.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn channel(&self, urn: &str) -> Channel {
+        let identity = Identity::parse(urn).expect("a valid identity");
+        let name = urn.replace(':', "-");
+        let dir = DataDir::new(self.dir.path());
+        dir.issue(&identity, &name).expect("the authority issues");
+        let endpoint = dir.endpoint().expect("the mesh listens");
+        let tls = dir.client_tls(&name).expect("issued");
+        tally_rpc::connect(&endpoint, &tls)
+            .await
+            .expect("the mesh answers")
+    }
+
     async fn client(&self, name: &str) -> Client {
         Client::of_dir(self.dir.path(), name)
             .await
@@ -215,7 +233,8 @@ impl Harness {
             .expect("the mesh settles in time");
     }
 
-    fn sizes(&self) -> Vec<u64> {
+    /// Number of records in every shard of every log.
+    pub fn sizes(&self) -> Vec<u64> {
         use tally_eventlog::store::LogSource as _;
         let store = &self.mesh.store;
         tally_service::logs::ALL

@@ -7,6 +7,7 @@ use futures::Stream;
 use jiff::Timestamp;
 use tally_auth::Caller;
 use tally_domain::date::LegalDate;
+use tally_domain::department::DepartmentId;
 use tally_eventlog::event::{Recorded, from_proto_time, to_proto_time};
 use tally_eventlog::shard::Shard;
 use tally_proto::tally::audit::v1 as pb;
@@ -73,7 +74,11 @@ impl Service {
         Ok(Some(subject.to_string()))
     }
 
-    async fn as_of_inner(&self, request: pb::AsOfRequest) -> Result<pb::AsOfResponse, Fault> {
+    async fn as_of_inner(
+        &self,
+        reader: Option<&DepartmentId>,
+        request: pb::AsOfRequest,
+    ) -> Result<pb::AsOfResponse, Fault> {
         let now = self.audit.clock.now();
         let question = self.question(request, now).await?;
         let Question {
@@ -100,6 +105,16 @@ impl Service {
             },
         };
         entries.retain(|entry| list_type.is_empty() || entry.list_type == *list_type);
+        if let Some(reader) = reader.filter(|_| !entries.is_empty()) {
+            // By whom it may be seen is a matter of today, also where it is over.
+            let policy = policy(&self.audit.logs, now).await?;
+            entries.retain(|entry| {
+                let pack = policy.as_ref().map(|policy| &policy.pack);
+                pack.is_some_and(|pack| {
+                    pack.may_read_listed(&entry.list_type, &entry.initiator, reader)
+                })
+            });
+        }
         if entries.len() > ENTRIES_MAX {
             return Err(Fault::rejected(
                 "TOO_MANY_ENTRIES",
@@ -246,8 +261,9 @@ impl AuditService for Service {
         &self,
         request: Request<pb::AsOfRequest>,
     ) -> Result<Response<pb::AsOfResponse>, Status> {
-        Caller::of(&request)?;
-        Ok(Response::new(self.as_of_inner(request.into_inner()).await?))
+        let reader = Caller::of(&request)?.department.clone();
+        let answer = self.as_of_inner(reader.as_ref(), request.into_inner());
+        Ok(Response::new(answer.await?))
     }
 
     async fn rebuild(

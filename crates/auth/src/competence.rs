@@ -23,8 +23,8 @@ pub enum Competence {
     Initiator,
     /// It nominated the subject.
     EntryInitiator,
-    /// It nominated the subject; or, once listed, the list type is shared with it
-    /// or a memorandum has it answer the list.
+    /// It nominated the subject; or, while the subject is listed, the list type is
+    /// shared with it, a memorandum has it answer the list, or it is of province level.
     EntryReader,
     /// It nominated the subject, or is of province level.
     Objection,
@@ -42,7 +42,7 @@ pub enum Competence {
     DirectiveParty,
     /// About itself, or a department of its own division or below.
     Division,
-    /// A party of the directive, or one is of its own division or below.
+    /// A party of the directive, or of province level.
     FeedbackReader,
 }
 
@@ -83,8 +83,8 @@ impl Competence {
             Competence::Initiator => "the pack names among the initiators of the list type",
             Competence::EntryInitiator => "nominated the subject",
             Competence::EntryReader => {
-                "nominated the subject; once listed also one with which the list type is shared, \
-                 or that answers the list by a memorandum"
+                "nominated the subject; while it is listed also one with which the list type is \
+                 shared, that answers the list by a memorandum, or that is of province level"
             }
             Competence::Objection => "nominated the subject, or is of province level",
             Competence::Link => "is an initiator of any list type, or of province level",
@@ -99,8 +99,7 @@ impl Competence {
             }
             Competence::Division => "asks about itself, its own division or one below",
             Competence::FeedbackReader => {
-                "the directive is addressed to, that listed the subject, or whose division \
-                 is that of one of the two or above it"
+                "the directive is addressed to, that listed the subject, or that is of province level"
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Rule {
     pub callers: Vec<CallerKind>,
     /// What a department needs besides; the service decides it.
     pub competence: Competence,
+    /// Whether the competence limits what the answer shows, and not who may call.
+    pub narrows: bool,
 }
 
 /// The rules of every call, by path (`/package.Service/Method`).
@@ -119,6 +121,7 @@ fn open((path, right): (&str, &str)) -> (String, Rule) {
         right: right.to_owned(),
         callers: CallerKind::ALL.to_vec(),
         competence: Competence::None,
+        narrows: false,
     };
     (path.to_owned(), rule)
 }
@@ -160,6 +163,7 @@ fn read(message: &DynamicMessage) -> Result<Rule, &'static str> {
         right: rule.right,
         callers,
         competence,
+        narrows: rule.narrows,
     })
 }
 
@@ -182,6 +186,7 @@ mod tests {
             right: right.to_owned(),
             callers: callers.to_vec(),
             competence,
+            narrows: false,
         };
         let mut message = DynamicMessage::new(kind);
         message.transcode_from(&rule).expect("the same message");

@@ -99,6 +99,7 @@ async fn correct_now(
         None => Record::default(),
     };
     if record_id.is_some() {
+        held.seen_by(&policy.pack, department)?;
         held.owned_by(department.as_str(), RIGHT_CORRECT)?;
     }
     let judge = Judge {
@@ -185,6 +186,7 @@ async fn withdraw_now(
         return Err(Fault::invalid(faults.into_vec()));
     };
     let held = load(deps, record_id).await?;
+    held.seen_by(&policy.pack, department)?;
     held.owned_by(department.as_str(), RIGHT_WITHDRAW)?;
     let command = Command::Withdraw {
         department: department.to_string(),

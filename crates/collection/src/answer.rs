@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::record::Rejection;
 
 /// The right to push, as the contract names it.
-const RIGHT_PUSH: &str = "collection.push";
+pub(crate) const RIGHT_PUSH: &str = "collection.push";
 
 /// The answer to one record.
 pub(crate) struct Answer {

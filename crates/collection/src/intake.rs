@@ -26,7 +26,7 @@ use tally_service::subject::SubjectInput;
 use tally_service::{Deps, Policy, logs, subject};
 use uuid::Uuid;
 
-use crate::answer::{Answer, Failure, Refused, accepted, as_appended};
+use crate::answer::{Answer, Failure, RIGHT_PUSH, Refused, accepted, as_appended};
 use crate::content::{self, Hasher, Named};
 use crate::draft::{Draft, Judge};
 use crate::record::{Accepted, Command, Record};
@@ -211,8 +211,8 @@ impl Intake {
             .filter(|record_type| !record_type.reporters.contains(&self.department))
             .map(|record_type| {
                 format!(
-                    "the policy pack does not name {} among the reporters of {}",
-                    self.department, record_type.id
+                    "{RIGHT_PUSH} is for the reporters of {}, and the policy pack does not name {} among them",
+                    record_type.id, self.department
                 )
             });
         let judge = Judge {

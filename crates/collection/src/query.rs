@@ -32,6 +32,9 @@ use crate::record::{Record, Rejection};
 /// Characters that a case number may have; as a document number.
 const CASE_NUMBER_CHARS_MAX: usize = 128;
 
+/// The right to see counts, as the contract names it.
+const RIGHT_COUNTS: &str = "collection.counts";
+
 /// Rows read at a time.
 const PAGE: usize = 1_000;
 
@@ -42,7 +45,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 ///
-/// It does not exist, or is withdrawn and the caller did not push it.
+/// It does not exist for the caller, or is withdrawn and the caller did not push it.
 pub(crate) async fn record(
     deps: &Deps,
     caller: &Caller,
@@ -59,6 +62,9 @@ pub(crate) async fn record(
         return Err(Fault::invalid(faults.into_vec()));
     };
     let (state, first) = load(deps, record_id).await?;
+    if let Some(reader) = &caller.department {
+        state.seen_by(&deps.catalogue.active()?.pack, reader)?;
+    }
     let accepted = state.accepted().ok_or(Rejection::Unknown)?;
     let basis = state.legal_basis().ok_or(Rejection::Unknown)?;
     let content = state.content().ok_or(Rejection::Unknown)?;
@@ -146,13 +152,29 @@ fn sealed_fields(content: &pb::StoredContent) -> Vec<(&str, &Sealed)> {
 ///
 /// # Errors
 ///
-/// The views are behind the log: ask again.
+/// The department is not for the caller to see; or the views are behind the log: ask again.
 pub(crate) async fn counts(
     deps: &Deps,
     reader: &Progress,
+    caller: &Caller,
     request: pb::GetCountsRequest,
 ) -> Result<pb::GetCountsResponse, Fault> {
     let prefix = prefix(&request.department).map_err(|fault| Fault::invalid(vec![fault]))?;
+    let sight = match &caller.department {
+        None => None,
+        Some(own) => Some((own, deps.catalogue.active()?)),
+    };
+    let seen = |department: &str| {
+        let sight = sight.as_ref();
+        sight.is_none_or(|(own, policy)| policy.pack.oversees(own, department))
+    };
+    if !request.department.is_empty() && !seen(request.department.trim()) {
+        return Err(Fault::permission(
+            RIGHT_COUNTS,
+            "a department sees the counts of its own division and of those below; leave the \
+             department out, or name one of them",
+        ));
+    }
     if !caught_up_everywhere(&*deps.store, reader).await {
         return Err(Fault::unavailable(
             "VIEW_BEHIND",
@@ -165,7 +187,10 @@ pub(crate) async fn counts(
         add_shard(deps, shard, &prefix, &mut sums).await?;
     }
     Ok(pb::GetCountsResponse {
-        counts: sums.into_values().collect(),
+        counts: sums
+            .into_values()
+            .filter(|count| seen(&count.department))
+            .collect(),
     })
 }
 

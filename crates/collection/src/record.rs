@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::fault::FieldFault;
 use tally_domain::legal::LegalBasisRef;
+use tally_domain::policy::Pack;
 use tally_eventlog::aggregate::Aggregate;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::log::v1::DocumentRef;
@@ -120,6 +122,8 @@ pub enum Rejection {
     NothingChanged,
 }
 
+/// The right to see a record, as the contract names it.
+pub const RIGHT_GET: &str = "collection.get";
 /// The right to correct, as the contract names it.
 pub const RIGHT_CORRECT: &str = "collection.correct";
 /// The right to withdraw, as the contract names it.
@@ -160,6 +164,21 @@ impl Record {
             Some(corrected) => Some(&corrected.legal_basis),
             None => Some(&self.accepted.as_ref()?.legal_basis),
         }
+    }
+
+    /// Refuses a department that may not see the record.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Unknown`], as if there were none.
+    pub fn seen_by(&self, pack: &Pack, reader: &DepartmentId) -> Result<(), Rejection> {
+        let (Some(accepted), Some(content)) = (self.accepted.as_deref(), self.content()) else {
+            return Err(Rejection::Unknown);
+        };
+        if !pack.may_read_record(&content.record_type, &accepted.department, reader) {
+            return Err(Rejection::Unknown);
+        }
+        Ok(())
     }
 
     /// The record, for a department that wants to change it.
@@ -334,7 +353,7 @@ impl Rejection {
                 "the record was withdrawn and is not used again; a new decision has a number of its own"
                     .to_owned()
             }
-            Self::Unknown => "there is no such record; look at its id".to_owned(),
+            Self::Unknown => "there is no record with this id".to_owned(),
             Self::OtherDepartment { right } => format!(
                 "{right} is for the department that pushed the record; ask that department"
             ),
@@ -368,7 +387,7 @@ impl From<Rejection> for Fault {
             Rejection::OtherRecord { fields } => {
                 Fault::rejected(reason, message).with("fields", fields.join(","))
             }
-            Rejection::Unknown => Fault::not_found(reason, message),
+            Rejection::Unknown => Fault::unseen(reason, RIGHT_GET, message),
             Rejection::OtherDepartment { right } => Fault::permission(right, message),
             Rejection::Withdrawn | Rejection::NothingChanged => Fault::rejected(reason, message),
         }

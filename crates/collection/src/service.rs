@@ -103,8 +103,8 @@ impl Service {
         &self,
         request: Request<pb::GetCountsRequest>,
     ) -> Result<pb::GetCountsResponse, Fault> {
-        Caller::of(&request)?;
-        query::counts(&self.deps, &self.reader, request.into_inner()).await
+        let caller = Caller::of(&request)?.clone();
+        query::counts(&self.deps, &self.reader, &caller, request.into_inner()).await
     }
 }
 

@@ -102,6 +102,13 @@ impl From<DepartmentId> for String {
     }
 }
 
+// Hash, order and equality are the text's, so that maps are searched by it.
+impl std::borrow::Borrow<str> for DepartmentId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl AsRef<str> for DepartmentId {
     fn as_ref(&self) -> &str {
         &self.0

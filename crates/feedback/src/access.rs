@@ -5,6 +5,8 @@ use tally_domain::policy::Level;
 use tally_rpc::Fault;
 use tally_service::Policy;
 
+use crate::feedback::{Known, Rejection};
+
 /// What a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sight {
@@ -34,6 +36,19 @@ impl Sight {
             Some(Level::Province) => Self::All,
             _ => Self::Department(id.to_string()),
         })
+    }
+
+    /// Refuses a feedback that may not be seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Unknown`], as if there were none: whether others have a
+    /// directive is not for this caller to know.
+    pub(crate) fn admits(&self, known: &Known) -> Result<(), Rejection> {
+        if self.covers(&known.about.department, &known.about.initiator) {
+            return Ok(());
+        }
+        Err(Rejection::Unknown)
     }
 
     /// True if what these departments have with each other may be seen.

@@ -10,6 +10,7 @@ use tally_eventlog::aggregate::Aggregate;
 
 pub use agreement::{Answered, Stage};
 pub use rejection::Rejection;
+use rejection::{RIGHT_ACCEPT, RIGHT_RETURN};
 pub use values::{About, Due, Outcome, Report, Reported};
 
 /// What is asked.
@@ -267,7 +268,7 @@ impl Aggregate for Feedback {
                 at,
             } => Some((report_of(known, department, report, *answered)?, *at)),
             Command::Accept { department, at } => {
-                decidable(known, department)?;
+                decidable(known, department, RIGHT_ACCEPT)?;
                 if known.is_interim() {
                     return Err(Rejection::Interim);
                 }
@@ -279,7 +280,7 @@ impl Aggregate for Feedback {
                 today,
                 at,
             } => {
-                decidable(known, department)?;
+                decidable(known, department, RIGHT_RETURN)?;
                 // A term that ended before the return would be missed from the start.
                 let report_by = known.report_by.max(*today);
                 Some((
@@ -366,9 +367,9 @@ fn report_of(
 }
 
 /// There is a report, and this department decides on it.
-fn decidable(known: &Known, department: &str) -> Result<(), Rejection> {
+fn decidable(known: &Known, department: &str, right: &'static str) -> Result<(), Rejection> {
     if known.about.initiator != department {
-        return Err(Rejection::NotInitiator);
+        return Err(Rejection::NotInitiator { right });
     }
     match known.state {
         State::Submitted => Ok(()),

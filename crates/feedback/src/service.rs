@@ -207,10 +207,7 @@ impl Service {
         let directive_id = directive(&request.into_inner().directive_id, &mut faults);
         let directive_id = directive_id.ok_or_else(|| Fault::invalid(faults.into_vec()))?;
         let known = self.known(&directive_id).await?;
-        if !sight.covers(&known.about.department, &known.about.initiator) {
-            // Whether others have a directive is not for this caller to know.
-            return Err(Rejection::Unknown.into());
-        }
+        sight.admits(&known)?;
         Ok(pb::GetFeedbackResponse {
             feedback: Some(known_to_proto(&directive_id, &known)),
         })

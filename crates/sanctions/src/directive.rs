@@ -15,7 +15,7 @@ use tally_proto::tally::sanctions::v1 as pb;
 
 pub use message::{Command, Competence, Event, EventKind};
 pub use pb::LiftReason;
-pub use rejection::Rejection;
+pub use rejection::{RIGHT_EXECUTE, RIGHT_RESPOND, Rejection};
 
 use crate::known::Standing;
 
@@ -205,7 +205,7 @@ impl Directive {
     }
 
     fn acknowledge(&self, department: &str, at: Timestamp) -> Result<Vec<Event>, Rejection> {
-        let (made, state) = self.of(department)?;
+        let (made, state) = self.of(department, RIGHT_RESPOND)?;
         match state {
             State::Live(Stage::Triggered) | State::Suspended(Stage::Triggered) => {
                 Ok(vec![event(made, at, EventKind::Received)])
@@ -215,7 +215,7 @@ impl Directive {
     }
 
     fn start(&self, department: &str, at: Timestamp) -> Result<Vec<Event>, Rejection> {
-        match self.of(department)? {
+        match self.of(department, RIGHT_RESPOND)? {
             (made, State::Live(Stage::Received)) => Ok(vec![event(made, at, EventKind::Started)]),
             (_, state) => Err(Rejection::of_state(state)),
         }
@@ -235,7 +235,7 @@ impl Directive {
         else {
             return Ok(Vec::new());
         };
-        let (made, state) = self.of(department)?;
+        let (made, state) = self.of(department, RIGHT_EXECUTE)?;
         match state {
             State::Live(Stage::Received | Stage::Executing) => {}
             // A standing measure is applied each time the subject turns up, each
@@ -283,7 +283,7 @@ impl Directive {
         legal_basis: Option<&LegalBasisRef>,
         at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        let (made, state) = self.of(department)?;
+        let (made, state) = self.of(department, RIGHT_EXECUTE)?;
         if !matches!(state, State::Live(Stage::Received | Stage::Executing)) {
             return Err(Rejection::of_state(state));
         }
@@ -305,7 +305,7 @@ impl Directive {
         document: Option<&DocumentRef>,
         at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        match self.of(department)? {
+        match self.of(department, RIGHT_RESPOND)? {
             (
                 _,
                 State::Lifted {
@@ -324,10 +324,14 @@ impl Directive {
         }
     }
 
-    fn of(&self, department: &str) -> Result<(&pb::Directive, State), Rejection> {
+    fn of(
+        &self,
+        department: &str,
+        right: &'static str,
+    ) -> Result<(&pb::Directive, State), Rejection> {
         let (made, state) = self.made.as_ref().ok_or(Rejection::Unknown)?;
         if made.department != department {
-            return Err(Rejection::OtherDepartment);
+            return Err(Rejection::OtherDepartment { right });
         }
         Ok((made, *state))
     }

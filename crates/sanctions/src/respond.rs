@@ -19,7 +19,7 @@ use tally_service::field::Faults;
 use tally_service::{CommandScope, Deps, Policy, digest, execute_fault, logs, receipt};
 
 use parts::{complete, subject_of};
-pub use parts::{load, uuid};
+pub use parts::{load, seen_by, uuid};
 
 use crate::directive::{Command, Directive, Rejection};
 
@@ -176,7 +176,10 @@ impl Responder<'_> {
     }
 
     async fn load(&self, directive_id: &str) -> Result<Directive, Fault> {
-        load(self.deps, directive_id).await
+        let directive = load(self.deps, directive_id).await?;
+        let (made, _) = directive.made.as_ref().ok_or(Rejection::Unknown)?;
+        seen_by(made, &self.department)?;
+        Ok(directive)
     }
 
     async fn execute(

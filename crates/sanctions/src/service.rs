@@ -241,10 +241,7 @@ impl Sanctions {
             .ok_or(Rejection::Unknown)?;
         // Departments see what they initiated or have to answer, the operator all.
         if let Some(department) = &caller.department {
-            let department = department.as_str();
-            if directive.department != department && directive.initiator != department {
-                return Err(Rejection::Unknown.into());
-            }
+            respond::seen_by(&directive, department)?;
         }
         Ok(pb::GetDirectiveResponse {
             directive: Some(directive),

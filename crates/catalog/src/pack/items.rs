@@ -134,6 +134,7 @@ fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
     let (id, version) = (f.required("id"), f.version());
     let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
     let reporters = f.list("reporters");
+    let shared_with = f.optional("shared_with").unwrap_or_default();
     let legal_basis = f.basis("legal_basis");
     let subject_types = f.list("subject_types");
     let natural_person_basis = f.optional_basis("natural_person_basis");
@@ -150,6 +151,7 @@ fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
         name: name?,
         name_zh,
         reporters,
+        shared_with,
         legal_basis: legal_basis?,
         subject_types,
         natural_person_basis,
@@ -186,6 +188,7 @@ fn list_type(f: &mut Fields<'_>) -> Option<ListType> {
     let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
     let polarity = f.required("polarity");
     let (initiators, grounds) = (f.list("initiators"), f.list("grounds"));
+    let shared_with = f.optional("shared_with").unwrap_or_default();
     let legal_basis = f.basis("legal_basis");
     let subject_types = f.list("subject_types");
     let natural_person_basis = f.optional_basis("natural_person_basis");
@@ -199,6 +202,7 @@ fn list_type(f: &mut Fields<'_>) -> Option<ListType> {
         name_zh,
         polarity: polarity?,
         initiators,
+        shared_with,
         grounds,
         legal_basis: legal_basis?,
         subject_types,

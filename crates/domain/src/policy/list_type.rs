@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::first_version;
 use super::record_type::basis_for;
+use super::{SharedWith, first_version};
 use crate::date::months_after;
 use crate::department::DepartmentId;
 use crate::legal::{InForce, LegalBasisRef};
@@ -28,6 +28,9 @@ pub struct ListType {
     pub polarity: ListPolarity,
     /// Departments that may list.
     pub initiators: Vec<DepartmentId>,
+    /// Departments besides the initiating one that may see who is listed.
+    #[serde(default, skip_serializing_if = "SharedWith::is_default")]
+    pub shared_with: SharedWith,
     /// Ids of the record types that can ground a listing.
     pub grounds: Vec<String>,
     /// Basis for listing.

@@ -16,6 +16,7 @@ mod item;
 mod list_type;
 mod measure;
 mod record_type;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,7 @@ pub use measure::{
     WhenUndetermined,
 };
 pub use record_type::{Backfill, BackfillFault, FieldKind, FieldRule, RecordType, Terms};
+pub use sharing::SharedWith;
 
 /// One version of the rules.
 ///

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use jiff::{Span, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
-use super::first_version;
+use super::{SharedWith, first_version};
 use crate::calendar::{Deadline, WorkingDays};
 use crate::department::DepartmentId;
 use crate::legal::LegalBasisRef;
@@ -26,6 +26,9 @@ pub struct RecordType {
     pub name_zh: Option<String>,
     /// Departments that may report it.
     pub reporters: Vec<DepartmentId>,
+    /// Departments besides the one that pushed it that may see such a record.
+    #[serde(default, skip_serializing_if = "SharedWith::is_default")]
+    pub shared_with: SharedWith,
     /// Basis for collecting it.
     pub legal_basis: LegalBasisRef,
     /// Kinds of subject it may be about.

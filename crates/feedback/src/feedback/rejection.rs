@@ -2,18 +2,26 @@
 
 use tally_rpc::Fault;
 
+/// The right to accept a report, as the contract names it.
+pub const RIGHT_ACCEPT: &str = "feedback.accept";
+/// The right to return one, as the contract names it.
+pub const RIGHT_RETURN: &str = "feedback.return";
+
 /// Why a command is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// There is no such directive.
-    #[error("no directive with this id asks for a report; take the id from the mailbox")]
+    #[error("no directive with this id asks for a report")]
     Unknown,
     /// Another department than the one that was asked.
     #[error("only the responding department of the directive reports on it")]
     NotResponder,
     /// Another department than the one that listed.
     #[error("only the department that listed accepts or returns a report")]
-    NotInitiator,
+    NotInitiator {
+        /// The right that the call needs.
+        right: &'static str,
+    },
     /// The directive was lifted.
     #[error("the directive was lifted and no report is owed; confirm the lift instead")]
     Closed,
@@ -56,7 +64,7 @@ impl Rejection {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Unknown => "FEEDBACK_UNKNOWN",
-            Self::NotResponder | Self::NotInitiator => "RIGHT_MISSING",
+            Self::NotResponder | Self::NotInitiator { .. } => "RIGHT_MISSING",
             Self::Closed => "FEEDBACK_CLOSED",
             Self::NotOwed => "REPORT_NOT_OWED",
             Self::Accepted => "FEEDBACK_ACCEPTED",
@@ -74,10 +82,12 @@ impl Rejection {
 impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Fault {
         match rejection {
-            Rejection::Unknown => Fault::not_found(rejection.reason(), rejection.to_string()),
+            Rejection::Unknown => {
+                Fault::unseen(rejection.reason(), "feedback.get", rejection.to_string())
+            }
             Rejection::NotResponder => Fault::permission("feedback.report", rejection.to_string())
                 .with("competence", "responding department"),
-            Rejection::NotInitiator => Fault::permission("feedback.accept", rejection.to_string())
+            Rejection::NotInitiator { right } => Fault::permission(right, rejection.to_string())
                 .with("competence", "initiating department"),
             _ => Fault::rejected(rejection.reason(), rejection.to_string()),
         }

@@ -166,7 +166,11 @@ fn nobody_else_reports_or_decides() {
             department: department.clone(),
             at: at(),
         };
-        assert_eq!(when(&history, accept), Err(Rejection::NotInitiator));
+        let right = RIGHT_ACCEPT;
+        assert_eq!(
+            when(&history, accept),
+            Err(Rejection::NotInitiator { right })
+        );
         let (reason, today) = ("x".to_owned(), date(2026, 3, 3));
         let command = Command::Return {
             department,
@@ -174,7 +178,11 @@ fn nobody_else_reports_or_decides() {
             today,
             at: at(),
         };
-        assert_eq!(when(&history, command), Err(Rejection::NotInitiator));
+        let right = RIGHT_RETURN;
+        assert_eq!(
+            when(&history, command),
+            Err(Rejection::NotInitiator { right })
+        );
     }
 }
 

@@ -17,6 +17,7 @@ use tally_service::repeat::or_first;
 use tally_service::{CommandScope, Policy, digest, execute_fault, logs, store_fault};
 
 use super::{Service, TEXT_CHARS_MAX, behind, directive, uuid};
+use crate::access::Sight;
 use crate::codec::outcome_from_proto;
 use crate::directives::{self, directive_row};
 use crate::feedback::{Answered, Command, Feedback, Known, Outcome, Report};
@@ -66,7 +67,10 @@ impl Service {
     ) -> Result<Appended, Fault> {
         let digest = digest(kind, request);
         let outcome = match order {
-            Ok(order) => self.execute(digest, order).await,
+            Ok(order) => {
+                let sight = Sight::of(caller, &order.policy)?;
+                self.execute(&sight, digest, order).await
+            }
             Err(fault) => Err(fault),
         };
         if outcome.is_ok() {
@@ -78,8 +82,9 @@ impl Service {
         or_first(&self.deps, logs::FEEDBACK, key, outcome, first).await
     }
 
-    async fn execute(&self, digest: Hash, order: Order) -> Result<Appended, Fault> {
+    async fn execute(&self, sight: &Sight, digest: Hash, order: Order) -> Result<Appended, Fault> {
         let known = self.known(&order.directive_id).await?;
+        sight.admits(&known)?;
         let command = self
             .look_up(&known, &order.directive_id, order.command)
             .await?;

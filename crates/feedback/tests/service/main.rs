@@ -112,8 +112,19 @@ async fn others_may_not_report_decide_or_see() {
     let mut client = client!(mesh);
     let directive = mesh.executed_directive(MOUTAI, COUNTY).await;
     let denied = (Code::PermissionDenied, "RIGHT_MISSING".to_owned());
+    let unknown = (Code::NotFound, "FEEDBACK_UNKNOWN".to_owned());
+    // It is no party, so that there is no such directive for it.
     assert_eq!(
         refused(client.report(by(system(CITY), executed(directive))).await),
+        unknown
+    );
+    // It listed, so that it sees the directive and may not report on it.
+    assert_eq!(
+        refused(
+            client
+                .report(by(system(PROVINCE), executed(directive)))
+                .await
+        ),
         denied
     );
     assert_eq!(
@@ -128,18 +139,16 @@ async fn others_may_not_report_decide_or_see() {
         .report(by(system(COUNTY), executed(directive)))
         .await
         .expect("taken");
-    for caller in [
-        officer(CITY),
-        officer(COUNTY),
-        system(PROVINCE),
-        Caller::operator(),
-    ] {
+    for caller in [officer(COUNTY), system(PROVINCE), Caller::operator()] {
         assert_eq!(
             refused(client.accept_report(by(caller, accept(directive))).await),
             denied
         );
     }
-    let unknown = (Code::NotFound, "FEEDBACK_UNKNOWN".to_owned());
+    let stranger = client
+        .accept_report(by(officer(CITY), accept(directive)))
+        .await;
+    assert_eq!(refused(stranger), unknown);
     assert_eq!(
         refused(client.get_feedback(by(officer(CITY), get(directive))).await),
         unknown

@@ -25,6 +25,8 @@ pub use rejection::Rejection;
 
 /// Rights of the calls that officers make on an entry, as in the contract.
 pub mod right {
+    /// See an entry.
+    pub const GET: &str = "lists.get";
     /// Nominate a subject.
     pub const NOMINATE: &str = "lists.nominate";
     /// Record that the subject was told.

@@ -12,7 +12,7 @@ use super::nomination::basis_reason;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Rejection {
     /// There is no such entry.
-    #[error("no such entry; use the id that its nomination returned")]
+    #[error("there is no entry with this id; its nomination returned the id")]
     Unknown,
     /// The message is at fault.
     #[error("the nomination cannot stand as it is; correct every fault that is named")]
@@ -136,7 +136,7 @@ impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Fault {
         let message = rejection.to_string();
         match rejection {
-            Rejection::Unknown => Fault::not_found("ENTRY_UNKNOWN", message),
+            Rejection::Unknown => Fault::unseen("ENTRY_UNKNOWN", super::right::GET, message),
             Rejection::Invalid(faults) => Fault::invalid(faults),
             Rejection::NotInitiator { list_type } => {
                 Fault::permission(super::right::NOMINATE, message).with("list_type", list_type)

@@ -20,7 +20,7 @@ use tally_service::{CommandScope, Policy, digest, execute_fault};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::Lists;
+use super::{Lists, sight};
 use crate::entry::{Command, Entry, Nomination, Officer, Rejection};
 
 /// Longest text that officers write, in characters.
@@ -95,6 +95,9 @@ impl Lists {
     pub(super) async fn open(&self, target: Target) -> Result<Case, Fault> {
         let policy = self.deps.catalogue.active()?;
         let entry = self.load_entry(target.entry_id).await?;
+        if !sight::covers(&policy.pack, &target.by.department, &entry) {
+            return Err(Rejection::Unknown.into());
+        }
         let now = self.deps.clock.now();
         let today = policy.today(now);
         Ok(Case {

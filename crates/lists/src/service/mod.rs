@@ -6,6 +6,7 @@ mod listing;
 mod nominating;
 mod objection;
 mod queries;
+mod sight;
 
 use std::sync::Arc;
 

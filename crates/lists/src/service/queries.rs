@@ -11,8 +11,8 @@ use tally_service::reply::{keyring_fault, store_fault};
 use tally_service::subject::{self, SubjectInput, natural_persons_off};
 use tonic::{Request, Response};
 
-use super::Lists;
 use super::case::uuid;
+use super::{Lists, sight};
 use crate::codec::entry_to_proto;
 use crate::entry::Rejection;
 use crate::file::{self, FileError};
@@ -25,13 +25,19 @@ impl Lists {
         &self,
         request: Request<pb::GetEntryRequest>,
     ) -> Result<Response<pb::GetEntryResponse>, Fault> {
-        Caller::of(&request)?;
+        let reader = Caller::of(&request)?.department.clone();
         let request = request.into_inner();
         let mut faults = Faults::default();
         let Some(entry_id) = uuid(&mut faults, "entry_id", &request.entry_id) else {
             return Err(Fault::invalid(faults.into_vec()));
         };
         let entry = self.load_entry(entry_id).await?;
+        if let Some(reader) = &reader {
+            let policy = self.deps.catalogue.active()?;
+            if !sight::covers(&policy.pack, reader, &entry) {
+                return Err(Rejection::Unknown.into());
+            }
+        }
         let entry = entry_to_proto(&entry_id.to_string(), &entry).ok_or(Rejection::Unknown)?;
         Ok(Response::new(pb::GetEntryResponse { entry: Some(entry) }))
     }
@@ -40,7 +46,7 @@ impl Lists {
         &self,
         request: Request<pb::GetSubjectEntriesRequest>,
     ) -> Result<Response<pb::GetSubjectEntriesResponse>, Fault> {
-        Caller::of(&request)?;
+        let reader = Caller::of(&request)?.department.clone();
         let request = request.into_inner();
         let input = subject::parse("subject", &request.subject)
             .map_err(|fault| Fault::invalid(vec![fault]))?;
@@ -59,6 +65,11 @@ impl Lists {
                     .await
                     .map_err(file_fault)?,
             );
+        }
+        if let Some(reader) = &reader {
+            let policy = self.deps.catalogue.active()?;
+            let seen = |entry: &pb::Entry| sight::covers_row(&policy.pack, reader, entry);
+            reply.entries.retain(seen);
         }
         reply.linked_subjects = rows
             .into_iter()

@@ -6,4 +6,5 @@ mod entries;
 mod links;
 mod mesh;
 mod repeats;
+mod sight;
 mod withdrawals;

@@ -63,6 +63,15 @@ impl Fault {
         Fault::new(Code::NotFound, reason, message)
     }
 
+    /// What the call names does not exist, or the caller's `right` to see it does
+    /// not reach it: `NOT_FOUND`. The answer is the same in both cases, because
+    /// ids can be computed from what outsiders may guess, and whether something
+    /// exists is itself confidential.
+    pub fn unseen(reason: &'static str, right: &str, message: impl fmt::Display) -> Fault {
+        let message = format!("{message}, or the right {right} does not reach it");
+        Fault::new(Code::NotFound, reason, message).with("right", right)
+    }
+
     /// What the call would create exists: `ALREADY_EXISTS`.
     pub fn already_exists(reason: &'static str, message: impl Into<String>) -> Fault {
         Fault::new(Code::AlreadyExists, reason, message)

@@ -5,13 +5,21 @@ use tally_rpc::Fault;
 use super::{Stage, State};
 use crate::known::Standing;
 
+/// The right to answer a directive, as the contract names it.
+pub const RIGHT_RESPOND: &str = "sanctions.respond";
+/// The right to execute or decline one, as the contract names it.
+pub const RIGHT_EXECUTE: &str = "sanctions.execute";
+
 /// Why a command on a directive is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// There is no such directive.
     Unknown,
     /// It is another department's.
-    OtherDepartment,
+    OtherDepartment {
+        /// The right that the call needs.
+        right: &'static str,
+    },
     /// Nobody has acknowledged it yet.
     NotAcknowledged,
     /// It is at this stage already.
@@ -59,7 +67,9 @@ impl Rejection {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unknown => "DIRECTIVE_UNKNOWN",
-            Self::OtherDepartment | Self::PowerMissing => tally_rpc::fault::reason::RIGHT_MISSING,
+            Self::OtherDepartment { .. } | Self::PowerMissing => {
+                tally_rpc::fault::reason::RIGHT_MISSING
+            }
             Self::NotAcknowledged => "DIRECTIVE_NOT_ACKNOWLEDGED",
             Self::Already(_) => "DIRECTIVE_STATE",
             Self::DecisionRecorded => "DECISION_RECORDED",
@@ -77,8 +87,8 @@ impl Rejection {
 
     fn message(&self) -> String {
         match self {
-            Self::Unknown => "there is no such directive for this caller".to_owned(),
-            Self::OtherDepartment => {
+            Self::Unknown => "there is no directive with this id".to_owned(),
+            Self::OtherDepartment { .. } => {
                 "only the directive's own department responds to it".to_owned()
             }
             Self::NotAcknowledged => "acknowledge the directive first".to_owned(),
@@ -127,9 +137,9 @@ impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Self {
         let message = rejection.message();
         match rejection {
-            Rejection::Unknown => Fault::not_found(rejection.reason(), message),
-            Rejection::OtherDepartment => Fault::permission("sanctions.respond", message),
-            Rejection::PowerMissing => Fault::permission("sanctions.execute", message),
+            Rejection::Unknown => Fault::unseen(rejection.reason(), "sanctions.get", message),
+            Rejection::OtherDepartment { right } => Fault::permission(right, message),
+            Rejection::PowerMissing => Fault::permission(RIGHT_EXECUTE, message),
             _ => Fault::rejected(rejection.reason(), message),
         }
     }

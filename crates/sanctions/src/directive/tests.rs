@@ -227,9 +227,13 @@ fn only_its_own_department_responds() {
         },
     ];
     for command in commands {
+        let right = match command {
+            Command::Execute { .. } | Command::Decline { .. } => RIGHT_EXECUTE,
+            _ => RIGHT_RESPOND,
+        };
         assert_eq!(
             after([received()]).when(command),
-            Err(Rejection::OtherDepartment)
+            Err(Rejection::OtherDepartment { right })
         );
     }
 }

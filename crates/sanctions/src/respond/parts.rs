@@ -1,6 +1,8 @@
 //! What the answers of departments have in common.
 
+use tally_domain::department::DepartmentId;
 use tally_domain::subject::Subject;
+use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::reply::load_fault;
@@ -29,6 +31,20 @@ pub async fn load(deps: &Deps, directive_id: &str) -> Result<Directive, Fault> {
         return Err(Rejection::Unknown.into());
     }
     Ok(state)
+}
+
+/// Refuses a department that is no party of the directive: neither has to answer
+/// it nor listed the subject.
+///
+/// # Errors
+///
+/// [`Rejection::Unknown`], as if there were none.
+pub fn seen_by(directive: &pb::Directive, reader: &DepartmentId) -> Result<(), Rejection> {
+    let reader = reader.as_str();
+    if directive.department != reader && directive.initiator != reader {
+        return Err(Rejection::Unknown);
+    }
+    Ok(())
 }
 
 /// A UUID as it is written in stream ids.

@@ -153,7 +153,7 @@ async fn a_department_answers_its_directive() {
     let refused = respond(&mesh, COUNTY, &id)
         .await
         .expect_err("another's directive");
-    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(refused.code(), Code::NotFound);
     let early = execute(&mesh, &id).await.expect_err("not acknowledged");
     assert!(reason(&early, "DIRECTIVE_NOT_ACKNOWLEDGED"));
     respond(&mesh, CITY, &id).await.expect("acknowledged");

@@ -104,6 +104,8 @@ fn slips() -> Vec<Slip> {
         slip(B, "subject_types = [\"organisation\"]", "subject_types = [\"organisation\", \"organisation\"]", "\"organisation\", ", "named twice"),
         slip(B, "article = \"Article 3", "article = \"\" # \"", "article = \"\"", "must not be empty"),
         slip(R, "report_within_working_days = 7", "report_within_working_days = 0", "= 0", "at least 1 working day"),
+        slip(R, "shared_with = \"all\"", "shared_with = \"everyone\"", "\"everyone\"", "\"all\", \"division\" or a list of department ids"),
+        slip(L, "shared_with = \"all\"", "shared_with = [\"11990000MB00010701\"]", "11990000MB00010701", "no department"),
         slip(R, "regulations/12@1", "regulations/12@2", "/12@2", "no legal basis `tally-credit-regulations/12@2`"),
         slip(R, "regulations/12@1", "regulations/20@1", "/20@1", "does not cover department 11990102MB000030XF"),
         slip(R, "name = \"party_name\"", "name = \"partyName\"", "partyName", "lower snake case"),

@@ -74,7 +74,7 @@ pub(super) fn changed(kind: ItemKind, old: &Value, new: &Value, packs: [&Pack; 2
 }
 
 /// What may be done by the departments, measures or grounds of a list.
-const MEMBERS: [(ItemKind, &str, &str); 10] = [
+const MEMBERS: [(ItemKind, &str, &str); 12] = [
     (ItemKind::Department, "powers", "carry it out: measure"),
     (ItemKind::LegalBasis, "departments", "cite it:"),
     (
@@ -83,12 +83,14 @@ const MEMBERS: [(ItemKind, &str, &str); 10] = [
         "be affected: subjects of type",
     ),
     (ItemKind::RecordType, "reporters", "report it:"),
+    (ItemKind::RecordType, "shared_with", "see it:"),
     (
         ItemKind::RecordType,
         "subject_types",
         "be recorded: subjects of type",
     ),
     (ItemKind::ListType, "initiators", "list and decide:"),
+    (ItemKind::ListType, "shared_with", "see who is listed:"),
     (
         ItemKind::ListType,
         "grounds",

@@ -15,6 +15,7 @@ impl Check<'_> {
             self.id(&it.id);
             self.text("name", &it.name);
             self.known_departments("initiators", &it.initiators);
+            self.sharing(&it.shared_with);
             let ordinary = self.subject_types(&it.subject_types);
             let days = Some(&it.in_force);
             self.covered(

@@ -64,6 +64,7 @@ impl Check<'_> {
             self.id(&it.id);
             self.text("name", &it.name);
             self.known_departments("reporters", &it.reporters);
+            self.sharing(&it.shared_with);
             let ordinary = self.subject_types(&it.subject_types);
             self.covered(
                 "legal_basis",

@@ -11,7 +11,7 @@ use crate::department::DepartmentId;
 use crate::legal::{InForce, LegalBasisRef};
 use crate::subject::SubjectType;
 
-use super::{ItemKind, ItemRef, Pack};
+use super::{ItemKind, ItemRef, Pack, SharedWith};
 
 /// One inconsistency of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +150,12 @@ impl Check<'_> {
             } else if self.pack.department(id).is_none() {
                 self.dangling(field, ItemKind::Department, id.to_string());
             }
+        }
+    }
+
+    fn sharing(&mut self, shared_with: &SharedWith) {
+        if let SharedWith::Listed(ids) = shared_with {
+            self.known_departments("shared_with", ids);
         }
     }
 

@@ -8,7 +8,7 @@ mod nominating;
 use jiff::civil::date;
 use tally_domain::calendar::Deadline;
 use tally_domain::legal::InForce;
-use tally_domain::policy::{BasisFault, ListPolarity, ListType, TermRule};
+use tally_domain::policy::{BasisFault, ListPolarity, ListType, SharedWith, TermRule};
 use tally_domain::subject::SubjectType;
 use tally_eventlog::aggregate::{Given, given};
 use tally_rpc::Fault;
@@ -28,6 +28,7 @@ fn list_type() -> ListType {
         name_zh: None,
         polarity: ListPolarity::Black,
         initiators: vec![department(PROVINCE), department(CITY)],
+        shared_with: SharedWith::All,
         grounds: vec!["administrative-penalty".into()],
         legal_basis: basis(),
         subject_types: vec![SubjectType::Organisation],

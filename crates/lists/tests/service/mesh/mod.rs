@@ -333,7 +333,7 @@ impl Mesh {
         };
         let reply = self
             .lists
-            .get_entry(by(COUNTY, 1, request))
+            .get_entry(by_operator(request))
             .await
             .expect("found");
         reply.into_inner().entry.expect("present")
@@ -344,7 +344,7 @@ impl Mesh {
             subject: subject.into(),
         };
         self.lists
-            .get_subject_entries(by(COUNTY, 1, request))
+            .get_subject_entries(by_operator(request))
             .await
             .expect("answered")
             .into_inner()

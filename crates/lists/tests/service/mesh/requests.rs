@@ -18,6 +18,11 @@ pub fn id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// A request of the operator, who sees every entry.
+pub fn by_operator<T>(message: T) -> Request<T> {
+    from(Caller::operator(), message)
+}
+
 /// A request by the n-th officer of a department.
 pub fn by<T>(department: &str, officer: u128, message: T) -> Request<T> {
     let department = department.parse().expect("valid");
