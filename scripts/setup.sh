@@ -14,13 +14,17 @@ apt_install() {
     shift 2
   done
   [ ${#missing[@]} -eq 0 ] && return
+  apt_get_install "${missing[@]}"
+}
+
+apt_get_install() {
   local sudo=()
   if [ "$(id -u)" -ne 0 ]; then
     sudo=(sudo)
   fi
-  echo "installing ${missing[*]}"
+  echo "installing $*"
   "${sudo[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "$@"
 }
 
 setup_build() {
@@ -32,6 +36,17 @@ setup_build() {
   apt_install cc gcc make make ar binutils
 }
 
+# The Python in which the example client runs, with the packages it names.
+setup_python() {
+  local wanted=examples/python/requirements.txt
+  cmp -s "$wanted" .tools/python/requirements.txt && return
+  # Debian keeps what makes such an environment in a package of its own.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_get_install python3-venv
+  python3 -m venv .tools/python
+  .tools/python/bin/pip install --quiet --disable-pip-version-check -r "$wanted"
+  cp "$wanted" .tools/python/requirements.txt
+}
+
 setup_test() {
   setup_build
   if command -v rustup >/dev/null 2>&1; then
@@ -39,6 +54,7 @@ setup_test() {
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
   fi
   apt_install npm npm node nodejs python3 python3 git git
+  setup_python
   if ! .tools/node_modules/.bin/buf --version 2>/dev/null | grep -qx "$BUF_VERSION"; then
     mkdir -p .tools
     npm install --silent --no-audit --no-fund --no-save --prefix .tools "@bufbuild/buf@$BUF_VERSION"

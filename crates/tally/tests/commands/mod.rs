@@ -7,6 +7,7 @@ mod keys;
 mod policy;
 mod proof;
 mod records;
+mod responder;
 mod running;
 mod shell;
 mod tables;
@@ -27,13 +28,18 @@ pub fn day(days: i64) -> String {
 
 /// A penalty record as a line.
 pub fn record(number: &str) -> String {
+    record_about(COMPANY, number)
+}
+
+/// The same about another company.
+pub fn record_about(subject: &str, number: &str) -> String {
     let fields = json!({
         "party_name": "Example Ltd",
         "penalty_category": "fine",
         "legal_representative": "Example Person",
     });
     let record = json!({
-        "subject": COMPANY,
+        "subject": subject,
         "record_type": "administrative-penalty",
         "document_number": number,
         "decided_on": day(-3),
@@ -113,16 +119,29 @@ pub fn text(value: &Value) -> &str {
 /// Pushes a record and gives its id.
 #[track_caller]
 pub fn push(place: &Place, number: &str) -> String {
-    let pushed = tally_with_input(place, "--json --as market push --receipts", &record(number));
+    push_about(place, COMPANY, number)
+}
+
+/// The same about another company.
+#[track_caller]
+pub fn push_about(place: &Place, subject: &str, number: &str) -> String {
+    let record = record_about(subject, number);
+    let pushed = tally_with_input(place, "--json --as market push --receipts", &record);
     text(&pushed.exits(0).lines()[0]["accepted"]["record_id"]).to_owned()
 }
 
 /// Takes the company onto the black list by two officers, and gives the entry.
 #[track_caller]
 pub fn list(place: &Place, record_id: &str) -> String {
+    list_subject(place, COMPANY, record_id)
+}
+
+/// The same of another company.
+#[track_caller]
+pub fn list_subject(place: &Place, subject: &str, record_id: &str) -> String {
     let (from, until) = (day(-2), day(300));
     let nominate = format!(
-        "list nominate --subject {COMPANY} --list serious-violation --ground {record_id} \
+        "list nominate --subject {subject} --list serious-violation --ground {record_id} \
          --criterion 'serious violation' --basis tally-credit-regulations/20@1 --from {from} --until {until}"
     );
     let entry = text(&ask(place, "market-1", &nominate)["entry_id"]).to_owned();

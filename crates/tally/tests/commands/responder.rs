@@ -1,0 +1,285 @@
+//! The responder of examples/python, killed wherever it may be killed: every directive is
+//! acknowledged, executed, reported and given back once, and nothing that is suspended is applied.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::{ask, list_subject, mailbox, mesh, push_about, tally, text};
+use crate::process::{Place, TAX, repository};
+
+/// Public examples of GB 32100: one is left alone, one suspended, one listed by mistake.
+const COMPANIES: [&str; 3] = [
+    "cn-uscc:9152000071430580XT",
+    "cn-uscc:91110000710926094P",
+    "cn-uscc:91440300192317458F",
+];
+
+/// A responder that asks before each call.
+struct Desk {
+    child: Child,
+    answers: ChildStdin,
+    lines: BufReader<ChildStdout>,
+    /// All that it has said.
+    said: String,
+}
+
+impl Desk {
+    fn open(place: &Place) -> Self {
+        let mut child = responder(place, "tax.sqlite")
+            .arg("--confirm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the responder starts");
+        Self {
+            answers: child.stdin.take().expect("piped"),
+            lines: BufReader::new(child.stdout.take().expect("piped")),
+            child,
+            said: String::new(),
+        }
+    }
+
+    /// Says yes to everything, until it asks for one of `steps`, and says for which; `None` if it
+    /// ends before.
+    fn until<'a>(&mut self, steps: &[&'a str]) -> Option<&'a str> {
+        loop {
+            let mut line = String::new();
+            let read = self.lines.read_line(&mut line).expect("text");
+            self.said.push_str(&line);
+            if read == 0 {
+                return None;
+            }
+            if line.trim_end().ends_with('?') {
+                let asked = line.split(' ').next();
+                if let Some(step) = steps.iter().find(|step| asked == Some(step)) {
+                    return Some(step);
+                }
+                self.yes();
+            }
+        }
+    }
+
+    fn yes(&mut self) {
+        self.answers.write_all(b"yes\n").expect("it waits");
+        self.answers.flush().expect("it waits");
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is dead");
+    }
+
+    /// Lets it work to the end of the mailbox.
+    #[track_caller]
+    fn finish(mut self) {
+        assert_eq!(self.until(&[]), None);
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}:\n{}", self.said);
+    }
+}
+
+fn responder(place: &Place, journal: &str) -> Command {
+    let python = repository().join(".tools/python/bin/python");
+    assert!(
+        python.exists(),
+        "there is no {}: run `make setup`",
+        python.display()
+    );
+    let mut command = Command::new(python);
+    command
+        .arg(repository().join("examples/python/responder.py"))
+        .args(["--system", "tax", "--officer", "tax-7", "--until-head"])
+        .args(["--basis", "tally-credit-regulations/18@1"])
+        .arg("--mesh")
+        .arg(place.data())
+        .arg("--journal")
+        .arg(place.file(journal))
+        // A proxy of the machine is not for connections to itself.
+        .env("no_grpc_proxy", "127.0.0.1")
+        // Nothing is written beside the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Kills a run before each of these steps, and another one at once after it was told to take it.
+#[track_caller]
+fn kill_at(place: &Place, steps: &[&str]) {
+    let mut left = steps.to_vec();
+    while !left.is_empty() {
+        let mut before = Desk::open(place);
+        let Some(step) = before.until(&left) else {
+            panic!("it never asks to {left:?}:\n{}", before.said)
+        };
+        before.kill();
+        let mut meanwhile = Desk::open(place);
+        let again = meanwhile.until(&[step]);
+        assert_eq!(again, Some(step), "it was not taken, and comes again");
+        meanwhile.yes();
+        meanwhile.kill();
+        left.retain(|other| *other != step);
+    }
+}
+
+/// How often each kind of event is in the streams of each directive of the department.
+fn events(place: &Place) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for log in ["sanctions", "feedback"] {
+        let replay = tally(place, &format!("replay --log-name {log}")).exits(0);
+        for event in replay.lines() {
+            let kind = text(&event["event_type"])
+                .rsplit('.')
+                .next()
+                .expect("a name");
+            let of = counts.entry(text(&event["stream_id"]).to_owned());
+            *of.or_default().entry(kind.to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Directive id, measure and company of every directive in the department's mailbox.
+fn directives(place: &Place) -> Vec<(String, String, usize)> {
+    mailbox(place, "tax", 6)
+        .iter()
+        .filter(|item| item["kind"] == "MAILBOX_ITEM_KIND_TRIGGERED")
+        .map(|item| {
+            let directive = &item["directive"];
+            assert_eq!(directive["department"], TAX);
+            let of = |company: &&str| directive["subject"] == **company;
+            let company = COMPANIES.iter().position(of).expect("one of them");
+            let (id, measure) = (&directive["directive_id"], &directive["measure"]);
+            (text(id).to_owned(), text(measure).to_owned(), company)
+        })
+        .collect()
+}
+
+#[test]
+fn a_responder_that_is_killed_anywhere_does_everything_once() {
+    let (place, _server) = mesh();
+    let entries: Vec<String> = COMPANIES
+        .iter()
+        .enumerate()
+        .map(|(n, company)| {
+            let record = push_about(&place, company, &format!("penalty {n}"));
+            list_subject(&place, company, &record)
+        })
+        .collect();
+    let [_, suspended, mistaken] = &entries[..] else {
+        panic!("three companies")
+    };
+    mailbox(&place, "tax", 6);
+    ask(
+        &place,
+        "market-3",
+        &format!("object accept {suspended} --document 'objection 1'"),
+    );
+    mailbox(&place, "tax", 8);
+
+    kill_at(
+        &place,
+        &["acknowledge", "start", "check", "execute", "report"],
+    );
+    Desk::open(&place).finish();
+    let directives = directives(&place);
+    assert_eq!(directives.len(), 6);
+    let so_far = events(&place);
+    for (id, measure, company) in &directives {
+        let is_suspended = *company == 1;
+        let applied = if measure == "revoke-honour" {
+            "DirectiveExecuted"
+        } else {
+            "DirectiveStarted"
+        };
+        let count = |kind: &str| so_far[id].get(kind).copied().unwrap_or(0);
+        assert_eq!(count("DirectiveReceived"), 1, "{id}: {so_far:#?}");
+        let once = u64::from(!is_suspended);
+        assert_eq!(
+            count(applied),
+            once,
+            "{measure} of company {company}: {so_far:#?}"
+        );
+        assert_eq!(
+            count("FeedbackSubmitted"),
+            once,
+            "{measure} of company {company}: {so_far:#?}"
+        );
+    }
+
+    ask(
+        &place,
+        "market-4",
+        &format!("object uphold {suspended} --reason right --document 'decision 1'"),
+    );
+    ask(
+        &place,
+        "market-3",
+        &format!("object accept {mistaken} --document 'objection 2'"),
+    );
+    ask(
+        &place,
+        "market-4",
+        &format!("object correct-out {mistaken} --reason another --document 'decision 2'"),
+    );
+    mailbox(&place, "tax", 14);
+    kill_at(&place, &["execute", "report", "confirm-lift"]);
+    Desk::open(&place).finish();
+
+    let events = events(&place);
+    for (id, measure, company) in &directives {
+        let applied = if measure == "revoke-honour" {
+            "DirectiveExecuted"
+        } else {
+            "DirectiveStarted"
+        };
+        for kind in ["DirectiveReceived", applied, "FeedbackSubmitted"] {
+            assert_eq!(
+                events[id].get(kind),
+                Some(&1),
+                "{kind} of {measure}, company {company}: {events:#?}"
+            );
+        }
+        let lifted = (*company == 2).then_some(&1);
+        assert_eq!(
+            events[id].get("DirectiveLiftConfirmed"),
+            lifted,
+            "company {company}: {events:#?}"
+        );
+    }
+    // A check that was repeated has the same id, and is one check: one per item that led to one.
+    let access = tally(&place, "replay --log-name sanctions-access")
+        .exits(0)
+        .lines();
+    assert_eq!(
+        access.len(),
+        4,
+        "three directives that were new, one that was resumed: {access:#?}"
+    );
+    // Nothing is left to do.
+    let mut again = Desk::open(&place);
+    assert_eq!((again.until(&[]), again.said.as_str()), (None, ""));
+    again.finish();
+}
+
+#[test]
+fn a_journal_of_another_mesh_stops_the_responder() {
+    let (place, server) = mesh();
+    let record = push_about(&place, COMPANIES[0], "penalty 1");
+    list_subject(&place, COMPANIES[0], &record);
+    mailbox(&place, "tax", 2);
+    let first = responder(&place, "journal").output().expect("it runs");
+    assert!(first.status.success(), "{first:?}");
+    drop(server);
+
+    let (other, _server) = mesh();
+    std::fs::copy(place.file("journal"), other.file("journal")).expect("the journal is copied");
+    let stopped = responder(&other, "journal").output().expect("it runs");
+    let said = String::from_utf8_lossy(&stopped.stderr);
+    assert_eq!(stopped.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("LOG_DIVERGED") && said.contains("begin with a new journal"),
+        "{said}"
+    );
+}
