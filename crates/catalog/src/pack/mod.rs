@@ -36,6 +36,9 @@ const FILES: [(&str, &str, ItemKind); 9] = [
 /// Files that a pack may do without.
 const OPTIONAL_FILES: [&str; 2] = ["decisions.toml", "forms.toml"];
 
+/// Bytes of one of its files; a whole province takes a hundredth.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// One fault of a pack and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LocatedFault {
@@ -88,7 +91,7 @@ pub fn load_dir(path: &Path) -> Result<Pack, Vec<LocatedFault>> {
         if !name.ends_with(".toml") && !name.ends_with(".json") {
             continue;
         }
-        match std::fs::read_to_string(entry.path()) {
+        match read_text(&entry.path()) {
             Ok(text) => {
                 files.insert(name, text);
             }
@@ -105,6 +108,24 @@ pub fn load_dir(path: &Path) -> Result<Pack, Vec<LocatedFault>> {
     all.append(&mut faults);
     all.sort();
     Err(all)
+}
+
+/// Reads a file of a pack, or a mapping.
+///
+/// # Errors
+///
+/// It cannot be read, is not UTF-8, is no file but a device or a directory, or is far larger
+/// than what people write.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("not a file"));
+    }
+    if metadata.len() > FILE_BYTES_MAX {
+        let message = format!("more than {FILE_BYTES_MAX} bytes");
+        return Err(std::io::Error::other(message));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// Loads a pack from its files by name.

@@ -15,6 +15,10 @@ pub const CELLS_MAX: usize = 512;
 /// Bytes of a cell beyond this are an error in the file.
 pub const CELL_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes of a row beyond this are an error in the file: a quotation mark left open must not
+/// swallow it.
+pub const ROW_BYTES_MAX: usize = 4 * CELL_BYTES_MAX;
+
 /// A row as it stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -69,7 +73,7 @@ pub enum TableError {
     },
     /// A cell is longer than any value.
     #[error(
-        "row {row} has a cell of more than {CELL_BYTES_MAX} bytes; is a quotation mark left open?"
+        "row {row} has a cell of more than {CELL_BYTES_MAX} bytes, or cells of more than {ROW_BYTES_MAX} together; is a quotation mark left open?"
     )]
     TooLong {
         /// The row, from 1.
@@ -95,7 +99,7 @@ pub fn format_of(path: &Path) -> Result<Format, TableError> {
 
 /// Reads the rows of a file in their order, one at a time; `visit` ends it early.
 ///
-/// A text file takes memory for a row, a workbook for its shared texts as well.
+/// Takes memory for a row; the shared texts of a workbook go to a temporary file.
 /// Bytes of a text file are counted in `read_bytes` as they are read.
 ///
 /// # Errors

@@ -10,14 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use encoding_rs::{Encoding, GB18030, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-use super::{CELL_BYTES_MAX, Row, TableError, Visit, read_up_to, trimmed};
+use super::{ROW_BYTES_MAX, Row, TableError, Visit, read_up_to, trimmed};
 
 /// Bytes looked at before reading.
 const SAMPLE_BYTES: usize = 256 * 1024;
-
-/// A row of text can hold so many bytes: a quotation mark left open must not
-/// swallow the file.
-const ROW_BYTES_MAX: usize = 4 * CELL_BYTES_MAX;
 
 /// Passes on so many bytes for one row, and then no more.
 struct Bounded<R> {

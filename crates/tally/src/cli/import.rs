@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tally_catalog::pack::form_from_text;
+use tally_catalog::pack::{form_from_text, read_text};
 use tally_domain::policy::{Form, Pack};
 use tally_exchange::columns::Columns;
 use tally_exchange::report::RowFault;
@@ -254,8 +254,7 @@ pub(super) fn pick_form(pack: &Pack, item: &str, form: Option<&str>) -> Result<F
 
 fn mapping(path: &Path, pack: &Pack) -> Result<Form, Failure> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let text = read_text(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
     let form = form_from_text(&name, &text).map_err(|faults| {
         let faults = faults.into_iter().map(|fault| {
             let place = format!("{}:{}:{}", fault.file, fault.line, fault.column);
