@@ -45,7 +45,7 @@ def connect(mesh, name):
         (certificates / f"{name}.pem").read_bytes(),
     )
     endpoint = (mesh / "endpoint").read_text().strip().removeprefix("https://")
-    # The mesh ends a connection that stands idle; this keeps a quiet subscription alive, and finds a dead one.
+    # Finds a connection that is dead, also where a subscription has nothing to say for hours.
     options = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
     return grpc.secure_channel(endpoint, credentials, options)
 

@@ -179,7 +179,7 @@ enum Command {
     Directive(respond::Directive),
     /// What is in force for a subject, before a decision.
     Check(check::Check),
-    /// The same for many subjects, each of which is a line of the input.
+    /// What is in force for many subjects, each of which is a line of the input.
     CheckMany(check::CheckMany),
     /// Checks and executions that rested on a basis older than a suspension or an end.
     Corrections(corrections::Corrections),

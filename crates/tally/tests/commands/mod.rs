@@ -4,6 +4,7 @@
 mod certificates;
 mod job;
 mod keys;
+mod many;
 mod policy;
 mod proof;
 mod records;

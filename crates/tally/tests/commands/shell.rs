@@ -81,6 +81,58 @@ fn a_reason_is_explained() {
     unknown.says(&["no reason `RECORD_ODD`", "RECORD_UNKNOWN"]);
 }
 
+/// The command lines of the pages for people are ones that there are.
+#[test]
+fn documented_command_lines_are_understood() {
+    let pages = [
+        "README.md",
+        "docs/CLIENTS.md",
+        "docs/IMPORT.md",
+        "docs/POLICY-PACK.md",
+    ];
+    for page in pages {
+        let text = std::fs::read_to_string(crate::process::repository().join(page))
+            .unwrap_or_else(|error| panic!("{page}: {error}"));
+        let text = text.replace("\\\n", " ");
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("tally "))
+            .collect();
+        assert!(!lines.is_empty(), "{page} has no command line");
+        for line in lines {
+            let parsed = tally::cli::Cli::command().try_get_matches_from(shell_words(line));
+            if let Err(error) = parsed {
+                panic!("{page}: {line}\n{error}");
+            }
+        }
+    }
+}
+
+/// The words of a simple command, up to what is the shell's: a redirection, a pipe, a comment.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let (mut quote, mut depth) = (None, 0);
+    for c in line.chars() {
+        let bare = quote.is_none() && depth == 0;
+        match c {
+            '<' | '>' | '|' | '&' | '#' if bare => break,
+            c if bare && c.is_whitespace() => words.push(String::new()),
+            '"' | '\'' if depth == 0 && quote.is_none_or(|open| open == c) => {
+                quote = quote.is_none().then_some(c);
+                continue;
+            }
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if let Some(word) = words.last_mut().filter(|_| !bare || !c.is_whitespace()) {
+            word.push(c);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 /// Commands that are run here, with arguments that are well-formed. Many are refused: then the
 /// refusal is JSON. ID stands for an id that nothing has, ENTRY and so on for one that there is.
 const RUN: &[(&str, &str)] = &[
