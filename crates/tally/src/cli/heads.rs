@@ -15,14 +15,16 @@ use super::output::{Failure, line};
 #[derive(Debug, Args)]
 pub struct Heads {
     /// Log, for example lists; without it, all.
-    log: Option<String>,
+    // `log` is the option of every command.
+    #[arg(value_name = "LOG")]
+    name: Option<String>,
 }
 
 impl Heads {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let mut service = global.client().await?.log();
-        let names = match &self.log {
-            Some(log) => vec![log.as_str()],
+        let names = match &self.name {
+            Some(name) => vec![name.as_str()],
             None => logs::ALL.iter().map(|log| log.0).collect(),
         };
         for name in names {

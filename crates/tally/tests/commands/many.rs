@@ -32,14 +32,19 @@ fn heads_are_those_that_verify_finds() {
     push(&place, "penalty 1");
     let heads = tally(&place, "--json heads").exits(0).lines();
     let verified = tally(&place, "--json verify").exits(0).lines();
-    let names = |line: &serde_json::Value| {
-        json!([line["log"], line["shard"], line["size"], line["root"]])
-    };
+    let names =
+        |line: &serde_json::Value| json!([line["log"], line["shard"], line["size"], line["root"]]);
     let of_heads: Vec<_> = heads.iter().map(names).collect();
     let of_verify: Vec<_> = verified.iter().map(names).collect();
-    assert!(heads.iter().any(|head| head["log"] == "collection" && head["size"] == 1));
+    assert!(
+        heads
+            .iter()
+            .any(|head| head["log"] == "collection" && head["size"] == 1)
+    );
     assert_eq!(of_heads, of_verify);
     let one = tally(&place, "--json heads collection").exits(0).lines();
     assert!(one.iter().all(|head| head["log"] == "collection"));
-    tally(&place, "heads nowhere").exits(3).says(&["LOG_UNKNOWN"]);
+    tally(&place, "heads nowhere")
+        .exits(3)
+        .says(&["LOG_UNKNOWN"]);
 }
