@@ -46,7 +46,8 @@ pub enum Policy {
     /// Writes a pack that comes with tally into a directory, to start one's own from.
     New {
         /// The directory, which must not exist.
-        dir: PathBuf,
+        #[arg(value_name = "DIR")]
+        target: PathBuf,
         /// Which of them.
         #[arg(long, value_enum, default_value = "small")]
         built_in: BuiltInName,
@@ -89,15 +90,16 @@ impl Policy {
                 from,
                 department,
             } => diff(global, pack, from.as_deref(), department.as_ref()).await?,
-            Self::New { dir, built_in } => {
-                write_new(dir, built_in.pack())?;
-                if !global.json {
-                    line(&format!(
-                        "wrote {}; edit it, give pack.toml another version, then `tally policy check {}`",
-                        dir.display(),
-                        dir.display()
-                    ));
-                }
+            Self::New { target, built_in } => {
+                write_new(target, built_in.pack())?;
+                let written = target.display();
+                line(&if global.json {
+                    serde_json::json!({"pack": written.to_string()}).to_string()
+                } else {
+                    format!(
+                        "wrote {written}; edit it, give pack.toml another version, then `tally policy check {written}`"
+                    )
+                });
             }
             Self::Load { pack, built_in } => {
                 let loaded = match pack {

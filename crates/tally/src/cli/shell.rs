@@ -42,20 +42,20 @@ impl Completions {
 #[derive(Debug, Args)]
 pub struct Man {
     /// Directory to write them to; made if it is not there.
-    #[arg(default_value = "man")]
-    dir: PathBuf,
+    #[arg(value_name = "DIR", default_value = "man")]
+    target: PathBuf,
 }
 
 impl Man {
     pub(super) fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let unusable = |error: std::io::Error| {
-            Failure::usage(format!("directory {}: {error}", self.dir.display()))
+            Failure::usage(format!("directory {}: {error}", self.target.display()))
         };
-        std::fs::create_dir_all(&self.dir).map_err(unusable)?;
+        std::fs::create_dir_all(&self.target).map_err(unusable)?;
         let mut pages = Vec::new();
         collect(&commands(), &mut pages);
         for page in pages {
-            let path = page.generate_to(&self.dir).map_err(unusable)?;
+            let path = page.generate_to(&self.target).map_err(unusable)?;
             if global.json {
                 line(&serde_json::json!({"page": path.display().to_string()}).to_string());
             } else {

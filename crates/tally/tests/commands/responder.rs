@@ -264,6 +264,30 @@ fn a_responder_that_is_killed_anywhere_does_everything_once() {
 }
 
 #[test]
+fn a_mesh_that_is_away_for_a_while_is_waited_for() {
+    let (place, mut server) = mesh();
+    let record = push_about(&place, COMPANIES[0], "penalty 1");
+    list_subject(&place, COMPANIES[0], &record);
+    mailbox(&place, "tax", 2);
+    let mut desk = Desk::open(&place);
+    assert_eq!(desk.until(&["execute"]), Some("execute"));
+    server.kill();
+    // It calls nobody, and calls again; its subscription is cut, too.
+    desk.yes();
+    let address = server.endpoint.trim_start_matches("https://");
+    let _server = place.spawn_at(address, &[]).ready(&place);
+    desk.finish();
+    let once = |kind: &str| {
+        let events = events(&place);
+        let count = |of: &BTreeMap<String, u64>| of.get(kind).copied().unwrap_or(0);
+        events.values().map(count).sum::<u64>()
+    };
+    assert_eq!(once("DirectiveExecuted"), 1);
+    // The one that is executed once, and the one that is applied at each window.
+    assert_eq!(once("FeedbackSubmitted"), 2);
+}
+
+#[test]
 fn a_journal_of_another_mesh_stops_the_responder() {
     let (place, server) = mesh();
     let record = push_about(&place, COMPANIES[0], "penalty 1");

@@ -81,6 +81,25 @@ fn a_reason_is_explained() {
     unknown.says(&["no reason `RECORD_ODD`", "RECORD_UNKNOWN"]);
 }
 
+/// Else the argument would have the value of the option that every command has.
+#[test]
+fn no_argument_is_called_as_an_option_of_every_command() {
+    let root = tally::cli::Cli::command();
+    let everywhere: BTreeSet<_> = root
+        .get_arguments()
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    assert!(!everywhere.is_empty());
+    let mut open: Vec<_> = root.get_subcommands().collect();
+    while let Some(command) = open.pop() {
+        for argument in command.get_arguments() {
+            let (name, id) = (command.get_name(), argument.get_id());
+            assert!(!everywhere.contains(id), "{name} has an argument {id}");
+        }
+        open.extend(command.get_subcommands());
+    }
+}
+
 /// The command lines of the pages for people are ones that there are.
 #[test]
 fn documented_command_lines_are_understood() {

@@ -96,12 +96,17 @@ impl Place {
 
     /// The same with more arguments.
     pub fn spawn_with(&self, more: &[&str]) -> Starting {
+        self.spawn_at("127.0.0.1:0", more)
+    }
+
+    /// The same at an address, for example that of a server that has ended.
+    pub fn spawn_at(&self, address: &str, more: &[&str]) -> Starting {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.file("server.log"));
         let mut child = self
-            .tally(&["up", "--listen", "127.0.0.1:0", "--json"])
+            .tally(&["up", "--listen", address, "--json"])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
