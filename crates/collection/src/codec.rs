@@ -142,6 +142,7 @@ pub(crate) fn clear_content(
         valid_until: content.valid_until.clone(),
         legal_basis: Some(basis_to_proto(basis)),
         fields: fields.collect(),
+        check_id: content.check_id.clone(),
     }
 }
 

@@ -15,6 +15,7 @@ use tally_proto::tally::collection::v1::stored_field::Value;
 use tally_service::Policy;
 use tally_service::field::Faults;
 use tally_service::subject::{self, SubjectInput};
+use uuid::Uuid;
 
 use crate::fields::{self, DraftField, DraftValue};
 
@@ -48,6 +49,7 @@ pub(crate) struct Draft {
     decided_on: LegalDate,
     term: Term,
     fields: Vec<DraftField>,
+    check_id: String,
 }
 
 impl Draft {
@@ -91,6 +93,7 @@ impl Draft {
                 .map(|until| until.to_string())
                 .unwrap_or_default(),
             fields: self.fields.into_iter().map(stored).collect(),
+            check_id: self.check_id,
         }
     }
 }
@@ -128,6 +131,7 @@ impl Judge<'_> {
         {
             self.judge_backfill(record_type, decided_on, term, faults);
         }
+        let check_id = faults.keep(cited_check(&record.check_id));
         let fields =
             record_type.map(|record_type| fields::validate(record_type, record.fields, faults));
         if !faults.is_empty() {
@@ -143,6 +147,7 @@ impl Judge<'_> {
             decided_on,
             term,
             fields: fields?,
+            check_id: check_id?,
         };
         Some((subject?, draft))
     }
@@ -281,6 +286,21 @@ fn not_covered(subject_type: SubjectType) -> FieldFault {
             "records of this type are not about organisations",
         ),
     }
+}
+
+/// The check that a record cites, as it is named everywhere. Whether there is such
+/// a check is for the report on decisions: the decision was taken all the same.
+fn cited_check(text: &str) -> Result<String, FieldFault> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    Uuid::try_parse(text).map(|id| id.to_string()).map_err(|_| {
+        FieldFault::new(
+            "record.check_id",
+            "CHECK_ID_INVALID",
+            "a check's id is the UUID under which it was asked; leave it empty if none was made",
+        )
+    })
 }
 
 fn term(

@@ -33,6 +33,7 @@ fn record() -> pb::RecordContent {
             field("party_name", "甲公司"),
             field("penalty_category", "罚款"),
         ],
+        check_id: String::new(),
     }
 }
 
@@ -104,6 +105,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         valid_until: "2026".into(),
         legal_basis: None,
         fields: vec![],
+        check_id: "the one of Monday".into(),
     };
     let faults = judged(record).err().expect("it is refused");
     let expected = [
@@ -113,6 +115,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         ("record.valid_from", "DATE_NO_SUCH_DAY"),
         ("record.valid_until", "DATE_FORM"),
         ("record.legal_basis", "LEGAL_BASIS_REQUIRED"),
+        ("record.check_id", "CHECK_ID_INVALID"),
         ("record.fields.party_name", "FIELD_REQUIRED"),
         ("record.fields.penalty_category", "FIELD_REQUIRED"),
     ];

@@ -252,6 +252,7 @@ impl Record {
             ("valid_from", held.valid_from != content.valid_from),
             ("valid_until", held.valid_until != content.valid_until),
             ("legal_basis", self.legal_basis() != Some(basis)),
+            ("check_id", held.check_id != content.check_id),
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)

@@ -37,6 +37,7 @@ fn content() -> pb::StoredContent {
             text("party_name", "甲公司"),
             sealed("legal_representative", b"one"),
         ],
+        check_id: String::new(),
     }
 }
 
@@ -127,6 +128,7 @@ fn a_different_record_is_refused_and_every_difference_named() {
         decided_on: "2026-01-06".to_owned(),
         valid_until: "2027-01-01".to_owned(),
         fields: vec![sealed("legal_representative", b"two"), text("fine", "1")],
+        check_id: "another".to_owned(),
         ..content()
     };
     different.valid_from = "2026-01-06".to_owned();
@@ -138,6 +140,7 @@ fn a_different_record_is_refused_and_every_difference_named() {
         "record.valid_from",
         "record.valid_until",
         "record.legal_basis",
+        "record.check_id",
         "record.fields.party_name",
         "record.fields.legal_representative",
         "record.fields.fine",

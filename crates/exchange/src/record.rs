@@ -20,6 +20,8 @@ pub struct Stated {
     pub valid_from: String,
     /// Last day it holds.
     pub valid_until: String,
+    /// Id of the check that was made before the decision.
+    pub check_id: String,
     /// Fields by name, in the order of the table.
     pub fields: Vec<(String, String)>,
 }
@@ -51,6 +53,7 @@ pub fn read(columns: &Columns, record_type: &RecordType, row: &Row) -> Stated {
             Target::DecidedOn => stated.decided_on = value::date(cell),
             Target::ValidFrom => stated.valid_from = value::date(cell),
             Target::ValidUntil => stated.valid_until = value::last_day(cell),
+            Target::CheckId => stated.check_id = value::code(cell),
             Target::Field(name) => {
                 let kind = record_type.field(name).map(|rule| rule.kind);
                 stated.fields.push((name.clone(), field(kind, cell)));

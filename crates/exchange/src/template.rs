@@ -51,6 +51,7 @@ fn explained(record_type: &RecordType, column: &FormColumn) -> String {
             }
             Target::DecidedOn | Target::ValidFrom => "a day such as 2026-01-31".to_owned(),
             Target::ValidUntil => "a day such as 2026-01-31; empty or 长期: no end".to_owned(),
+            Target::CheckId => "the check made before the decision: its id, a UUID".to_owned(),
             _ => "text".to_owned(),
         };
     };

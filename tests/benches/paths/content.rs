@@ -102,6 +102,7 @@ fn record(world: &World, n: usize, subject: &str, personal: bool) -> RecordConte
         valid_until: format!("2028-01-{day:02}"),
         legal_basis: basis(COLLECTING),
         fields,
+        check_id: String::new(),
     }
 }
 

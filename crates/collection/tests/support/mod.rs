@@ -339,5 +339,6 @@ pub fn penalty(number: usize) -> pb::RecordContent {
             field("penalty_category", "罚款"),
             field("fine", "1.50"),
         ],
+        check_id: String::new(),
     }
 }

@@ -72,6 +72,8 @@ pub enum Target {
     ValidFrom,
     /// Last day it holds.
     ValidUntil,
+    /// Id of the check that was made before the decision.
+    CheckId,
     /// A field of the record type: `fields.party_name`.
     Field(String),
     /// Nothing: the column is known and left out.
@@ -81,7 +83,7 @@ pub enum Target {
 /// Not what a column can be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a column is `subject.<scheme>`, `document_number`, `decided_on`, `valid_from`, `valid_until`, `fields.<name>` or `ignored`"
+    "a column is `subject.<scheme>`, `document_number`, `decided_on`, `valid_from`, `valid_until`, `check_id`, `fields.<name>` or `ignored`"
 )]
 pub struct TargetFault;
 
@@ -103,6 +105,7 @@ impl FromStr for Target {
             "decided_on" => Ok(Self::DecidedOn),
             "valid_from" => Ok(Self::ValidFrom),
             "valid_until" => Ok(Self::ValidUntil),
+            "check_id" => Ok(Self::CheckId),
             "ignored" => Ok(Self::Ignored),
             _ => Err(TargetFault),
         }
@@ -131,6 +134,7 @@ impl fmt::Display for Target {
             Self::DecidedOn => f.write_str("decided_on"),
             Self::ValidFrom => f.write_str("valid_from"),
             Self::ValidUntil => f.write_str("valid_until"),
+            Self::CheckId => f.write_str("check_id"),
             Self::Field(name) => write!(f, "fields.{name}"),
             Self::Ignored => f.write_str("ignored"),
         }
@@ -204,7 +208,9 @@ impl Form {
             }
         }
         for target in self.constants.keys() {
-            if let Target::Subject(_) | Target::DocumentNumber | Target::Ignored = target {
+            if let Target::Subject(_) | Target::DocumentNumber | Target::CheckId | Target::Ignored =
+                target
+            {
                 let message = format!("`{target}` is another in every row");
                 faults.push(("constants".to_owned(), message));
             } else if targets.insert(target, usize::MAX).is_some() {

@@ -39,6 +39,43 @@ fn read_one(above: &[Row], titles: &[&str], cells: &[&str]) -> Stated {
     read(&columns, record_type, &row(columns.row + 1, cells))
 }
 
+#[test]
+fn a_mapping_says_which_column_cites_the_check() {
+    let pack = pack();
+    let record_type = pack.record_type(PENALTY).expect("in the pack");
+    let column = |title: &str, to: &str| {
+        let to = to.parse().expect("a target");
+        tally_domain::policy::FormColumn {
+            title: title.to_owned(),
+            also: Vec::new(),
+            to,
+            values: Vec::new(),
+        }
+    };
+    let mut form = Form::plain(record_type);
+    form.columns.push(column("check", "check_id"));
+    assert_eq!(form.faults(record_type), []);
+    let titles: Vec<&str> = form
+        .columns
+        .iter()
+        .map(|column| column.title.as_str())
+        .collect();
+    let titles = row(1, &titles);
+    let columns = Columns::find(&Arc::new(form.clone()), record_type, &[titles]);
+    let columns = columns.expect("the titles are there");
+    let mut cells = vec![""; form.columns.len()];
+    let last = cells.last_mut().expect("a column");
+    *last = "0195a7f0-0000-7000-8000-000000000001 ";
+    let stated = read(&columns, record_type, &row(2, &cells));
+    assert_eq!(stated.check_id, "0195a7f0-0000-7000-8000-000000000001");
+
+    // No check is made for all rows of a table.
+    let cited = [("check_id".parse().expect("a target"), "x".to_owned())];
+    form.columns.pop();
+    form.constants = cited.into();
+    assert_eq!(form.faults(record_type).len(), 1);
+}
+
 const PRESENT: [&str; 19] = [
     "行政相对人名称*",
     "行政相对人类别*",

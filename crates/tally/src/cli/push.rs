@@ -39,6 +39,9 @@ struct RecordLine {
     legal_basis: String,
     #[serde(default, deserialize_with = "in_order")]
     fields: Vec<pb::Field>,
+    /// The check that was made before the decision.
+    #[serde(default)]
+    check_id: String,
 }
 
 /// The fields of an object in the order of the line, by which a fault names the place of one.
@@ -86,6 +89,7 @@ impl RecordLine {
             valid_until: self.valid_until,
             legal_basis: Some(parse_basis(&self.legal_basis)?),
             fields: self.fields,
+            check_id: self.check_id,
         })
     }
 }

@@ -199,6 +199,7 @@ impl Reading {
                     .into_iter()
                     .map(|(name, value)| pb::Field { name, value })
                     .collect(),
+                check_id: stated.check_id,
             }),
             ..Default::default()
         };

@@ -165,6 +165,7 @@ impl<'a> Maker<'a> {
             valid_until: later(decided_on, 3.years()).to_string(),
             legal_basis: basis(BASIS),
             fields,
+            check_id: String::new(),
         }
     }
 
@@ -193,6 +194,7 @@ pub fn serious(organisation: &Organisation) -> RecordContent {
         valid_until: later(decided_on, 1.year()).to_string(),
         legal_basis: basis(BASIS),
         fields: penalty_fields(&organisation.name, 9_900, decided_on),
+        check_id: String::new(),
     }
 }
 
