@@ -63,6 +63,10 @@ pub struct BlackListing {
     pub until: String,
     /// Day on which the subject was told.
     pub served_on: String,
+    /// Id of the list type.
+    pub list_type: String,
+    /// Legal basis of listing.
+    pub basis: String,
 }
 
 impl BlackListing {
@@ -75,6 +79,8 @@ impl BlackListing {
             from: today(),
             until: until.to_owned(),
             served_on: today(),
+            list_type: "serious-violation".to_owned(),
+            basis: BLACK_LISTING.to_owned(),
         }
     }
 }
@@ -173,10 +179,10 @@ pub fn nomination(listing: &BlackListing) -> lists::NominateRequest {
     lists::NominateRequest {
         command_id: command_id(),
         subject: listing.subject.clone(),
-        list_type: "serious-violation".to_owned(),
+        list_type: listing.list_type.clone(),
         ground_record_id: listing.ground.clone(),
         criterion: "serious violation established by a final decision".to_owned(),
-        legal_basis: basis(BLACK_LISTING),
+        legal_basis: basis(&listing.basis),
         term_from: listing.from.clone(),
         term_until: listing.until.clone(),
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tally_eventlog::event::{Recorded, StoredRecord};
 use tally_eventlog::pb;
 use tally_eventlog::shard::LogName;
+use tally_service::reply::hex;
 use uuid::Uuid;
 
 static CONTRACTS: LazyLock<DescriptorPool> = LazyLock::new(|| {
@@ -151,14 +152,4 @@ fn payload(envelope: &pb::Envelope) -> Payload {
 /// A UUID as text; other bytes as hexadecimal digits.
 fn id(bytes: &[u8]) -> String {
     Uuid::from_slice(bytes).map_or_else(|_| hex(bytes), |id| id.to_string())
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

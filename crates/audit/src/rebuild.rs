@@ -20,7 +20,7 @@ use tally_service::store_fault;
 use tonic::Status;
 
 use crate::RebuildTarget;
-use crate::json::hex;
+use tally_service::reply::hex;
 
 /// Records read at a time.
 const BATCH: u64 = 1_000;

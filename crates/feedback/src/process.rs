@@ -52,6 +52,7 @@ pub(crate) mod event_type {
         DECLINED,
         "tally.sanctions.v1.DirectiveLiftConfirmed",
         "tally.sanctions.v1.CorrectionOpened",
+        "tally.sanctions.v1.DecisionAssessed",
     ];
 }
 

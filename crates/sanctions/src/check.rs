@@ -82,6 +82,8 @@ pub struct Verdict {
     pub undetermined_reason: &'static str,
     /// Shards that were looked at, in order, and how far the reader was there.
     pub shards: Vec<(Shard, u64)>,
+    /// Identifiers that were looked at beside the one asked for.
+    pub linked: Vec<String>,
 }
 
 /// Answers a question from what is known, by identifier.
@@ -93,6 +95,8 @@ pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
         .collect();
     shards.sort_unstable();
     shards.dedup();
+    let linked = identifiers.iter().skip(1);
+    let linked = linked.map(|(linked, _)| (*linked).to_owned()).collect();
     let window = Window {
         pack: &asked.policy.pack,
         day: asked.today,
@@ -107,6 +111,7 @@ pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
             when_undetermined: window.when_undetermined(),
             undetermined_reason,
             shards,
+            linked,
         };
     }
     let entries: Vec<pb::EntryInForce> = identifiers
@@ -127,6 +132,7 @@ pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
         when_undetermined: Vec::new(),
         undetermined_reason: "",
         shards,
+        linked,
     }
 }
 

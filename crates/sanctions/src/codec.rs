@@ -9,6 +9,7 @@ use tally_eventlog::event::{DecodeError, Recorded};
 use tally_proto::tally::sanctions::v1 as pb;
 
 use crate::correction::{Correction, Opening, Stale};
+use crate::decision::{self, Decision};
 use crate::directive::{Directive, Event, EventKind, Stage};
 
 /// Event types of the logs `sanctions` and `sanctions-access`.
@@ -33,6 +34,8 @@ pub mod event_type {
     pub const LIFT_CONFIRMED: &str = "tally.sanctions.v1.DirectiveLiftConfirmed";
     /// A check or an execution rested on an old basis.
     pub const CORRECTION_OPENED: &str = "tally.sanctions.v1.CorrectionOpened";
+    /// A decision was held against the check that it cites.
+    pub const DECISION_ASSESSED: &str = "tally.sanctions.v1.DecisionAssessed";
     /// A check was answered.
     pub const CHECK_ANSWERED: &str = "tally.sanctions.v1.CheckAnswered";
 }
@@ -245,6 +248,26 @@ impl Codec for Correction {
             entry_id: message.entry_id,
             stale,
             at: recorded.effective_at,
+        })
+    }
+}
+
+impl Codec for Decision {
+    fn encode(event: &decision::Event) -> Encoded {
+        let decision = event.body.decision.as_ref();
+        let basis = decision.and_then(|decision| decision.legal_basis.as_ref());
+        Encoded {
+            event_type: event_type::DECISION_ASSESSED,
+            payload: bytes(&event.body),
+            effective_at: event.at,
+            legal_basis: basis.map(|basis| LegalBasisRef::new(basis.id.clone(), basis.version)),
+        }
+    }
+
+    fn decode(recorded: &Recorded) -> Result<decision::Event, DecodeError> {
+        Ok(decision::Event {
+            at: recorded.effective_at,
+            body: recorded.payload()?,
         })
     }
 }

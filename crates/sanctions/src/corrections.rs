@@ -46,28 +46,12 @@ impl Page {
         shards: u16,
     ) -> Result<Self, Fault> {
         let mut faults = Faults::default();
-        let department = match caller {
-            Some(own) if request.department.is_empty() || request.department == own.as_str() => {
-                own.to_string()
-            }
-            Some(_) => {
-                return Err(Fault::permission(
-                    "sanctions.corrections",
-                    "a department sees its own corrections only; leave the department out",
-                ));
-            }
-            None => {
-                if request.department.is_empty() {
-                    let message = "say whose corrections: the code of a department";
-                    faults.add("department", "FIELD_REQUIRED", message);
-                }
-                request.department.clone()
-            }
-        };
-        if request.page_size > PAGE_MAX {
-            let message = format!("a page has at most {PAGE_MAX} corrections");
-            faults.add("page_size", "VALUE_TOO_LARGE", message);
+        let department = whose(caller, &request.department, "sanctions.corrections")?;
+        if department.is_empty() {
+            let message = "say whose corrections: the code of a department";
+            faults.add("department", "FIELD_REQUIRED", message);
         }
+        let size = size(&mut faults, request.page_size, "corrections");
         let after = match request.page_token.as_str() {
             "" => None,
             token => {
@@ -82,17 +66,13 @@ impl Page {
         if !faults.is_empty() {
             return Err(Fault::invalid(faults.into_vec()));
         }
-        let size = match request.page_size {
-            0 => PAGE,
-            size => size,
-        };
         Ok(Self {
             side: match request.side() {
                 pb::CorrectionSide::Listed => Side::Listed,
                 pb::CorrectionSide::Told | pb::CorrectionSide::Unspecified => Side::Told,
             },
             department,
-            size: size as usize,
+            size,
             after,
         })
     }
@@ -137,6 +117,39 @@ impl Page {
             corrections,
             next_page_token: String::new(),
         })
+    }
+}
+
+/// Whose a report is to be: a department's own, or the one that the operator
+/// names, who may name none.
+///
+/// # Errors
+///
+/// A department asks for another's: only the operator may.
+pub fn whose(
+    caller: Option<&DepartmentId>,
+    asked: &str,
+    right: &'static str,
+) -> Result<String, Fault> {
+    match caller {
+        Some(own) if asked.is_empty() || asked == own.as_str() => Ok(own.to_string()),
+        Some(_) => Err(Fault::permission(
+            right,
+            "a department sees its own only; leave the department out",
+        )),
+        None => Ok(asked.to_owned()),
+    }
+}
+
+/// The size of a page, or one fault more.
+pub fn size(faults: &mut Faults, asked: u32, what: &str) -> usize {
+    if asked > PAGE_MAX {
+        let message = format!("a page has at most {PAGE_MAX} {what}");
+        faults.add("page_size", "VALUE_TOO_LARGE", message);
+    }
+    match asked {
+        0 => PAGE as usize,
+        size => size as usize,
     }
 }
 

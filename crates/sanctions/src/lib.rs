@@ -1,15 +1,19 @@
 //! Sanctions: a listing meets the memoranda and becomes directives, one per
 //! listing, measure and department; departments check before they decide.
 //!
-//! Owns the aggregates [`directive`] and [`correction`] on the log `sanctions`,
+//! Owns the aggregates [`directive`], [`correction`] and [`decision`] on the log `sanctions`,
 //! the checks on the log `sanctions-access`, and what it knows of `lists`: all
 //! that is answered or refused here rests on that view, never on another
 //! service's store.
 
+mod answered;
+pub mod assess;
 pub mod check;
 mod codec;
 pub mod correction;
 mod corrections;
+pub mod decision;
+mod decisions;
 pub mod directive;
 mod engine;
 mod known;
@@ -18,6 +22,7 @@ pub mod memoranda;
 mod process;
 mod projection;
 mod question;
+mod receipt;
 mod reconcile;
 mod respond;
 mod service;
@@ -26,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsServiceServer;
+use tally_service::jws::Signer;
 use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers};
 use tally_service::{Deps, logs};
@@ -41,6 +47,8 @@ pub mod consumer {
     pub const SELF: &str = "sanctions.self";
     /// Follows the checks: whom to tell when an answer was wrong.
     pub const ACCESS: &str = "sanctions.access";
+    /// Follows the records: decisions that need a check first.
+    pub const COLLECTION: &str = "sanctions.collection";
 }
 
 /// Names of the views of this role.
@@ -59,6 +67,10 @@ pub mod view {
     pub const CORRECTION: &str = "sanctions.correction";
     /// Checks that said an entry is in force.
     pub const CHECK: &str = "sanctions.check";
+    /// Decisions that needed a check first, by department and verdict.
+    pub const DECISION: &str = "sanctions.decision";
+    /// Counts of them.
+    pub const DECISION_COUNT: &str = "sanctions.decision_count";
 }
 
 /// How often it is written down that all of `lists` is known; well below the
@@ -88,7 +100,14 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             name: consumer::ACCESS,
             source: logs::SANCTIONS_ACCESS,
             projection: Arc::new(projection::AccessProjection { shards }),
-            process: Some(Arc::new(process::AccessProcess::new(deps))),
+            process: Some(Arc::new(process::AccessProcess::new(deps.clone()))),
+            idle_checkpoint: None,
+        },
+        ConsumerSpec {
+            name: consumer::COLLECTION,
+            source: logs::COLLECTION,
+            projection: Arc::new(assess::CollectionProjection),
+            process: Some(Arc::new(assess::CollectionProcess::new(deps))),
             idle_checkpoint: None,
         },
     ]
@@ -105,10 +124,12 @@ pub fn server(deps: Deps, readers: &Readers) -> SanctionsServiceServer<Sanctions
         readers,
         CheckOptions::default(),
         OpenStreams::default(),
+        None,
     )
 }
 
-/// The service; `subscriptions` bounds those that are open, and ends them.
+/// The service; `subscriptions` bounds those that are open, and ends them, and
+/// receipts are signed by `signer`, if there is one.
 ///
 /// # Panics
 ///
@@ -118,6 +139,8 @@ pub fn server_with(
     readers: &Readers,
     options: CheckOptions,
     subscriptions: OpenStreams,
+    signer: Option<Arc<Signer>>,
 ) -> SanctionsServiceServer<Sanctions> {
-    SanctionsServiceServer::new(Sanctions::new(deps, readers, options, subscriptions))
+    let service = Sanctions::new(deps, readers, options, subscriptions, signer);
+    SanctionsServiceServer::new(service)
 }

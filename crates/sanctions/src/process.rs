@@ -38,17 +38,18 @@ impl ListsProcess {
             deps,
         }
     }
+}
 
-    async fn policy(&self, version: &str) -> Result<Arc<Policy>, ReactError> {
-        let policy = self
-            .deps
-            .catalogue
-            .wait_for_version(version, POLICY_WAIT)
-            .await;
-        policy.ok_or_else(|| ReactError::Retry {
-            reason: format!("policy pack {version} is not known here yet"),
-        })
-    }
+/// The policy that an event was judged by.
+///
+/// # Errors
+///
+/// [`ReactError::Retry`]: it is not known here yet.
+pub async fn policy_of(deps: &Deps, version: &str) -> Result<Arc<Policy>, ReactError> {
+    let policy = deps.catalogue.wait_for_version(version, POLICY_WAIT).await;
+    policy.ok_or_else(|| ReactError::Retry {
+        reason: format!("policy pack {version} is not known here yet"),
+    })
 }
 
 #[async_trait]
@@ -92,7 +93,7 @@ impl ProcessManager for ListsProcess {
             .iter()
             .find(|entry| entry.entry_id == event.envelope.stream_id)
             .ok_or_else(|| Poison::new("the entry was never listed"))?;
-        let policy = self.policy(&entry.pack_version).await?;
+        let policy = policy_of(&self.deps, &entry.pack_version).await?;
         let directives = directives_of(&policy, &subject, entry);
         let tasks = directives.iter().enumerate().map(|(n, directive)| {
             let id = cause.derived_id(n as u32);

@@ -2,6 +2,7 @@
 
 mod access;
 mod corrections;
+mod decisions;
 mod lists;
 mod own;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use tally_eventlog::shard::Shard;
 
 pub use access::{AccessProjection, checks_since, seen_in_force};
 pub use corrections::{Side, correction_row, corrections_of};
+pub use decisions::{counts_of, decision_key, decisions_of};
 pub use lists::ListsProjection;
 pub use own::SelfProjection;
 

@@ -1,5 +1,6 @@
 //! The calls of sanctions: authorise, decode, execute, encode.
 
+mod evidence;
 mod stream;
 
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use tally_proto::tally::sanctions::v1 as pb;
 use tally_proto::tally::sanctions::v1::sanctions_service_server::SanctionsService;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::jws::Signer;
 use tally_service::open_streams::OpenStreams;
 use tally_service::repeat::or_first;
-use tally_service::wiring::{CATCH_UP_WAIT, Readers};
+use tally_service::wiring::Readers;
 use tally_service::{CommandScope, Deps, Policy, digest, logs, receipt};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::corrections::Page;
 use crate::directive::Rejection;
 use crate::engine::{CheckOptions, Engine};
 use crate::mailbox::{self, Items};
@@ -38,6 +39,7 @@ pub struct Sanctions {
     own: Arc<Progress>,
     engine: Engine,
     subscriptions: OpenStreams,
+    signer: Option<Arc<Signer>>,
 }
 
 impl Sanctions {
@@ -46,6 +48,7 @@ impl Sanctions {
         readers: &Readers,
         options: CheckOptions,
         subscriptions: OpenStreams,
+        signer: Option<Arc<Signer>>,
     ) -> Self {
         let deps = deps.on(logs::SANCTIONS);
         let lists = readers.get(consumer::LISTS);
@@ -56,6 +59,7 @@ impl Sanctions {
             own: readers.get(consumer::SELF),
             engine,
             subscriptions,
+            signer,
         }
     }
 
@@ -248,24 +252,6 @@ impl Sanctions {
         })
     }
 
-    async fn do_list_corrections(
-        &self,
-        request: Request<pb::ListCorrectionsRequest>,
-    ) -> Result<pb::ListCorrectionsResponse, Fault> {
-        let caller = Caller::of(&request)?;
-        let store = &*self.deps.store;
-        let department = caller.department.as_ref();
-        let page = Page::decode(request.get_ref(), department, store.shards().get())?;
-        if !self.deps.sources.caught_up_everywhere(&self.own).await {
-            return Err(Fault::unavailable(
-                "CORRECTIONS_BEHIND",
-                "what is known of the corrections is behind the log; ask again",
-                CATCH_UP_WAIT,
-            ));
-        }
-        page.read(store).await
-    }
-
     async fn do_check(
         &self,
         request: Request<pb::CheckRequest>,
@@ -352,6 +338,34 @@ impl SanctionsService for Sanctions {
         request: Request<pb::CheckRequest>,
     ) -> Result<Response<pb::CheckResponse>, Status> {
         Ok(Response::new(self.do_check(request).await?))
+    }
+
+    async fn get_signed_receipt(
+        &self,
+        request: Request<pb::GetSignedReceiptRequest>,
+    ) -> Result<Response<pb::GetSignedReceiptResponse>, Status> {
+        Ok(Response::new(self.do_get_signed_receipt(request).await?))
+    }
+
+    async fn get_receipt_keys(
+        &self,
+        request: Request<pb::GetReceiptKeysRequest>,
+    ) -> Result<Response<pb::GetReceiptKeysResponse>, Status> {
+        Ok(Response::new(self.do_get_receipt_keys(&request)?))
+    }
+
+    async fn list_decisions(
+        &self,
+        request: Request<pb::ListDecisionsRequest>,
+    ) -> Result<Response<pb::ListDecisionsResponse>, Status> {
+        Ok(Response::new(self.do_list_decisions(request).await?))
+    }
+
+    async fn get_decision_counts(
+        &self,
+        request: Request<pb::GetDecisionCountsRequest>,
+    ) -> Result<Response<pb::GetDecisionCountsResponse>, Status> {
+        Ok(Response::new(self.do_get_decision_counts(request).await?))
     }
 
     async fn check_many(

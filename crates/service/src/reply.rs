@@ -30,6 +30,16 @@ pub fn receipt(appended: &Appended) -> pb::Receipt {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
 /// What a caller is told of a command that was not executed.
 pub fn execute_fault<R: std::fmt::Debug>(
     error: ExecuteError<R>,

@@ -1,5 +1,7 @@
 //! What lies where in a data directory.
 
+mod signing;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -8,6 +10,7 @@ use std::time::SystemTime;
 
 use tally_auth::identity::Identity;
 use tally_auth::pki::{self, Authority, PkiError, Term};
+use tally_eventlog::BoxError;
 use tally_eventlog::sealing::{MasterKey, MasterKeyError};
 use tally_rpc::{ClientTls, ServerTls};
 
@@ -70,6 +73,24 @@ pub enum DataDirError {
         path: PathBuf,
         /// Why.
         source: MasterKeyError,
+    },
+    /// Receipts were signed here, but the key is gone.
+    #[error(
+        "{path} is missing, though receipts were signed here: put the key back, or run \
+         `tally receipt rotate` for a new one; receipts under the old key stay verifiable",
+        path = path.display()
+    )]
+    SigningKeyMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The key of receipts or the set of public keys is malformed, or none could be made.
+    #[error("key of receipts {path}: {source}", path = path.display())]
+    SigningKey {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        source: BoxError,
     },
     /// Certificates cannot be made or read.
     #[error(transparent)]
@@ -163,22 +184,13 @@ impl DataDir {
                     return Err(DataDirError::MasterKeyMissing { path });
                 }
                 let key = MasterKey::generate().map_err(key_error)?;
-                self.keep_master_key(&path, &key)
+                // Half a key would keep every later start from working.
+                replace_for_owner_only(&path, key.to_hex_file_contents().as_bytes())
                     .map_err(|source| io_error(&path, source))?;
                 Ok(key)
             }
             Err(source) => Err(io_error(&path, source)),
         }
-    }
-
-    /// Writes the master key whole or not at all: half a key would keep every
-    /// later start from working.
-    fn keep_master_key(&self, path: &Path, key: &MasterKey) -> io::Result<()> {
-        let draft = self.root.join("master.key.new");
-        write_for_owner_only(&draft, key.to_hex_file_contents().as_bytes())?.sync_all()?;
-        fs::rename(&draft, path)?;
-        // The name must be as durable as what will be sealed under the key.
-        fs::File::open(&self.root)?.sync_all()
     }
 
     /// The development authority, the server's certificate and the operator's;
@@ -282,6 +294,18 @@ fn write_for_owner_only(path: &Path, content: &[u8]) -> io::Result<fs::File> {
     let mut file = options.open(path)?;
     file.write_all(content)?;
     Ok(file)
+}
+
+/// Writes a file anew, whole or not at all, and durably: its name must be as
+/// durable as what will be done under the key in it.
+fn replace_for_owner_only(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_added_extension("new");
+    write_for_owner_only(&draft, content)?.sync_all()?;
+    fs::rename(&draft, path)?;
+    match path.parent() {
+        Some(dir) => fs::File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn io_error(path: &Path, source: io::Error) -> DataDirError {

@@ -136,6 +136,7 @@ impl Mesh {
         options.dir.create()?;
         let (clock, store) = open_store(&options).await?;
         let (keyring, key_store) = open_keyring(&options.dir, &store).await?;
+        let signer = Arc::new(options.dir.receipt_signer()?);
         let tls = options.dir.server_tls()?;
         let listener =
             TcpListener::bind(options.listen)
@@ -174,6 +175,7 @@ impl Mesh {
             &options,
             &mut wiring,
             &stop_serving,
+            signer,
             NodeState {
                 store: store.clone(),
                 clock,

@@ -322,6 +322,34 @@ impl sanctions_server::SanctionsService for Sanctions {
         Err(not_measured())
     }
 
+    async fn get_signed_receipt(
+        &self,
+        _: Request<sanctions::GetSignedReceiptRequest>,
+    ) -> Result<Response<sanctions::GetSignedReceiptResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_receipt_keys(
+        &self,
+        _: Request<sanctions::GetReceiptKeysRequest>,
+    ) -> Result<Response<sanctions::GetReceiptKeysResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn list_decisions(
+        &self,
+        _: Request<sanctions::ListDecisionsRequest>,
+    ) -> Result<Response<sanctions::ListDecisionsResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_decision_counts(
+        &self,
+        _: Request<sanctions::GetDecisionCountsRequest>,
+    ) -> Result<Response<sanctions::GetDecisionCountsResponse>, Status> {
+        Err(not_measured())
+    }
+
     async fn check_many(
         &self,
         request: Request<Streaming<sanctions::CheckManyRequest>>,

@@ -94,13 +94,7 @@ impl Ours {
         let listings = subjects.iter().enumerate().map(|(n, subject)| async move {
             let record = penalty(subject, &format!("ground {n}"), "2026-02-27");
             let (ground, _) = push(system, record).await;
-            let listing = BlackListing {
-                subject: subject.clone(),
-                ground,
-                from: "2026-03-02".to_owned(),
-                until: "2027-03-01".to_owned(),
-                served_on: "2026-03-02".to_owned(),
-            };
+            let listing = BlackListing::today(subject, &ground, "2027-03-01");
             list_black(first, second, &listing).await;
         });
         futures::stream::iter(listings)

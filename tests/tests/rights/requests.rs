@@ -121,7 +121,11 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
         "tally.sanctions.v1.SanctionsService.Execute" => {
             on_directive(json!({"decision": document, "executed_on": "2026-03-02"}))
         }
+        "tally.sanctions.v1.SanctionsService.GetDecisionCounts"
+        | "tally.sanctions.v1.SanctionsService.ListDecisions" => json!({"department": INITIATOR}),
         "tally.sanctions.v1.SanctionsService.GetDirective" => json!({"directive_id": directive_id}),
+        "tally.sanctions.v1.SanctionsService.GetReceiptKeys" => json!({}),
+        "tally.sanctions.v1.SanctionsService.GetSignedReceipt" => json!({"check_id": id}),
         "tally.sanctions.v1.SanctionsService.ListCorrections" => json!({"department": INITIATOR}),
         "tally.sanctions.v1.SanctionsService.Subscribe" => to_the_head,
         other => panic!("{other} has no cell: write a request for it here, so that its rule is tested"),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use tally_domain::policy::MeasurePolarity;
 use tally_eventlog::append::{Append, Appended, ExpectedVersion, Guard, StreamAppend};
 use tally_eventlog::event::{NewEvent, StreamName};
 use tally_eventlog::ids::named_id;
@@ -30,6 +31,11 @@ pub(super) fn append_of(deps: &Deps, question: &Question, decided: &Decided) -> 
         basis: Some(decided.basis.clone()),
         on: question.today.to_string(),
         entry_subjects: entries.iter().map(|entry| entry.subject.clone()).collect(),
+        said: entries
+            .iter()
+            .map(|entry| said_of(question, entry))
+            .collect(),
+        linked: decided.verdict.linked.clone(),
     };
     let event = NewEvent {
         event_id: event_id(now, stream),
@@ -59,6 +65,24 @@ pub(super) fn append_of(deps: &Deps, question: &Question, decided: &Decided) -> 
             deps.store.shards().of(&question.subject),
         )
     }
+}
+
+/// What is kept of an entry's answer. A measure that the pack no longer has
+/// cannot be in force.
+fn said_of(question: &Question, entry: &pb::EntryInForce) -> pb::EntrySaid {
+    let mut said = pb::EntrySaid {
+        list_type: entry.list_type.clone(),
+        ..Default::default()
+    };
+    for applied in &entry.measures {
+        let measure = question.policy.pack.measure(&applied.measure);
+        match measure.map(|measure| measure.polarity) {
+            Some(MeasurePolarity::Sanction) => said.sanctions.push(applied.measure.clone()),
+            Some(MeasurePolarity::Incentive) => said.incentives.push(applied.measure.clone()),
+            None => {}
+        }
+    }
+    said
 }
 
 /// Stream of a check.

@@ -7,13 +7,14 @@ use tally_eventlog::event::Recorded;
 use tally_eventlog::shard::Shard;
 use tally_proto::tally::sanctions::v1 as pb;
 
-use super::{corrections, mailbox_row, row};
+use super::{corrections, decisions, mailbox_row, row};
 use crate::codec::event_type;
 use crate::correction::Correction;
+use crate::decision::Decision;
 use crate::directive::{Directive, Event, EventKind};
 use crate::view;
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     event_type::TRIGGERED,
     event_type::RECEIVED,
     event_type::STARTED,
@@ -24,10 +25,11 @@ const KNOWN: [&str; 10] = [
     event_type::LIFTED,
     event_type::LIFT_CONFIRMED,
     event_type::CORRECTION_OPENED,
+    event_type::DECISION_ASSESSED,
 ];
 
 /// Views `sanctions.directive`, `.entry_directives`, `.mailbox`,
-/// `.mailbox_head` and `.correction`, from the own log.
+/// `.mailbox_head`, `.correction`, `.decision` and `.decision_count`, from the own log.
 pub struct SelfProjection;
 
 impl Projection for SelfProjection {
@@ -38,6 +40,8 @@ impl Projection for SelfProjection {
             view::MAILBOX,
             view::MAILBOX_HEAD,
             view::CORRECTION,
+            view::DECISION,
+            view::DECISION_COUNT,
         ]
     }
 
@@ -46,6 +50,9 @@ impl Projection for SelfProjection {
     }
 
     fn reads(&self, event: &Recorded) -> Result<Vec<RowKey>, Poison> {
+        if event.envelope.category == Decision::CATEGORY {
+            return decisions::reads(event);
+        }
         if event.envelope.category != Directive::CATEGORY {
             return Ok(Vec::new());
         }
@@ -63,6 +70,9 @@ impl Projection for SelfProjection {
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
         if event.envelope.category == Correction::CATEGORY {
             return corrections::open(event, rows);
+        }
+        if event.envelope.category == Decision::CATEGORY {
+            return decisions::assessed(event, rows);
         }
         if event.envelope.category != Directive::CATEGORY {
             return Ok(());

@@ -10,10 +10,10 @@ use tally_proto::tally::sanctions::v1::check_many_response::Outcome;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::Global;
 use super::input::read_lines;
 use super::list::parse_basis;
 use super::output::{Failure, line, print, to_json};
+use super::{Global, receipt};
 use crate::client::command_id;
 
 /// Why a department asks.
@@ -56,6 +56,9 @@ pub struct Check {
     /// Records of `lists` that the answer must have seen: SHARD:COUNT.
     #[arg(long, value_name = "SHARD:COUNT", value_parser = parse_token)]
     at_least: Option<(u32, u64)>,
+    /// Writes the answer as a signed receipt for your own file; it must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 fn parse_token(text: &str) -> Result<(u32, u64), String> {
@@ -81,16 +84,22 @@ impl Check {
             at_least,
             ..self.why.ask(self.check_id.clone(), &self.subject)
         };
-        print(
-            global.json,
-            global
-                .client()
-                .await?
-                .sanctions()
-                .check(request)
-                .await?
-                .get_ref(),
-        );
+        // Before the check is recorded: one that cannot be kept is not made.
+        if let Some(file) = &self.receipt {
+            receipt::must_be_new(file)?;
+        }
+        let client = global.client().await?;
+        let answer = client.sanctions().check(request).await?;
+        print(global.json, answer.get_ref());
+        if let Some(file) = &self.receipt {
+            let jws = receipt::signed(&client, &self.check_id).await?;
+            receipt::keep(file, &jws).map_err(|failure| {
+                failure.or_try(format!(
+                    "the check is made; get its receipt with `tally receipt get {}`",
+                    self.check_id
+                ))
+            })?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

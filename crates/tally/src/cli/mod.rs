@@ -4,6 +4,7 @@ mod audit;
 mod cert;
 mod check;
 mod corrections;
+mod decisions;
 mod explain;
 mod following;
 mod heads;
@@ -16,6 +17,7 @@ mod output;
 mod people;
 mod policy;
 mod push;
+mod receipt;
 mod respond;
 mod shell;
 mod template;
@@ -183,6 +185,12 @@ enum Command {
     CheckMany(check::CheckMany),
     /// Checks and executions that rested on a basis older than a suspension or an end.
     Corrections(corrections::Corrections),
+    /// Decisions that needed a check first, and what their records' citations are worth.
+    #[command(subcommand)]
+    Decisions(decisions::Decisions),
+    /// Signed receipts of checks: get, keys, verify (offline), rotate.
+    #[command(subcommand)]
+    Receipt(receipt::Receipt),
     /// Reports on a directive, or accepts or returns a report.
     #[command(subcommand)]
     Report(respond::Report),
@@ -270,6 +278,8 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Check(command) => command.run(global).await,
         Command::CheckMany(command) => command.run(global).await,
         Command::Corrections(command) => command.run(global).await,
+        Command::Decisions(command) => command.run(global).await,
+        Command::Receipt(command) => command.run(global).await,
         Command::Report(command) => command.run(global).await,
         Command::Feedback(command) => command.run(global).await,
         Command::Stats(command) => command.run(global).await,

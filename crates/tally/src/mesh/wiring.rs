@@ -10,6 +10,7 @@ use tally_eventlog::shard::LogName;
 use tally_eventlog::store::EventStore;
 use tally_eventlog::timer::Timer;
 use tally_sanctions::CheckOptions;
+use tally_service::jws::Signer;
 use tally_service::log_service::Logs;
 use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
@@ -29,6 +30,7 @@ pub(super) fn wire(
     options: &MeshOptions,
     wiring: &mut Wiring,
     stop: &CancellationToken,
+    signer: Arc<Signer>,
     node: NodeState,
 ) -> (Routes, HealthReporter) {
     let collection = deps.on(logs::COLLECTION);
@@ -64,6 +66,7 @@ pub(super) fn wire(
             readers,
             checks,
             OpenStreams::new(stop.clone()),
+            Some(signer),
         ))
         .add_service(tally_feedback::server_with(
             feedback,

@@ -7,6 +7,7 @@ mod keys;
 mod many;
 mod policy;
 mod proof;
+mod receipts;
 mod records;
 mod responder;
 mod running;

@@ -163,6 +163,8 @@ const RUN: &[(&str, &str)] = &[
     ("completions", "bash"),
     ("correct", "ID --reason mistyped"),
     ("corrections", ""),
+    ("decisions counts", ""),
+    ("decisions list", "--verdict not-checked"),
     ("directive acknowledge", "ID"),
     ("directive confirm-lift", "ID"),
     ("directive decline", "ID --grounds none"),
@@ -197,6 +199,10 @@ const RUN: &[(&str, &str)] = &[
     ("policy show", ""),
     ("push", "--receipts"),
     ("rebuild", ""),
+    ("receipt get", "ID"),
+    ("receipt keys", ""),
+    ("receipt rotate", ""),
+    ("receipt verify", "FILE --keys FILE"),
     ("record", "RECORD"),
     ("replay", "--log-name lists"),
     ("report accept", "ID"),
@@ -278,9 +284,10 @@ fn every_command_answers_scripts_in_json() {
 fn who(leaf: &str) -> &'static str {
     match leaf.split(' ').next() {
         Some("list" | "object" | "link" | "unlink" | "withdraw") => "market-1",
-        Some("directive" | "report" | "check" | "check-many" | "subscribe" | "corrections") => {
-            "tax-7"
-        }
+        Some(
+            "directive" | "report" | "check" | "check-many" | "subscribe" | "corrections"
+            | "decisions" | "receipt",
+        ) => "tax-7",
         Some("push" | "import" | "record" | "correct") => "market",
         _ => "operator",
     }

@@ -19,6 +19,7 @@ use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
 use tally_eventlog::store::EventStore;
 use tally_proto::tally::lists::v1 as lists;
+use tally_service::jws::{JwkSet, SigningKey};
 use tally_service::{Catalogue, Sources};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +140,15 @@ impl Mesh {
             handles.push(handle);
         }
         let subscriptions = OpenStreams::new(stop.clone());
-        let service = Sanctions::new(deps, &readers, CheckOptions::default(), subscriptions);
+        let (key, _) = SigningKey::generate().expect("randomness");
+        let signer = Arc::new(Signer::new(key, JwkSet::default()));
+        let service = Sanctions::new(
+            deps,
+            &readers,
+            CheckOptions::default(),
+            subscriptions,
+            Some(signer),
+        );
         let mesh = Self {
             service,
             store,
