@@ -6,6 +6,7 @@
 use std::fmt;
 
 use tally_domain::department::DepartmentId;
+use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::caller::CallerKind;
@@ -86,6 +87,16 @@ impl Identity {
         let (_, certificate) =
             X509Certificate::from_der(der).map_err(|_| IdentityFault::Unreadable)?;
         Identity::of_parsed(&certificate)
+    }
+
+    /// The same of the first certificate of a file in PEM.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::of_certificate`].
+    pub fn of_pem(pem: &str) -> Result<Identity, IdentityFault> {
+        let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(|_| IdentityFault::Unreadable)?;
+        Identity::of_certificate(&pem.contents)
     }
 
     pub(crate) fn of_parsed(certificate: &X509Certificate<'_>) -> Result<Identity, IdentityFault> {

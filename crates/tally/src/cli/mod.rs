@@ -19,6 +19,7 @@ mod policy;
 mod push;
 mod receipt;
 mod respond;
+mod rights;
 mod shell;
 mod template;
 mod up;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tally_auth::Identity;
 
 use crate::client::Client;
 use crate::data_dir::DataDir;
@@ -98,6 +100,13 @@ impl Global {
         let dir = DataDir::new(self.dir());
         let tls = dir.client_tls(&self.acting_as);
         Ok(tls.map_err(Failure::environment)?.ca_pem)
+    }
+
+    /// Whom the certificate names under which the command acts.
+    fn identity(&self) -> Result<Identity, Failure> {
+        let tls = DataDir::new(self.dir()).client_tls(&self.acting_as);
+        let tls = tls.map_err(Failure::environment)?;
+        Identity::of_pem(&tls.certificate_pem).map_err(Failure::environment)
     }
 
     async fn client(&self) -> Result<Client, Failure> {
@@ -208,6 +217,8 @@ enum Command {
     Verify,
     /// Head of every shard of every log: size and Merkle root, to be kept elsewhere and compared.
     Heads(heads::Heads),
+    /// What the certificate's holder may do, by contracts and active pack: each right, and on what.
+    Rights,
     /// Policy packs: check, diff, load, new, show.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -288,6 +299,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Rebuild => audit::rebuild(global).await,
         Command::Verify => audit::verify(global).await,
         Command::Heads(command) => command.run(global).await,
+        Command::Rights => rights::run(global).await,
         Command::Policy(command) => command.run(global).await,
         Command::Cert(command) => command.run(global),
         Command::Key(command) => command.run(global).await,
