@@ -10,6 +10,7 @@ mod proof;
 mod receipts;
 mod records;
 mod responder;
+mod rights;
 mod running;
 mod shell;
 mod tables;

@@ -209,6 +209,7 @@ const RUN: &[(&str, &str)] = &[
     ("report return", "ID --reason r"),
     ("report show", "ID"),
     ("report submit", "ID --outcome executed"),
+    ("rights", ""),
     ("stats", ""),
     ("status", ""),
     ("subscribe", "--until-head"),

@@ -115,3 +115,41 @@ fn the_examples_of_mappings_suit_the_province() {
     }
     assert_eq!(seen, 3);
 }
+
+#[test]
+fn what_is_shared_is_seen_by_division_by_all_or_by_those_named() {
+    let pack = province();
+    let id = |text: &str| text.parse().expect("a department");
+    // The human resources bureau of a city, and departments in every relation to it.
+    let city = "11990100MB0002081H";
+    let (neighbour, superior) = (id("11990100MB00020309"), id("11990000MB00011264"));
+    let (county, other_city) = (id("11990102MB0003092R"), id("11990200MB0002217D"));
+    let stranger = id("11990000MB0000107X");
+    let readers = [&neighbour, &superior, &county, &other_city, &stranger];
+    let records =
+        |record_type: &str| readers.map(|reader| pack.may_read_record(record_type, city, reader));
+    assert_eq!(records("wage-arrears"), [true, true, false, false, false]);
+    assert_eq!(records("judgment"), [true, true, true, true, false]);
+    let debts = pack.record_type("government-debt").expect("in the pack");
+    let owner = debts.reporters[1].as_str();
+    assert!(pack.may_read_record("government-debt", owner, &id("11990000MB0001011X")));
+    assert!(!pack.may_read_record("government-debt", owner, &superior));
+    // The other city is addressed by a memorandum, the county is not.
+    let listed =
+        |list_type: &str| readers.map(|reader| pack.may_read_listed(list_type, city, reader));
+    assert_eq!(listed("wage-arrears"), [true, true, false, true, false]);
+    assert_eq!(
+        listed("government-default"),
+        [false, true, false, false, false]
+    );
+}
+
+#[test]
+fn what_a_department_leaves_behind_is_the_provinces() {
+    let pack = province();
+    let id = |text: &str| text.parse().expect("a department");
+    let gone = "11990100MB0000203C";
+    assert!(pack.oversees(&id("11990000MB00011264"), gone));
+    assert!(!pack.oversees(&id("11990100MB00020309"), gone));
+    assert!(pack.oversees(&id(gone), gone));
+}
