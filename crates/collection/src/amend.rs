@@ -21,7 +21,7 @@ use crate::intake::sealing_stream;
 use crate::record::{Command, Corrected, RIGHT_CORRECT, RIGHT_WITHDRAW, Record, Rejection};
 
 /// Characters that a reason may have, as the longest remarks of departments' forms.
-const REASON_CHARS_MAX: usize = 2_000;
+pub(crate) const REASON_CHARS_MAX: usize = 2_000;
 
 /// Reads the id of a record.
 ///

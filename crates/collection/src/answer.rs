@@ -10,6 +10,7 @@ use tally_rpc::{Fault, fault};
 use tally_service::{execute_fault, receipt};
 use uuid::Uuid;
 
+use crate::quarantine;
 use crate::record::Rejection;
 
 /// The right to push, as the contract names it.
@@ -21,6 +22,8 @@ pub(crate) struct Answer {
     pub command_id: String,
     /// Accepted, or why not.
     pub outcome: Result<pb::AcceptedRecord, Failure>,
+    /// Where it waits in quarantine.
+    pub quarantine_id: Option<Uuid>,
 }
 
 /// What is wrong with a record before any state is looked at.
@@ -41,8 +44,8 @@ pub(crate) enum Failure {
         /// The record that its natural key names.
         record_id: Uuid,
     },
-    /// Whether it was accepted before cannot be read.
-    Unread(Fault),
+    /// What became of it before cannot be read, or it could not be kept.
+    Unsettled(Fault),
 }
 
 /// The first event of a record that is there already, as a result.
@@ -72,6 +75,15 @@ pub(crate) fn accepted(record_id: Uuid, appended: &Appended) -> pb::AcceptedReco
 }
 
 impl Refused {
+    /// Of a record that is handed in again from a place which has become
+    /// another record.
+    pub fn left() -> Self {
+        Self {
+            faults: vec![quarantine::Rejection::Closed.field_fault()],
+            not_competent: None,
+        }
+    }
+
     fn into_faults(mut self) -> Vec<FieldFault> {
         let denied = self.not_competent.map(|message| {
             FieldFault::new("record.record_type", fault::reason::RIGHT_MISSING, message)
@@ -81,9 +93,49 @@ impl Refused {
     }
 }
 
+impl Answer {
+    /// The answer to a single call.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, which names the record's place in quarantine; or a failure.
+    pub fn into_accepted(self) -> Result<pb::AcceptedRecord, Fault> {
+        self.outcome.map_err(|failure| {
+            let fault = failure.into_fault();
+            match self.quarantine_id {
+                Some(place) => fault.with("quarantine_id", place.to_string()),
+                None => fault,
+            }
+        })
+    }
+
+    /// The answer on a stream, which goes on after a refusal.
+    ///
+    /// # Errors
+    ///
+    /// It is no refusal: the stream ends with this fault.
+    pub fn into_response(self) -> Result<pb::PushRecordsResponse, Fault> {
+        use pb::push_records_response::Outcome;
+        let outcome = match self.outcome {
+            Ok(accepted) => Outcome::Accepted(accepted),
+            Err(failure) => {
+                let place = self.quarantine_id.map(|place| place.to_string());
+                Outcome::Refused(pb::Refusal {
+                    faults: failure.into_faults()?,
+                    quarantine_id: place.unwrap_or_default(),
+                })
+            }
+        };
+        Ok(pb::PushRecordsResponse {
+            command_id: self.command_id,
+            outcome: Some(outcome),
+        })
+    }
+}
+
 impl Failure {
     /// The failure of a single call.
-    pub fn into_fault(self) -> Fault {
+    fn into_fault(self) -> Fault {
         match self {
             Self::Refused(Refused {
                 not_competent: Some(message),
@@ -93,16 +145,11 @@ impl Failure {
             Self::NotExecuted { error, record_id } => execute_fault(error, |rejection| {
                 Fault::from(rejection).with("record_id", record_id.to_string())
             }),
-            Self::Unread(fault) => fault,
+            Self::Unsettled(fault) => fault,
         }
     }
 
-    /// The refusal on a stream, which goes on after it.
-    ///
-    /// # Errors
-    ///
-    /// It is no refusal: the stream ends with this fault.
-    pub fn into_refusal(self) -> Result<pb::Refusal, Fault> {
+    fn into_faults(self) -> Result<Vec<pb::Fault>, Fault> {
         let faults = match self {
             Self::Refused(refused) => refused.into_faults(),
             Self::NotExecuted {
@@ -126,9 +173,6 @@ impl Failure {
             reason: fault.reason.to_owned(),
             message: fault.message,
         });
-        Ok(pb::Refusal {
-            faults: faults.collect(),
-            ..pb::Refusal::default()
-        })
+        Ok(faults.collect())
     }
 }

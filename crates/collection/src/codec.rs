@@ -146,7 +146,7 @@ pub(crate) fn clear_content(
     }
 }
 
-fn encoded(
+pub(crate) fn encoded(
     event_type: &'static str,
     payload: Vec<u8>,
     effective_at: Timestamp,
@@ -160,13 +160,13 @@ fn encoded(
     }
 }
 
-fn legal_basis(recorded: &Recorded) -> Result<LegalBasisRef, DecodeError> {
+pub(crate) fn legal_basis(recorded: &Recorded) -> Result<LegalBasisRef, DecodeError> {
     let basis = recorded.envelope.legal_basis.as_ref();
     let basis = basis.ok_or_else(|| fault(recorded, "its legal basis is missing".to_owned()))?;
     Ok(LegalBasisRef::new(basis.id.clone(), basis.version))
 }
 
-fn fault(recorded: &Recorded, reason: String) -> DecodeError {
+pub(crate) fn fault(recorded: &Recorded, reason: String) -> DecodeError {
     DecodeError {
         log: recorded.log,
         shard: recorded.shard,

@@ -50,12 +50,22 @@ impl<'a> Hasher<'a> {
             .fingerprint(&[self.kind.as_bytes(), b"\0", &self.buffer])
     }
 
-    /// The hash of a record that is pushed; none is not an empty one.
-    pub fn record(&mut self, record: Option<&pb::RecordContent>) -> Hash {
-        match record {
+    /// The hash of a record that is pushed, and of where it is handed in again
+    /// from; no record is not an empty one.
+    pub fn record(&mut self, record: Option<&pb::RecordContent>, quarantine_id: &str) -> Hash {
+        let hash = match record {
             Some(record) => self.hash(record),
             None => self.keyring.fingerprint(&[self.kind.as_bytes()]),
+        };
+        if quarantine_id.is_empty() {
+            return hash;
         }
+        self.keyring.fingerprint(&[&hash, quarantine_id.as_bytes()])
+    }
+
+    /// The content that was hashed last, encoded.
+    pub fn encoded(&self) -> &[u8] {
+        &self.buffer
     }
 }
 

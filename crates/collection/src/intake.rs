@@ -10,9 +10,8 @@ use tally_domain::calendar::Deadline;
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::subject::Subject;
-use tally_eventlog::aggregate::Aggregate as _;
 use tally_eventlog::append::CommandKey;
-use tally_eventlog::event::{EventContext, Recorded, StreamName, actor_to_proto};
+use tally_eventlog::event::{EventContext, actor_to_proto};
 use tally_eventlog::execute::Task;
 use tally_eventlog::ids::named_id;
 use tally_eventlog::pb as log_pb;
@@ -20,15 +19,17 @@ use tally_eventlog::sealing::Sealer;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::repeat::firsts;
-use tally_service::reply::{keyring_fault, store_fault};
+use tally_service::reply::keyring_fault;
 use tally_service::subject::SubjectInput;
-use tally_service::{Deps, Policy, logs, subject};
+use tally_service::{Deps, Policy, subject};
 use uuid::Uuid;
 
-use crate::answer::{Answer, Failure, RIGHT_PUSH, Refused, accepted, as_appended};
+use crate::answer::{RIGHT_PUSH, Refused};
 use crate::content::{self, Hasher, Named};
 use crate::draft::{Draft, Judge};
+use crate::quarantine::Rejection;
+use crate::quarantine::codec::sealing_stream as row_stream;
+use crate::quarantine::keep::{self, Keep, Keeper, Origin, Places};
 use crate::record::{Accepted, Command, Record};
 
 /// Id of the record with this natural key.
@@ -57,27 +58,77 @@ pub(crate) fn sealing_stream(record_id: Uuid) -> String {
 
 /// Takes records in for one caller.
 pub(crate) struct Intake {
-    deps: Deps,
+    pub(crate) deps: Deps,
     caller: Caller,
-    department: DepartmentId,
+    pub(crate) department: DepartmentId,
     actor: log_pb::Actor,
 }
 
 /// Records on their way, in the order of their requests.
 pub(crate) struct Chunk {
-    entries: Vec<Entry>,
-    tasks: Vec<Task<Record>>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) tasks: Vec<Task<Record>>,
+    pub(crate) common: Common,
 }
 
-struct Entry {
-    command_id: String,
+/// A record on its way.
+pub(crate) struct Entry {
+    /// The command, as it was named.
+    pub command_id: String,
+    /// Its id, if that is in order.
+    pub id: Option<Uuid>,
     /// The task's record, or why there is no task.
-    judged: Result<Uuid, Refusal>,
+    pub judged: Result<Uuid, Refusal>,
+    /// The place in quarantine that it is handed in again from.
+    pub place: Option<Uuid>,
+    /// What is kept if it is refused.
+    pub keep: Option<Keep>,
 }
 
 /// What is wrong, and the command if its id is in order: it may have been
 /// applied before the policy changed.
-type Refusal = (Refused, Option<CommandKey>);
+pub(crate) type Refusal = (Refused, Option<CommandKey>);
+
+/// What the events of a chunk have in common.
+pub(crate) struct Common {
+    actor: log_pb::Actor,
+    pack_version: String,
+    traceparent: String,
+}
+
+impl Common {
+    /// What those of one command have.
+    pub fn context(&self, command_id: Uuid) -> Arc<EventContext> {
+        Arc::new(EventContext {
+            actor: self.actor.clone(),
+            pack_version: self.pack_version.clone(),
+            command_id,
+            causation_id: command_id,
+            correlation_id: command_id,
+            traceparent: self.traceparent.clone(),
+        })
+    }
+}
+
+/// A record as it was judged.
+struct Judged {
+    command_id: String,
+    id: Option<Uuid>,
+    outcome: Result<(Named, SubjectInput, Draft), Refusal>,
+    origin: Origin,
+    keep: Option<Keep>,
+}
+
+/// A record that may be executed.
+struct Ready {
+    id: Uuid,
+    key: CommandKey,
+    command_id: Uuid,
+    subject: String,
+    draft: Draft,
+    /// The place in quarantine that it comes from.
+    place: Option<Uuid>,
+}
 
 impl Intake {
     /// For one caller.
@@ -103,15 +154,20 @@ impl Intake {
     /// No record can be taken now: no policy, or no keys. None was executed.
     pub async fn prepare(&self, requests: Vec<pb::PushRecordsRequest>) -> Result<Chunk, Fault> {
         let policy = self.deps.catalogue.active()?;
+        let places = Places::load(&self.deps, &requests).await?;
         let mut hasher = Hasher::new(&self.deps, "collection.push");
         let judged: Vec<_> = requests
             .into_iter()
-            .map(|request| self.judge(&policy, &mut hasher, request))
+            .map(|request| self.judge(&policy, &places, &mut hasher, request))
             .collect();
         let mut entries = Vec::with_capacity(judged.len());
-        let mut drafts = Vec::with_capacity(judged.len());
-        for (command_id, outcome) in judged {
-            let judged = match outcome {
+        let mut ready = Vec::with_capacity(judged.len());
+        for judged in judged {
+            let place = match judged.origin {
+                Origin::Open(place) => Some(place),
+                Origin::None | Origin::Became(_) => None,
+            };
+            let outcome = match judged.outcome {
                 Err(refused) => Err(refused),
                 Ok((named, subject, draft)) => {
                     let subject = subject::resolve(subject, &self.deps.keyring)
@@ -123,84 +179,63 @@ impl Intake {
                         &subject,
                         &draft.record_type,
                     );
-                    drafts.push((id, named, subject.to_string(), draft));
-                    Ok(id)
-                }
-            };
-            entries.push(Entry { command_id, judged });
-        }
-        let sealers = self
-            .sealers(drafts.iter().map(|(id, _, _, draft)| (*id, draft)))
-            .await?;
-        let traceparent = tally_telemetry::traceparent_of_current();
-        let tasks = drafts
-            .into_iter()
-            .map(|(id, Named { scope, key }, subject, draft)| {
-                let context = EventContext {
-                    actor: self.actor.clone(),
-                    pack_version: policy.version().to_owned(),
-                    command_id: scope.id,
-                    causation_id: scope.id,
-                    correlation_id: scope.id,
-                    traceparent: traceparent.clone(),
-                };
-                self.task(id, key, subject, draft, sealers.get(&id), context)
-            })
-            .collect();
-        Ok(Chunk { entries, tasks })
-    }
-
-    /// Executes what was prepared; the answers are in the order of the requests.
-    pub async fn execute(&self, chunk: Chunk) -> Vec<Answer> {
-        let results = self
-            .deps
-            .executor
-            .execute_many(logs::COLLECTION, chunk.tasks)
-            .await;
-        let mut results = results.into_iter();
-        let mut answers: Vec<Answer> = Vec::with_capacity(chunk.entries.len());
-        let mut identical = Vec::new();
-        let mut refusals = Vec::new();
-        for entry in chunk.entries {
-            let outcome = match entry.judged {
-                Err((refused, key)) => {
-                    refusals.extend(key.map(|key| (answers.len(), key)));
-                    Err(Failure::Refused(refused))
-                }
-                Ok(record_id) => match results.next().expect("one result per task") {
-                    Err(error) => Err(Failure::NotExecuted { error, record_id }),
-                    Ok(appended) => {
-                        if appended.last.is_none() {
-                            identical.push((answers.len(), record_id));
-                        }
-                        Ok(accepted(record_id, &appended))
+                    if matches!(judged.origin, Origin::Became(known) if known != id) {
+                        Err((Refused::left(), Some(named.key)))
+                    } else {
+                        ready.push(Ready {
+                            id,
+                            key: named.key,
+                            command_id: named.scope.id,
+                            subject: subject.to_string(),
+                            draft,
+                            place,
+                        });
+                        Ok(id)
                     }
-                },
+                }
             };
-            answers.push(Answer {
-                command_id: entry.command_id,
-                outcome,
+            entries.push(Entry {
+                command_id: judged.command_id,
+                id: judged.id,
+                judged: outcome,
+                place,
+                keep: judged.keep,
             });
         }
-        if !identical.is_empty() {
-            self.answer_identical(identical, &mut answers).await;
-        }
-        if !refusals.is_empty() {
-            self.answer_repeats(refusals, &mut answers).await;
-        }
-        answers
+        let sealers = self.sealers(&ready, &mut entries).await?;
+        let common = Common {
+            actor: self.actor.clone(),
+            pack_version: policy.version().to_owned(),
+            traceparent: tally_telemetry::traceparent_of_current(),
+        };
+        let tasks = ready
+            .into_iter()
+            .map(|ready| {
+                let context = common.context(ready.command_id);
+                self.task(sealers.get(&ready.id), ready, context)
+            })
+            .collect();
+        Ok(Chunk {
+            entries,
+            tasks,
+            common,
+        })
     }
 
     fn judge(
         &self,
         policy: &Policy,
+        places: &Places,
         hasher: &mut Hasher<'_>,
         request: pb::PushRecordsRequest,
-    ) -> (String, Result<(Named, SubjectInput, Draft), Refusal>) {
+    ) -> Judged {
         let mut faults = Faults::default();
-        let content = hasher.record(request.record.as_ref());
+        let content = hasher.record(request.record.as_ref(), &request.quarantine_id);
         let named = content::named(&self.deps, &self.caller, &request.command_id, content);
         let named = faults.keep(named);
+        let origin = places.origin(&self.department, &request.quarantine_id);
+        let origin = faults.keep(origin);
+        let is_given = request.record.is_some();
         let record_type = request
             .record
             .as_ref()
@@ -215,14 +250,47 @@ impl Intake {
                     record_type.id, self.department
                 )
             });
+        let today = policy.today(self.deps.clock.now());
         let judge = Judge {
             policy,
-            today: policy.today(self.deps.clock.now()),
+            today,
             department: &self.department,
             held_basis: None,
         };
         let draft = judge.judge(request.record, &mut faults);
-        let judged = match (named, draft, not_competent) {
+        let is_refused = draft.is_none() || named.is_none() || not_competent.is_some();
+        if is_refused && matches!(origin, Some(Origin::Became(_))) {
+            faults.push(Rejection::Closed.field_fault());
+        }
+        let id = named.as_ref().map(|named| named.scope.id);
+        let place = match origin {
+            Some(Origin::Open(place)) => Some(place),
+            Some(Origin::None) if request.quarantine && is_refused => {
+                id.map(|id| keep::row_id(&self.department, id))
+            }
+            _ => None,
+        };
+        let keep = match (id, place) {
+            (Some(id), Some(place)) if is_given => {
+                let keeper = Keeper {
+                    policy,
+                    today,
+                    department: &self.department,
+                };
+                let again = matches!(origin, Some(Origin::Open(_)));
+                match keeper.keep(hasher.encoded(), place, again, id) {
+                    Ok(keep) => keep,
+                    Err(fault) => {
+                        if is_refused {
+                            faults.push(fault);
+                        }
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
+        let outcome = match (named, draft, not_competent) {
             (Some(named), Some((subject, draft)), None) => Ok((named, subject, draft)),
             (named, _, not_competent) => {
                 let refused = Refused {
@@ -232,22 +300,32 @@ impl Intake {
                 Err((refused, named.map(|named| named.key)))
             }
         };
-        (request.command_id, judged)
+        Judged {
+            command_id: request.command_id,
+            id,
+            outcome,
+            origin: origin.unwrap_or(Origin::None),
+            keep,
+        }
     }
 
-    /// The sealers of the records that need one, made in one call.
-    async fn sealers<'a>(
+    /// The sealers of the records that need one; rows that may be kept get
+    /// theirs. All are made in one call.
+    async fn sealers(
         &self,
-        drafts: impl Iterator<Item = (Uuid, &'a Draft)>,
+        ready: &[Ready],
+        entries: &mut [Entry],
     ) -> Result<HashMap<Uuid, Sealer>, Fault> {
-        let ids: Vec<Uuid> = drafts
-            .filter(|(_, draft)| draft.is_personal())
-            .map(|(id, _)| id)
+        let personal = ready.iter().filter(|ready| ready.draft.is_personal());
+        let ids: Vec<Uuid> = personal.map(|ready| ready.id).collect();
+        let kept = || entries.iter().filter_map(|entry| entry.keep.as_ref());
+        let records = ids.iter().map(|id| sealing_stream(*id));
+        let names: Vec<String> = records
+            .chain(kept().map(|keep| row_stream(keep.place)))
             .collect();
-        if ids.is_empty() {
+        if names.is_empty() {
             return Ok(HashMap::new());
         }
-        let names: Vec<String> = ids.iter().map(|id| sealing_stream(*id)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let sealers = self
             .deps
@@ -255,18 +333,29 @@ impl Intake {
             .sealers(&names)
             .await
             .map_err(keyring_fault)?;
-        Ok(ids.into_iter().zip(sealers).collect())
+        let mut sealers = sealers.into_iter();
+        let of_records = ids.into_iter().zip(sealers.by_ref()).collect();
+        let kept = entries.iter_mut().filter_map(|entry| entry.keep.as_mut());
+        for (keep, sealer) in kept.zip(sealers) {
+            keep.seal_with(sealer);
+        }
+        Ok(of_records)
     }
 
     fn task(
         &self,
-        record_id: Uuid,
-        key: CommandKey,
-        subject: String,
-        draft: Draft,
         sealer: Option<&Sealer>,
-        context: EventContext,
+        ready: Ready,
+        context: Arc<EventContext>,
     ) -> Task<Record> {
+        let Ready {
+            id: record_id,
+            key,
+            subject,
+            draft,
+            place,
+            ..
+        } = ready;
         let (basis, effective_at, terms) =
             (draft.legal_basis.clone(), draft.effective_at, draft.terms);
         let day = |deadline: Option<Deadline>| {
@@ -291,68 +380,14 @@ impl Intake {
                     publish_by_provisional,
                     push_by,
                     push_by_provisional,
-                    ..pb::RecordAccepted::default()
+                    quarantine_id: place.map(|place| place.to_string()).unwrap_or_default(),
                 },
             })),
             key,
-            context: Arc::new(context),
+            context,
             note: Bytes::copy_from_slice(record_id.as_bytes()),
             fresh: true,
             guards: Vec::new(),
-        }
-    }
-
-    /// Answers what is refused now but was applied before under the same id with
-    /// its first receipt, marked as a repeat.
-    async fn answer_repeats(&self, refusals: Vec<(usize, CommandKey)>, answers: &mut [Answer]) {
-        let (places, keys): (Vec<usize>, Vec<CommandKey>) = refusals.into_iter().unzip();
-        match firsts(&self.deps, logs::COLLECTION, &keys).await {
-            Ok(firsts) => {
-                for (at, first) in places.into_iter().zip(firsts) {
-                    if let Some(first) = first {
-                        answers[at].outcome = Ok(accepted(Uuid::nil(), &first));
-                    }
-                }
-            }
-            Err(error) => {
-                for at in places {
-                    answers[at].outcome = Err(Failure::Unread(store_fault(error.clone())));
-                }
-            }
-        }
-    }
-
-    /// Answers records that are there already with their first receipts.
-    async fn answer_identical(&self, identical: Vec<(usize, Uuid)>, answers: &mut [Answer]) {
-        let streams: Vec<StreamName> = identical
-            .iter()
-            .map(|(_, id)| StreamName::new(Record::CATEGORY, id.to_string()))
-            .collect();
-        let histories = match self
-            .deps
-            .store
-            .read_streams(logs::COLLECTION, &streams)
-            .await
-        {
-            Ok(histories) => histories,
-            Err(error) => {
-                for (at, _) in identical {
-                    answers[at].outcome = Err(Failure::Unread(store_fault(error.clone())));
-                }
-                return;
-            }
-        };
-        for ((at, record_id), history) in identical.into_iter().zip(histories) {
-            let first = history
-                .first()
-                .map(|first| Recorded::decode(logs::COLLECTION, first));
-            answers[at].outcome = match first {
-                Some(Ok(first)) => Ok(accepted(record_id, &as_appended(&first))),
-                Some(Err(error)) => Err(Failure::Unread(Fault::internal(error))),
-                None => Err(Failure::Unread(Fault::internal(
-                    "a record that exists has no event",
-                ))),
-            };
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Collection: records come in from departments, are judged by the catalogue
 //! item they claim, and get a receipt or every reason against them.
 //!
-//! Owns the aggregate `record` in the log `collection`, the log
+//! Owns the aggregates `record` and `quarantine` in the log `collection`, the log
 //! `collection-access` of who was shown sealed fields, and the views
-//! `collection.record` and `collection.count`.
+//! `collection.record`, `collection.count`, `collection.quarantine` and
+//! `collection.quarantine_count`.
 
 pub mod codec;
 pub mod opening;
 pub mod projection;
+pub mod quarantine;
 pub mod record;
 
 mod amend;
@@ -16,9 +18,11 @@ mod content;
 mod draft;
 mod fields;
 mod intake;
+mod process;
 mod push;
 mod query;
 mod service;
+mod settle;
 
 use std::sync::Arc;
 
@@ -33,12 +37,12 @@ pub use service::server;
 pub const CONSUMER: &str = "collection.self";
 
 /// The consumers that the service needs.
-pub fn consumers(_deps: &Deps) -> Vec<ConsumerSpec> {
+pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
     vec![ConsumerSpec {
         name: CONSUMER,
         source: logs::COLLECTION,
         projection: Arc::new(CollectionViews),
-        process: None,
+        process: Some(Arc::new(process::Leaving(deps.clone()))),
         idle_checkpoint: None,
     }]
 }

@@ -21,16 +21,19 @@ use uuid::Uuid;
 
 use crate::codec::SEALED_OPENED;
 
-/// Stream category of openings, in the log `collection-access`: one stream per record.
+/// Stream category of openings, in the log `collection-access`: one stream per
+/// record, or per quarantined row.
 pub const CATEGORY: &str = "opening";
 
-/// Sealed fields of a record, and why they are looked at.
+/// Sealed fields of a stream, and why they are looked at.
 pub(crate) struct Opening<'a> {
     /// Who looks.
     pub caller: &'a Caller,
-    /// The record.
-    pub record_id: Uuid,
-    /// Whom the record is about: also the shard key.
+    /// Category of the stream.
+    pub category: &'static str,
+    /// Its id.
+    pub id: Uuid,
+    /// Whom it is about: also the shard key. Empty: the id is the shard key.
     pub subject: &'a str,
     /// The caller's case number.
     pub case_number: String,
@@ -64,7 +67,7 @@ impl Opening<'_> {
     async fn log(&self, deps: &Deps) -> Result<(), Fault> {
         let now = deps.clock.now();
         let payload = pb::SealedOpened {
-            stream: format!("record/{}", self.record_id),
+            stream: format!("{}/{}", self.category, self.id),
             fields: self
                 .sealed
                 .iter()
@@ -90,10 +93,16 @@ impl Opening<'_> {
             context: Arc::clone(&scope.context(&pack_version.unwrap_or_default())),
             legal_basis: None,
         };
-        let shard = deps.store.shards().of(self.subject);
+        let id = self.id.to_string();
+        let shard_key = if self.subject.is_empty() {
+            &id
+        } else {
+            self.subject
+        };
+        let shard = deps.store.shards().of(shard_key);
         let append = Append {
             streams: vec![StreamAppend {
-                stream: StreamName::new(CATEGORY, self.record_id.to_string()),
+                stream: StreamName::new(CATEGORY, id),
                 expected: ExpectedVersion::Any,
                 events: vec![event],
             }],

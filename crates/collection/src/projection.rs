@@ -7,6 +7,7 @@ use tally_eventlog::event::{Recorded, to_proto_time};
 use tally_proto::tally::collection::v1 as pb;
 
 use crate::codec::{EVENT_TYPES, RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN, department};
+use crate::quarantine::view;
 
 /// View of records, by id.
 pub const RECORD_VIEW: &str = "collection.record";
@@ -83,7 +84,7 @@ fn count_key(event: &Recorded, change: &Change) -> RowKey {
 
 impl Projection for CollectionViews {
     fn views(&self) -> &'static [&'static str] {
-        &[RECORD_VIEW, COUNT_VIEW]
+        &[RECORD_VIEW, COUNT_VIEW, view::ROW_VIEW, view::COUNT_VIEW]
     }
 
     fn knows(&self, event_type: &str) -> bool {
@@ -91,6 +92,9 @@ impl Projection for CollectionViews {
     }
 
     fn reads(&self, event: &Recorded) -> Result<Vec<RowKey>, Poison> {
+        if view::is_row_event(&event.envelope.event_type) {
+            return view::reads(event);
+        }
         let Some(change) = Change::of(event)? else {
             return Ok(Vec::new());
         };
@@ -103,6 +107,9 @@ impl Projection for CollectionViews {
     }
 
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
+        if view::is_row_event(&event.envelope.event_type) {
+            return view::apply(event, rows);
+        }
         let Some(change) = Change::of(event)? else {
             return Ok(());
         };

@@ -100,7 +100,7 @@ async fn run(
     let mut count = 0u64;
     while let Some(step) = answered.next().await {
         for answer in step.chunk {
-            let response = response(answer).map_err(|fault| ended(fault, count));
+            let response = answer.into_response().map_err(|fault| ended(fault, count));
             let failed = response.is_err();
             if sender.send(response.map_err(Status::from)).await.is_err() || failed {
                 return;
@@ -173,18 +173,6 @@ async fn execute(intake: Arc<Intake>, step: Step<Option<Chunk>>) -> Step<Vec<Ans
         chunk: answers,
         end: step.end,
     }
-}
-
-fn response(answer: Answer) -> Result<pb::PushRecordsResponse, Fault> {
-    use pb::push_records_response::Outcome;
-    let outcome = match answer.outcome {
-        Ok(accepted) => Outcome::Accepted(accepted),
-        Err(failure) => Outcome::Refused(failure.into_refusal()?),
-    };
-    Ok(pb::PushRecordsResponse {
-        command_id: answer.command_id,
-        outcome: Some(outcome),
-    })
 }
 
 /// What the caller is told where the stream ends early.

@@ -30,7 +30,7 @@ use crate::projection::{COUNT_VIEW, SEPARATOR};
 use crate::record::{Record, Rejection};
 
 /// Characters that a case number may have; as a document number.
-const CASE_NUMBER_CHARS_MAX: usize = 128;
+pub(crate) const CASE_NUMBER_CHARS_MAX: usize = 128;
 
 /// The right to see counts, as the contract names it.
 const RIGHT_COUNTS: &str = "collection.counts";
@@ -39,7 +39,7 @@ const RIGHT_COUNTS: &str = "collection.counts";
 const PAGE: usize = 1_000;
 
 /// When a caller is told to ask again.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// One record, as the caller may see it.
 ///
@@ -86,7 +86,8 @@ pub(crate) async fn record(
         let subject = &accepted.subject;
         let opening = Opening {
             caller,
-            record_id,
+            category: Record::CATEGORY,
+            id: record_id,
             subject,
             case_number,
             sealed,
@@ -184,7 +185,10 @@ pub(crate) async fn counts(
     }
     let mut sums = BTreeMap::new();
     for shard in deps.store.shards().all() {
-        add_shard(deps, shard, &prefix, &mut sums).await?;
+        each_row(deps, COUNT_VIEW, shard, &prefix, |key, value| {
+            add_row(key, value, &mut sums)
+        })
+        .await?;
     }
     Ok(pb::GetCountsResponse {
         counts: sums
@@ -194,7 +198,7 @@ pub(crate) async fn counts(
     })
 }
 
-fn prefix(department: &str) -> Result<Vec<u8>, FieldFault> {
+pub(crate) fn prefix(department: &str) -> Result<Vec<u8>, FieldFault> {
     if department.is_empty() {
         return Ok(Vec::new());
     }
@@ -202,22 +206,26 @@ fn prefix(department: &str) -> Result<Vec<u8>, FieldFault> {
     Ok([department.as_str().as_bytes(), &[SEPARATOR]].concat())
 }
 
-async fn add_shard(
+/// Calls `take` with every row of a view on a shard whose key starts with `prefix`.
+///
+/// # Errors
+///
+/// The store cannot be read, or what `take` says.
+pub(crate) async fn each_row(
     deps: &Deps,
+    view: &'static str,
     shard: Shard,
     prefix: &[u8],
-    sums: &mut BTreeMap<Vec<u8>, pb::RecordCount>,
+    mut take: impl FnMut(&[u8], bytes::Bytes) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let end = prefix_end(prefix);
     let mut from = prefix.to_vec();
     loop {
-        let page = deps
-            .store
-            .scan(COUNT_VIEW, shard, &from, end.as_deref(), PAGE);
+        let page = deps.store.scan(view, shard, &from, end.as_deref(), PAGE);
         let rows = page.await.map_err(store_fault)?;
         let full = rows.len() == PAGE;
         for (key, value) in rows {
-            add_row(&key, value, sums)?;
+            take(&key, value)?;
             // The next key after this one.
             from = [&key[..], &[0]].concat();
         }
@@ -227,15 +235,20 @@ async fn add_shard(
     }
 }
 
+/// The department and the record type of a count's key.
+pub(crate) fn parts(key: &[u8]) -> (String, String) {
+    let mut parts = key.splitn(2, |byte| *byte == SEPARATOR);
+    let mut part = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    (part(), part())
+}
+
 fn add_row(
     key: &[u8],
     value: bytes::Bytes,
     sums: &mut BTreeMap<Vec<u8>, pb::RecordCount>,
 ) -> Result<(), Fault> {
     let row = pb::CountRow::decode(value).map_err(Fault::internal)?;
-    let mut parts = key.splitn(2, |byte| *byte == SEPARATOR);
-    let mut part = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-    let (department, record_type) = (part(), part());
+    let (department, record_type) = parts(key);
     let sum = sums.entry(key.to_vec()).or_insert_with(|| pb::RecordCount {
         department,
         record_type,

@@ -15,6 +15,7 @@ use tally_service::wiring::Readers;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::intake::Intake;
+use crate::quarantine::{calls, page};
 use crate::{CONSUMER, amend, push, query};
 
 /// The service over its log.
@@ -69,9 +70,8 @@ impl Service {
             .await
             .pop()
             .expect("one answer per request");
-        let accepted = answer.outcome.map_err(|failure| failure.into_fault())?;
         Ok(pb::PushRecordResponse {
-            accepted: Some(accepted),
+            accepted: Some(answer.into_accepted()?),
         })
     }
 
@@ -105,6 +105,38 @@ impl Service {
     ) -> Result<pb::GetCountsResponse, Fault> {
         let caller = Caller::of(&request)?.clone();
         query::counts(&self.deps, &self.reader, &caller, request.into_inner()).await
+    }
+
+    async fn list_rows(
+        &self,
+        request: Request<pb::ListQuarantineRequest>,
+    ) -> Result<pb::ListQuarantineResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        page::list(&self.deps, &caller, &self.reader, request.into_inner()).await
+    }
+
+    async fn show_row(
+        &self,
+        request: Request<pb::GetQuarantinedRequest>,
+    ) -> Result<pb::GetQuarantinedResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        calls::get(&self.deps, &caller, request.into_inner()).await
+    }
+
+    async fn discard_row(
+        &self,
+        request: Request<pb::DiscardQuarantinedRequest>,
+    ) -> Result<pb::DiscardQuarantinedResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        calls::discard(&self.deps, &caller, request.into_inner()).await
+    }
+
+    async fn count_rows(
+        &self,
+        request: Request<pb::GetQuarantineCountsRequest>,
+    ) -> Result<pb::GetQuarantineCountsResponse, Fault> {
+        let caller = Caller::of(&request)?.clone();
+        calls::counts(&self.deps, &caller, &self.reader, request.into_inner()).await
     }
 }
 
@@ -152,5 +184,33 @@ impl CollectionService for Service {
         request: Request<pb::GetCountsRequest>,
     ) -> Result<Response<pb::GetCountsResponse>, Status> {
         Ok(Response::new(self.count(request).await?))
+    }
+
+    async fn list_quarantine(
+        &self,
+        request: Request<pb::ListQuarantineRequest>,
+    ) -> Result<Response<pb::ListQuarantineResponse>, Status> {
+        Ok(Response::new(self.list_rows(request).await?))
+    }
+
+    async fn get_quarantined(
+        &self,
+        request: Request<pb::GetQuarantinedRequest>,
+    ) -> Result<Response<pb::GetQuarantinedResponse>, Status> {
+        Ok(Response::new(self.show_row(request).await?))
+    }
+
+    async fn discard_quarantined(
+        &self,
+        request: Request<pb::DiscardQuarantinedRequest>,
+    ) -> Result<Response<pb::DiscardQuarantinedResponse>, Status> {
+        Ok(Response::new(self.discard_row(request).await?))
+    }
+
+    async fn get_quarantine_counts(
+        &self,
+        request: Request<pb::GetQuarantineCountsRequest>,
+    ) -> Result<Response<pb::GetQuarantineCountsResponse>, Status> {
+        Ok(Response::new(self.count_rows(request).await?))
     }
 }

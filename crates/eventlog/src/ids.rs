@@ -121,6 +121,18 @@ pub fn timer_id(due_at: Timestamp, view: &str, key: &[u8]) -> Uuid {
     derived(due_at, hasher)
 }
 
+/// Id of what else a caller's command does in the log, besides what is under its
+/// own id: a UUIDv8 of the command's time and a hash of the command and of what
+/// it is, so that it is remembered for as long, and the same again is the same.
+pub fn follow_up_id(command_id: Uuid, content: &[u8]) -> Uuid {
+    let mut hasher = Sha256::new();
+    for part in [b"follow-up".as_slice(), command_id.as_bytes(), content] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    derived(time_of(command_id).unwrap_or(Timestamp::UNIX_EPOCH), hasher)
+}
+
 /// An id that is always the same for the same names, for streams whose
 /// identity is a natural key. UUIDv8 without a time.
 pub fn named_id(kind: &str, names: &[&str]) -> Uuid {
@@ -195,6 +207,16 @@ mod tests {
         assert_eq!(time_of(id), Some(cause().at));
         assert_ne!(id, timer_id(cause().at, "lists.timer", b"b"));
         assert_ne!(id, timer_id(cause().at, "other.timer", b"a"));
+    }
+
+    #[test]
+    fn a_follow_up_has_its_commands_time_and_differs_by_each_part() {
+        let command = timer_id(cause().at, "a", b"a");
+        let id = follow_up_id(command, b"a");
+        assert_eq!(id, follow_up_id(command, b"a"));
+        assert_eq!(time_of(id), Some(cause().at));
+        assert_ne!(id, follow_up_id(command, b"b"));
+        assert_ne!(id, follow_up_id(timer_id(cause().at, "b", b"a"), b"a"));
     }
 
     #[test]

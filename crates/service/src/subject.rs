@@ -5,6 +5,8 @@ use tally_domain::identifier::{Identifier, ResidentId};
 use tally_domain::subject::{PersonId, Subject};
 use tally_eventlog::sealing::{KeyRing, KeyRingError, PseudonymKind};
 
+use crate::field::holds_person_number;
+
 /// Scheme under which callers name a natural person.
 const RESIDENT_ID: &str = "cn-resident-id";
 
@@ -39,6 +41,13 @@ pub fn parse(field: &str, text: &str) -> Result<SubjectInput, FieldFault> {
         Subject::Organisation(identifier) => Ok(SubjectInput::Organisation(identifier)),
         Subject::Person(id) => Ok(SubjectInput::PersonId(id)),
     }
+}
+
+/// True if a text that should be a subject names a natural person, also where
+/// it is no subject: by a scheme of persons, or by a person's number.
+pub fn names_a_person(text: &str) -> bool {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme.trim());
+    matches!(scheme, Some(RESIDENT_ID | "person")) || holds_person_number(text)
 }
 
 /// Reads a subject that must be an organisation.
@@ -80,4 +89,26 @@ pub async fn resolve(input: SubjectInput, keyring: &KeyRing) -> Result<Subject, 
             Subject::Person(PersonId(id))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_person_is_seen_also_where_it_is_no_subject() {
+        // Synthetic: region 999999 is assigned to nobody.
+        for text in [
+            "cn-resident-id:999999200002291230",
+            " cn-resident-id:99999920000229123",
+            "person:x",
+            "cn-uscc:999999200002291230",
+            "999999200002291230",
+        ] {
+            assert!(names_a_person(text), "{text}");
+        }
+        for text in ["", "cn-uscc:9152000071430580XT", "9152000071430580XT"] {
+            assert!(!names_a_person(text), "{text}");
+        }
+    }
 }

@@ -297,6 +297,34 @@ impl collection_server::CollectionService for Collection {
     ) -> Result<Response<collection::GetCountsResponse>, Status> {
         Err(not_measured())
     }
+
+    async fn list_quarantine(
+        &self,
+        _: Request<collection::ListQuarantineRequest>,
+    ) -> Result<Response<collection::ListQuarantineResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_quarantined(
+        &self,
+        _: Request<collection::GetQuarantinedRequest>,
+    ) -> Result<Response<collection::GetQuarantinedResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn discard_quarantined(
+        &self,
+        _: Request<collection::DiscardQuarantinedRequest>,
+    ) -> Result<Response<collection::DiscardQuarantinedResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn get_quarantine_counts(
+        &self,
+        _: Request<collection::GetQuarantineCountsRequest>,
+    ) -> Result<Response<collection::GetQuarantineCountsResponse>, Status> {
+        Err(not_measured())
+    }
 }
 
 struct Sanctions(Arc<Answers<sanctions::CheckResponse>>);

@@ -1,0 +1,284 @@
+//! The aggregate of a quarantined row: a refused record that waits until its
+//! department corrects it or gives it up. One stream per row, named after the
+//! command that was refused.
+
+pub mod codec;
+pub mod view;
+
+pub(crate) mod calls;
+pub(crate) mod keep;
+pub(crate) mod page;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tally_domain::fault::FieldFault;
+use tally_domain::legal::LegalBasisRef;
+use tally_eventlog::aggregate::Aggregate;
+use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::log::v1::Sealed;
+use tally_rpc::Fault;
+
+/// What is known of a quarantined row.
+#[derive(Debug, Clone, Default)]
+pub struct Quarantine {
+    row: Option<Arc<Row>>,
+    /// Since when it has been there; set with the row.
+    since: Option<Timestamp>,
+    changed_at: Option<Timestamp>,
+    corrections: u32,
+    end: Option<End>,
+}
+
+/// A row as it was handed in, sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Whose it is.
+    pub department: String,
+    /// Catalogue item that it claims.
+    pub record_type: String,
+    /// The item's legal basis: on it the row may be kept.
+    pub legal_basis: LegalBasisRef,
+    /// Why it was refused.
+    pub faults: Vec<pb::RowFault>,
+    /// What it says, sealed.
+    pub content: Sealed,
+    /// When it was handed in.
+    pub at: Timestamp,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was handed in again and accepted.
+    Resubmitted {
+        /// The record.
+        record_id: String,
+    },
+    /// It was given up.
+    Discarded {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is asked of a quarantined row.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Keep a row that was refused. Asked again, with other faults or content,
+    /// it waits as it is now.
+    Keep(Arc<Row>),
+    /// It was handed in again and refused again.
+    Correct(Arc<Row>),
+    /// It was handed in again and accepted.
+    Resubmit {
+        /// The record.
+        record_id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Give it up.
+    Discard {
+        /// Department that asks.
+        department: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What happened to a quarantined row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It was kept.
+    Quarantined(Arc<Row>),
+    /// It was handed in again and refused again.
+    Corrected {
+        /// As it is now.
+        row: Arc<Row>,
+        /// Catalogue item that it claimed before.
+        record_type_before: String,
+        /// Since when it has been there.
+        since: Timestamp,
+    },
+    /// It is over.
+    Ended {
+        /// The row as it was last.
+        row: Arc<Row>,
+        /// How.
+        end: End,
+        /// Since when it has been there.
+        since: Timestamp,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// There is no such row, or it is another department's.
+    Unknown,
+    /// It is over.
+    Closed,
+}
+
+impl Quarantine {
+    /// The row as it was handed in last.
+    pub fn row(&self) -> Option<&Row> {
+        self.row.as_deref()
+    }
+
+    /// What became of it; nothing while it waits.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// The row, for its department. Others are not told that there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Unknown`]: look at the id.
+    pub fn of(&self, department: &str) -> Result<&Row, Rejection> {
+        self.row()
+            .filter(|row| row.department == department)
+            .ok_or(Rejection::Unknown)
+    }
+
+    /// The row without what it says.
+    pub fn shown(&self, id: &str) -> Option<pb::QuarantinedRow> {
+        let row = self.row()?;
+        let mut shown = view::row(id, row, self.since?);
+        shown.corrections = self.corrections;
+        shown.changed_at = self.changed_at.map(tally_eventlog::event::to_proto_time);
+        if let Some(end) = &self.end {
+            view::close(&mut shown, end);
+        }
+        Some(shown)
+    }
+
+    fn open_for(&self, department: &str) -> Result<(&Arc<Row>, Timestamp), Rejection> {
+        let (Some(row), Some(since)) = (&self.row, self.since) else {
+            return Err(Rejection::Unknown);
+        };
+        if row.department != department {
+            return Err(Rejection::Unknown);
+        }
+        if self.end.is_some() {
+            return Err(Rejection::Closed);
+        }
+        Ok((row, since))
+    }
+
+    fn correct(&self, new: &Arc<Row>) -> Result<Vec<Event>, Rejection> {
+        let (row, since) = self.open_for(&new.department)?;
+        // Equal rows seal equal.
+        if row.content == new.content && row.faults == new.faults {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Event::Corrected {
+            row: new.clone(),
+            record_type_before: row.record_type.clone(),
+            since,
+        }])
+    }
+}
+
+impl Aggregate for Quarantine {
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    const CATEGORY: &'static str = "quarantine";
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        match command {
+            Command::Keep(row) if self.row.is_none() => Ok(vec![Event::Quarantined(row.clone())]),
+            Command::Keep(row) | Command::Correct(row) => self.correct(row),
+            Command::Resubmit { record_id, at } => {
+                // An effect: what is over stays as it is.
+                let (Some(row), Some(since), None) = (&self.row, self.since, &self.end) else {
+                    return Ok(Vec::new());
+                };
+                let record_id = record_id.clone();
+                Ok(vec![Event::Ended {
+                    row: row.clone(),
+                    end: End::Resubmitted { record_id },
+                    since,
+                    at: *at,
+                }])
+            }
+            Command::Discard {
+                department,
+                reason,
+                at,
+            } => {
+                let (row, since) = self.open_for(department)?;
+                let reason = reason.clone();
+                Ok(vec![Event::Ended {
+                    row: row.clone(),
+                    end: End::Discarded { reason },
+                    since,
+                    at: *at,
+                }])
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Quarantined(row) => {
+                self.row = Some(row.clone());
+                self.since = Some(row.at);
+                self.changed_at = Some(row.at);
+            }
+            Event::Corrected { row, .. } => {
+                self.row = Some(row.clone());
+                self.changed_at = Some(row.at);
+                self.corrections += 1;
+            }
+            Event::Ended { end, at, .. } => {
+                self.end = Some(end.clone());
+                self.changed_at = Some(*at);
+            }
+        }
+    }
+}
+
+impl Rejection {
+    /// Stable reason.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unknown => "QUARANTINE_UNKNOWN",
+            Self::Closed => "QUARANTINE_CLOSED",
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Unknown => "the department has no such row in quarantine; look at the id",
+            Self::Closed => {
+                "the row left the quarantine: it was handed in again or discarded; a new row needs no place there"
+            }
+        }
+    }
+
+    /// The fault of a record that is handed in again.
+    pub(crate) fn field_fault(self) -> FieldFault {
+        FieldFault::new("quarantine_id", self.reason(), self.message())
+    }
+}
+
+impl From<Rejection> for Fault {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Unknown => Fault::not_found(rejection.reason(), rejection.message()),
+            Rejection::Closed => Fault::rejected(rejection.reason(), rejection.message()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

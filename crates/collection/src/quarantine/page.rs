@@ -1,0 +1,196 @@
+//! The rows of a department, in pages.
+
+use jiff::Timestamp;
+use prost::Message as _;
+use tally_auth::Caller;
+use tally_eventlog::consumer::Progress;
+use tally_eventlog::event::from_proto_time;
+use tally_eventlog::shard::Shard;
+use tally_eventlog::store::{EventStore, prefix_end};
+use tally_proto::tally::collection::v1 as pb;
+use tally_rpc::Fault;
+use tally_service::Deps;
+use tally_service::field::Faults;
+use tally_service::reply::store_fault;
+use uuid::Uuid;
+
+use super::calls::caught_up;
+use super::view::{Place, ROW_VIEW, rows_of, rows_of_type};
+
+const PAGE: u32 = 100;
+const PAGE_MAX: u32 = 500;
+
+/// A page of the caller's rows.
+///
+/// # Errors
+///
+/// Every fault of the request, or the views are behind the log.
+pub(crate) async fn list(
+    deps: &Deps,
+    caller: &Caller,
+    reader: &Progress,
+    request: pb::ListQuarantineRequest,
+) -> Result<pb::ListQuarantineResponse, Fault> {
+    let store = &*deps.store;
+    let page = Page::decode(
+        &request,
+        caller.department()?.as_str(),
+        store.shards().get(),
+    )?;
+    caught_up(deps, reader).await?;
+    page.read(store).await
+}
+
+/// Which part of whose rows.
+struct Page<'a> {
+    department: &'a str,
+    state: pb::QuarantineState,
+    record_type: &'a str,
+    size: usize,
+    after: Option<Token>,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    shard: Shard,
+    since: Timestamp,
+    id: Uuid,
+    record_type: String,
+}
+
+impl<'a> Page<'a> {
+    fn decode(
+        request: &'a pb::ListQuarantineRequest,
+        department: &'a str,
+        shards: u16,
+    ) -> Result<Self, Fault> {
+        let mut faults = Faults::default();
+        if request.page_size > PAGE_MAX {
+            let message = format!("a page has at most {PAGE_MAX} rows");
+            faults.add("page_size", "VALUE_TOO_LARGE", message);
+        }
+        let after = match request.page_token.as_str() {
+            "" => None,
+            token => {
+                let token = Token::parse(token).filter(|token| token.shard.0 < shards);
+                if token.is_none() {
+                    let message = "pass the token of the page before exactly as it was received";
+                    faults.add("page_token", "PAGE_TOKEN_MALFORMED", message);
+                }
+                token
+            }
+        };
+        if !faults.is_empty() {
+            return Err(Fault::invalid(faults.into_vec()));
+        }
+        let size = match request.page_size {
+            0 => PAGE,
+            size => size,
+        };
+        Ok(Self {
+            department,
+            state: request.state(),
+            record_type: &request.record_type,
+            size: size as usize,
+            after,
+        })
+    }
+
+    fn range(&self) -> Vec<u8> {
+        match self.record_type {
+            "" => rows_of(self.department, self.state),
+            record_type => rows_of_type(self.department, self.state, record_type),
+        }
+    }
+
+    /// The first key behind a token. Built from the caller's own department, so
+    /// that no token leads to the rows of another.
+    fn key_after(&self, token: &Token) -> Vec<u8> {
+        let place = Place {
+            department: self.department,
+            state: self.state,
+            record_type: &token.record_type,
+            since: token.since,
+            id: &token.id.to_string(),
+        };
+        let mut key = place.key();
+        key.push(0);
+        key
+    }
+
+    async fn read(self, store: &dyn EventStore) -> Result<pb::ListQuarantineResponse, Fault> {
+        let range = self.range();
+        let end = prefix_end(&range);
+        let first = self.after.as_ref().map_or(Shard(0), |token| token.shard);
+        let mut answer = pb::ListQuarantineResponse::default();
+        let mut last = None;
+        for shard in store.shards().all().filter(|shard| *shard >= first) {
+            let from = match &self.after {
+                Some(token) if token.shard == shard => self.key_after(token).max(range.clone()),
+                _ => range.clone(),
+            };
+            // One more than fits says whether there is another page.
+            let wanted = self.size + 1 - answer.rows.len();
+            let rows = store
+                .scan(ROW_VIEW, shard, &from, end.as_deref(), wanted)
+                .await
+                .map_err(store_fault)?;
+            for (_, value) in rows {
+                if answer.rows.len() == self.size {
+                    answer.next_page_token =
+                        last.map_or_else(String::new, |token: Token| token.to_text());
+                    return Ok(answer);
+                }
+                let row = pb::QuarantineRow::decode(value).map_err(Fault::internal)?;
+                let row = row.row.unwrap_or_default();
+                last = Token::of(shard, &row);
+                answer.rows.push(row);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl Token {
+    fn of(shard: Shard, row: &pb::QuarantinedRow) -> Option<Self> {
+        Some(Self {
+            shard,
+            since: row.quarantined_at.as_ref().and_then(from_proto_time)?,
+            id: row.quarantine_id.parse().ok()?,
+            record_type: row.record_type.clone(),
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let since = self.since.as_microsecond();
+        format!("{}.{since}.{}.{}", self.shard.0, self.id, self.record_type)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, '.');
+        Some(Self {
+            shard: Shard(parts.next()?.parse().ok()?),
+            since: Timestamp::from_microsecond(parts.next()?.parse().ok()?).ok()?,
+            id: parts.next()?.parse().ok()?,
+            record_type: parts.next()?.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_written() {
+        let token = Token {
+            shard: Shard(3),
+            since: "2026-03-02T01:00:00.000001Z".parse().expect("a timestamp"),
+            id: Uuid::from_u128(7),
+            record_type: "a.type".to_owned(),
+        };
+        assert_eq!(Token::parse(&token.to_text()), Some(token));
+        assert_eq!(Token::parse("3.x.y"), None);
+    }
+}
