@@ -6,16 +6,10 @@ use std::path::Path;
 use tally_tests::contracts;
 
 /// Calls that no command makes, and why.
-const WITHOUT: &[(&str, &str)] = &[
-    (
-        "tally.collection.v1.CollectionService.PushRecord",
-        "`tally push` streams one record as well as many",
-    ),
-    (
-        "tally.log.v1.LogService.ReadLog",
-        "between roles; people use `tally replay`",
-    ),
-];
+const WITHOUT: &[(&str, &str)] = &[(
+    "tally.log.v1.LogService.ReadLog",
+    "between roles; people use `tally replay`",
+)];
 
 #[test]
 fn every_call_has_a_command() {

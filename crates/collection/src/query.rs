@@ -1,6 +1,7 @@
 //! Questions: one record, and counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -20,7 +21,7 @@ use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::reply::store_fault;
 use tally_service::wiring::caught_up_everywhere;
-use tally_service::{Deps, logs};
+use tally_service::{Deps, Policy, logs};
 use uuid::Uuid;
 
 use crate::amend::parse_record_id;
@@ -149,6 +150,38 @@ fn sealed_fields(content: &pb::StoredContent) -> Vec<(&str, &Sealed)> {
     sealed.collect()
 }
 
+/// Whose counts a caller sees.
+pub(crate) struct Sight<'a>(Option<(&'a DepartmentId, Arc<Policy>)>);
+
+impl<'a> Sight<'a> {
+    /// A department sees its own division and those below, the operator all.
+    ///
+    /// # Errors
+    ///
+    /// No policy pack is loaded.
+    pub fn of(deps: &Deps, caller: &'a Caller) -> Result<Self, Fault> {
+        Ok(Self(match &caller.department {
+            None => None,
+            Some(own) => Some((own, deps.catalogue.active()?)),
+        }))
+    }
+
+    /// True if the department is among them.
+    pub fn reaches(&self, department: &str) -> bool {
+        let sight = self.0.as_ref();
+        sight.is_none_or(|(own, policy)| policy.pack.oversees(own, department))
+    }
+
+    /// The refusal of a question about another.
+    pub fn denied(&self, right: &str) -> Fault {
+        Fault::permission(
+            right,
+            "a department sees the counts of its own division and of those below; leave the \
+             department out, or name one of them",
+        )
+    }
+}
+
 /// Counts by department and record type, over all shards.
 ///
 /// # Errors
@@ -161,20 +194,9 @@ pub(crate) async fn counts(
     request: pb::GetCountsRequest,
 ) -> Result<pb::GetCountsResponse, Fault> {
     let prefix = prefix(&request.department).map_err(|fault| Fault::invalid(vec![fault]))?;
-    let sight = match &caller.department {
-        None => None,
-        Some(own) => Some((own, deps.catalogue.active()?)),
-    };
-    let seen = |department: &str| {
-        let sight = sight.as_ref();
-        sight.is_none_or(|(own, policy)| policy.pack.oversees(own, department))
-    };
-    if !request.department.is_empty() && !seen(request.department.trim()) {
-        return Err(Fault::permission(
-            RIGHT_COUNTS,
-            "a department sees the counts of its own division and of those below; leave the \
-             department out, or name one of them",
-        ));
+    let sight = Sight::of(deps, caller)?;
+    if !request.department.is_empty() && !sight.reaches(request.department.trim()) {
+        return Err(sight.denied(RIGHT_COUNTS));
     }
     if !caught_up_everywhere(&*deps.store, reader).await {
         return Err(Fault::unavailable(
@@ -193,7 +215,7 @@ pub(crate) async fn counts(
     Ok(pb::GetCountsResponse {
         counts: sums
             .into_values()
-            .filter(|count| seen(&count.department))
+            .filter(|count: &pb::RecordCount| sight.reaches(&count.department))
             .collect(),
     })
 }

@@ -8,6 +8,7 @@ use tally_catalog::pack::BuiltIn;
 use tally_domain::policy::Pack;
 use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::lists::v1 as lists;
+use tally_rpc::FaultReport;
 use tally_tests::harness::{COMPANY, Harness, OTHER_COMPANY, basis, document, mailbox, push};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
@@ -60,6 +61,8 @@ pub struct Facts {
     pub entry_id: String,
     /// The directive of [`MEASURE`] to [`ADDRESSEE`], and its feedback.
     pub directive_id: String,
+    /// A refused row in quarantine, of [`INITIATOR`].
+    pub quarantine_id: String,
 }
 
 impl Facts {
@@ -69,6 +72,7 @@ impl Facts {
             record_id: command_id(),
             entry_id: command_id(),
             directive_id: command_id(),
+            quarantine_id: command_id(),
         }
     }
 }
@@ -177,6 +181,7 @@ async fn facts(mesh: &Harness) -> Facts {
     let first = mesh.officer(INITIATOR, "1").await;
     let second = mesh.officer(INITIATOR, "2").await;
     let (record_id, _) = push(&system, content("order 1")).await;
+    let quarantine_id = quarantined(&system).await;
     let entry_id = listed(&first, &second, &record_id).await;
     let link = lists::LinkIdentifiersRequest {
         command_id: command_id(),
@@ -197,7 +202,22 @@ async fn facts(mesh: &Harness) -> Facts {
         record_id,
         entry_id,
         directive_id: directive.directive_id,
+        quarantine_id,
     }
+}
+
+async fn quarantined(system: &Client) -> String {
+    let mut bad = content("order 2");
+    bad.fields.clear();
+    let request = collection::PushRecordRequest {
+        command_id: command_id(),
+        record: Some(bad),
+        quarantine: true,
+        ..Default::default()
+    };
+    let refused = system.collection().push_record(request).await;
+    let fault = FaultReport::from(&refused.expect_err("it lacks its fields"));
+    fault.metadata["quarantine_id"].clone()
 }
 
 async fn listed(first: &Client, second: &Client, record_id: &str) -> String {

@@ -64,6 +64,7 @@ fn seeing(service: &str, competence: Competence) -> Option<(Competence, &'static
     let feedback = service.contains("feedback");
     match competence {
         C::RecordOwner | C::RecordReader => Some((C::RecordReader, "collection.get")),
+        C::Own if service.contains("collection") => Some((C::Own, "collection.quarantine.get")),
         C::EntryInitiator | C::EntryReader | C::Objection => Some((C::EntryReader, "lists.get")),
         C::FeedbackReader => Some((C::FeedbackReader, "feedback.get")),
         C::Addressee | C::DirectiveInitiator if feedback => {

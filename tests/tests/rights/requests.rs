@@ -27,7 +27,7 @@ pub struct Cell {
 pub fn cell(method: &str, facts: &Facts) -> Cell {
     let id = command_id();
     let record = serde_record();
-    let Facts { record_id, entry_id, directive_id } = facts;
+    let Facts { record_id, entry_id, directive_id, quarantine_id } = facts;
     let document = json!({"number": "document 1"});
     let basis = |id: &str| json!({"id": id, "version": 1});
     let on_entry = |more: Value| merged(json!({"command_id": id, "entry_id": entry_id}), more);
@@ -53,6 +53,17 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
             json!({"command_id": id, "record_id": record_id, "record": record("order 1"), "reason": "because"})
         }
         "tally.collection.v1.CollectionService.GetCounts" => json!({"department": INITIATOR}),
+        "tally.collection.v1.CollectionService.DiscardQuarantined" => {
+            json!({"command_id": id, "quarantine_id": quarantine_id, "reason": "because"})
+        }
+        "tally.collection.v1.CollectionService.GetQuarantineCounts" => json!({"department": INITIATOR}),
+        "tally.collection.v1.CollectionService.GetQuarantined" => {
+            json!({"quarantine_id": quarantine_id})
+        }
+        "tally.collection.v1.CollectionService.ListQuarantine" => {
+            marker = Some(quarantine_id.clone());
+            json!({})
+        }
         "tally.collection.v1.CollectionService.GetRecord" => json!({"record_id": record_id}),
         "tally.collection.v1.CollectionService.PushRecord"
         | "tally.collection.v1.CollectionService.PushRecords" => {

@@ -26,7 +26,7 @@ use super::{Command, Quarantine, Rejection};
 use crate::amend::REASON_CHARS_MAX;
 use crate::content::{self, Hasher, Named};
 use crate::opening::Opening;
-use crate::query::{CASE_NUMBER_CHARS_MAX, RETRY_AFTER, each_row, prefix};
+use crate::query::{CASE_NUMBER_CHARS_MAX, RETRY_AFTER, Sight, each_row, parts, prefix};
 
 /// One row, opened for a case number.
 ///
@@ -171,38 +171,29 @@ pub(super) async fn caught_up(deps: &Deps, reader: &Progress) -> Result<(), Faul
     ))
 }
 
-/// Counts by department and record type: a department's own, or all for the
-/// operator.
+/// Counts by department and record type, as far as the caller sees them.
 ///
 /// # Errors
 ///
-/// It asks for another department, or the views are behind the log.
+/// The department is not for the caller to see; or the views are behind the log: ask again.
 pub(crate) async fn counts(
     deps: &Deps,
     caller: &Caller,
     reader: &Progress,
     request: pb::GetQuarantineCountsRequest,
 ) -> Result<pb::GetQuarantineCountsResponse, Fault> {
-    let department = match &caller.department {
-        Some(own) if request.department.is_empty() || request.department == own.as_str() => {
-            own.as_str()
-        }
-        Some(_) => {
-            return Err(Fault::permission(
-                "collection.quarantine.counts",
-                "a department sees the counts of its own quarantine; leave the department out",
-            ));
-        }
-        None => &request.department,
-    };
-    let prefix = prefix(department).map_err(|fault| Fault::invalid(vec![fault]))?;
+    let prefix = prefix(&request.department).map_err(|fault| Fault::invalid(vec![fault]))?;
+    let sight = Sight::of(deps, caller)?;
+    if !request.department.is_empty() && !sight.reaches(request.department.trim()) {
+        return Err(sight.denied("collection.quarantine.counts"));
+    }
     caught_up(deps, reader).await?;
     let mut sums = BTreeMap::new();
     for shard in deps.store.shards().all() {
         let mut waiting = Vec::new();
         each_row(deps, COUNT_VIEW, shard, &prefix, |key, value| {
             let row = pb::QuarantineCountRow::decode(value).map_err(Fault::internal)?;
-            let (department, record_type) = crate::query::parts(key);
+            let (department, record_type) = parts(key);
             let sum = sums
                 .entry(key.to_vec())
                 .or_insert_with(|| pb::QuarantineCount {
@@ -227,7 +218,10 @@ pub(crate) async fn counts(
         }
     }
     Ok(pb::GetQuarantineCountsResponse {
-        counts: sums.into_values().collect(),
+        counts: sums
+            .into_values()
+            .filter(|count: &pb::QuarantineCount| sight.reaches(&count.department))
+            .collect(),
     })
 }
 

@@ -19,6 +19,9 @@ use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::log::v1::Sealed;
 use tally_rpc::Fault;
 
+/// The right to see a row, as the contract names it.
+const RIGHT_GET: &str = "collection.quarantine.get";
+
 /// What is known of a quarantined row.
 #[derive(Debug, Clone, Default)]
 pub struct Quarantine {
@@ -258,7 +261,7 @@ impl Rejection {
     /// What is wrong and what to do.
     pub fn message(self) -> &'static str {
         match self {
-            Self::Unknown => "the department has no such row in quarantine; look at the id",
+            Self::Unknown => "there is no row in quarantine with this id",
             Self::Closed => {
                 "the row left the quarantine: it was handed in again or discarded; a new row needs no place there"
             }
@@ -274,7 +277,7 @@ impl Rejection {
 impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::Unknown => Fault::not_found(rejection.reason(), rejection.message()),
+            Rejection::Unknown => Fault::unseen(rejection.reason(), RIGHT_GET, rejection.message()),
             Rejection::Closed => Fault::rejected(rejection.reason(), rejection.message()),
         }
     }

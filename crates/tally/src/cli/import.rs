@@ -57,6 +57,9 @@ pub struct Import {
     /// file].
     #[arg(long, value_name = "XLSX")]
     report: Option<PathBuf>,
+    /// Keeps no refused row in quarantine; bad rows are in the report only.
+    #[arg(long)]
+    no_quarantine: bool,
     /// Begins anew where an earlier import of the same file was cut off.
     #[arg(long)]
     restart: bool,
@@ -87,7 +90,7 @@ impl Import {
                 state.position()
             ));
         }
-        let faults = FaultFile::open(&self.file, state.counts().refused)?;
+        let faults = FaultFile::open(&self.file, state.counts().bad())?;
         let read_bytes = Arc::new(AtomicU64::new(0));
         let start = rows::Start {
             file: self.file.clone(),
@@ -95,6 +98,7 @@ impl Import {
             record_type: record_type.clone(),
             after: state.position(),
             ids: state.ids(),
+            quarantine: !self.no_quarantine,
             read_bytes: read_bytes.clone(),
         };
         let (requests, mut rows) = Rows::start(start);
@@ -168,7 +172,7 @@ impl Import {
 
     fn finish(&self, mut run: Run) -> Result<ExitCode, Failure> {
         let counts = run.state.counts();
-        let bad = counts.refused > 0;
+        let bad = counts.bad() > 0;
         let report = self
             .report
             .clone()
@@ -180,20 +184,21 @@ impl Import {
         if run.json {
             let report = bad.then(|| report.display().to_string());
             let (rows, known) = (counts.rows(), counts.known);
-            line(&serde_json::json!({"rows": rows, "accepted": counts.accepted, "known": known, "refused": counts.refused, "blank": counts.blank, "report": report}).to_string());
+            line(&serde_json::json!({"rows": rows, "accepted": counts.accepted, "known": known, "quarantined": counts.quarantined, "refused": counts.refused, "blank": counts.blank, "report": report}).to_string());
         } else {
             line(&format!(
-                "{} rows: accepted {}, known before {}, refused {}",
+                "{} rows: accepted {}, known before {}, quarantined {}, refused {}",
                 counts.rows(),
                 counts.accepted,
                 counts.known,
+                counts.quarantined,
                 counts.refused
             ));
             if counts.accepted == 0 && counts.known > 0 && !bad {
                 line("nothing was added: the mesh had every row already");
             }
             if bad {
-                let more = counts.refused.saturating_sub(run.printed);
+                let more = counts.bad().saturating_sub(run.printed);
                 if more > 0 {
                     line(&format!("{more} more bad rows are in the report"));
                 }
@@ -311,10 +316,16 @@ impl Run {
                     message: fault.message,
                 };
                 let faults: Vec<RowFault> = refusal.faults.into_iter().map(fault).collect();
-                self.faults.add(row, &faults)?;
-                self.state
-                    .answered(row.number, |counts| counts.refused += 1);
-                self.print(row, &faults);
+                let place = refusal.quarantine_id;
+                self.faults.add(row, &faults, &place)?;
+                self.state.answered(row.number, |counts| {
+                    if place.is_empty() {
+                        counts.refused += 1;
+                    } else {
+                        counts.quarantined += 1;
+                    }
+                });
+                self.print(row, &faults, &place);
             }
             None => {
                 return Err(Failure::environment(
@@ -334,7 +345,7 @@ impl Run {
         self.state.keep()
     }
 
-    fn print(&mut self, row: &Row, faults: &[RowFault]) {
+    fn print(&mut self, row: &Row, faults: &[RowFault], place: &str) {
         if self.printed >= ROWS_PRINTED_MAX && !self.json {
             return;
         }
@@ -343,9 +354,12 @@ impl Run {
             if self.json {
                 let fault = |fault: &RowFault| serde_json::json!({"field": fault.field, "column": self.columns.title_of(&fault.field), "reason": fault.reason, "message": fault.message});
                 let faults: Vec<_> = faults.iter().map(fault).collect();
-                return line(&serde_json::json!({"row": row.number, "faults": faults}).to_string());
+                return line(&serde_json::json!({"row": row.number, "quarantine_id": place, "faults": faults}).to_string());
             }
-            line(&format!("row {}:", row.number));
+            line(&match place {
+                "" => format!("row {}:", row.number),
+                place => format!("row {}: in quarantine as {place}", row.number),
+            });
             for fault in faults {
                 line(&format!("  {}", fault.explained(&self.columns)));
             }

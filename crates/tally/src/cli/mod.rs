@@ -17,6 +17,7 @@ mod output;
 mod people;
 mod policy;
 mod push;
+mod quarantine;
 mod receipt;
 mod respond;
 mod rights;
@@ -173,6 +174,9 @@ enum Command {
     Correct(push::Correct),
     /// Withdraws a record.
     Withdraw(push::Withdraw),
+    /// Refused rows that were kept: list, show, resubmit, discard, counts.
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Red and black lists: nominate, notify, represent, confirm, drop, remove, show.
     #[command(subcommand)]
     List(list::List),
@@ -280,6 +284,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Record { record_id, case } => push::show(global, record_id, case).await,
         Command::Correct(command) => command.run(global).await,
         Command::Withdraw(command) => command.run(global).await,
+        Command::Quarantine(command) => command.run(global).await,
         Command::List(command) => command.run(global).await,
         Command::Object(command) => command.run(global).await,
         Command::Link(command) => command.run(global).await,

@@ -42,6 +42,9 @@ struct RecordLine {
     /// The check that was made before the decision.
     #[serde(default)]
     check_id: String,
+    /// The place in quarantine that it is handed in again from.
+    #[serde(default)]
+    quarantine_id: String,
 }
 
 /// The fields of an object in the order of the line, by which a fault names the place of one.
@@ -94,6 +97,15 @@ impl RecordLine {
     }
 }
 
+/// The record that a JSON object states.
+///
+/// # Errors
+///
+/// What is wrong with the text, and where.
+pub(super) fn content_of(text: &str) -> Result<pb::RecordContent, String> {
+    RecordLine::parse(text).and_then(RecordLine::content)
+}
+
 /// Arguments of `tally push`.
 #[derive(Debug, Args)]
 pub struct Push {
@@ -102,12 +114,16 @@ pub struct Push {
     /// Prints a line for every record, not only for those refused.
     #[arg(long)]
     receipts: bool,
+    /// Keeps what is refused in quarantine, where it can be corrected and handed in again.
+    #[arg(long)]
+    quarantine: bool,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     accepted: u64,
     repeated: u64,
+    quarantined: u64,
     refused: u64,
 }
 
@@ -119,7 +135,10 @@ impl Push {
         }
         // The channel bounds what waits here; the server's flow control does the rest.
         let (sender, receiver) = mpsc::channel(1_024);
-        let reader = read_lines(&self.files, sender, request);
+        let reader = read_lines(&self.files, sender, {
+            let quarantine = self.quarantine;
+            move |text| request(text, quarantine)
+        });
         let mut answers = client
             .collection()
             .push_records(ReceiverStream::new(receiver))
@@ -141,11 +160,16 @@ impl Push {
         let Counts {
             accepted,
             repeated,
+            quarantined,
             refused,
         } = counts;
         line(&if global.json {
-            serde_json::json!({"accepted": accepted, "repeated": repeated, "refused": refused})
+            serde_json::json!({"accepted": accepted, "repeated": repeated, "quarantined": quarantined, "refused": refused})
                 .to_string()
+        } else if self.quarantine || quarantined > 0 {
+            format!(
+                "accepted {accepted}, known before {repeated}, quarantined {quarantined}, refused {refused}"
+            )
         } else {
             format!("accepted {accepted}, known before {repeated}, refused {refused}")
         });
@@ -156,7 +180,7 @@ impl Push {
         }
         // What was read before a bad line has been pushed, and is counted above.
         reader.await.map_err(Failure::usage)??;
-        Ok(if refused == 0 {
+        Ok(if refused + quarantined == 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::from(2)
@@ -181,8 +205,12 @@ impl Push {
                 counts.repeated += 1;
             }
             Some(Outcome::Accepted(_)) => counts.accepted += 1,
-            Some(Outcome::Refused(_)) => {
-                counts.refused += 1;
+            Some(Outcome::Refused(refusal)) => {
+                if refusal.quarantine_id.is_empty() {
+                    counts.refused += 1;
+                } else {
+                    counts.quarantined += 1;
+                }
                 show = true;
             }
             None => {}
@@ -207,7 +235,11 @@ impl Push {
                     ));
                 }
                 Some(Outcome::Refused(refusal)) => {
-                    line(&format!("{} refused:", answer.command_id));
+                    let place = match refusal.quarantine_id.as_str() {
+                        "" => String::new(),
+                        place => format!(", in quarantine as {place}"),
+                    };
+                    line(&format!("{} refused{place}:", answer.command_id));
                     for fault in &refusal.faults {
                         line(&format!(
                             "  {}: {} ({})",
@@ -231,13 +263,14 @@ fn progress_bar() -> ProgressBar {
 }
 
 /// A line as a request to push it.
-fn request(text: &str) -> Result<pb::PushRecordsRequest, String> {
-    let record = RecordLine::parse(text)?;
+fn request(text: &str, quarantine: bool) -> Result<pb::PushRecordsRequest, String> {
+    let mut record = RecordLine::parse(text)?;
     let command_id = record.command_id.clone().unwrap_or_else(command_id);
     Ok(pb::PushRecordsRequest {
         command_id,
+        quarantine,
+        quarantine_id: std::mem::take(&mut record.quarantine_id),
         record: Some(record.content()?),
-        ..Default::default()
     })
 }
 
@@ -257,9 +290,7 @@ pub struct Correct {
 impl Correct {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let text = std::io::read_to_string(std::io::stdin()).map_err(Failure::usage)?;
-        let content = RecordLine::parse(&text)
-            .and_then(RecordLine::content)
-            .map_err(Failure::usage)?;
+        let content = content_of(&text).map_err(Failure::usage)?;
         let request = pb::CorrectRecordRequest {
             command_id: self.command_id.clone(),
             record_id: self.record_id.clone(),

@@ -17,7 +17,7 @@ fn records_come_in_by_lines() {
     assert!(again[..2].iter().all(repeated), "{again:?}");
     assert_eq!(
         again[2],
-        json!({"accepted": 0, "repeated": 2, "refused": 0})
+        json!({"accepted": 0, "repeated": 2, "quarantined": 0, "refused": 0})
     );
 }
 
@@ -51,7 +51,7 @@ fn a_refused_line_is_named_with_its_faults_and_its_neighbours_are_taken() {
     assert!(faults.len() >= 4, "{faults:?}");
     assert_eq!(
         lines[1],
-        json!({"accepted": 0, "repeated": 2, "refused": 1})
+        json!({"accepted": 0, "repeated": 2, "quarantined": 0, "refused": 1})
     );
 }
 
@@ -111,4 +111,51 @@ fn a_record_is_corrected_shown_and_withdrawn() {
     let counts = &stats[0]["counts"][0];
     let figures = ["accepted", "corrected", "withdrawn"].map(|name| text(&counts[name]));
     assert_eq!(figures, ["1", "1", "1"]);
+}
+
+#[test]
+fn a_refused_record_is_kept_shown_handed_in_again_and_given_up() {
+    let (place, _server) = mesh();
+    let wrong = |number: &str| record(number).replace("\"party_name\"", "\"party\"");
+    let both = format!("{}\n{}\n", wrong("penalty 1"), wrong("penalty 2"));
+    tally_with_input(&place, "--as market push", &both)
+        .exits(2)
+        .says(&["refused 2"]);
+    let pushed = tally_with_input(&place, "--as market push --quarantine", &both).exits(2);
+    pushed.says(&["in quarantine as", "quarantined 2, refused 0"]);
+    let rows = tally(&place, "--json --as market quarantine list").exits(0);
+    let rows = rows.lines();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let (first, second) = (
+        text(&rows[0]["quarantine_id"]),
+        text(&rows[1]["quarantine_id"]),
+    );
+    tally(&place, "--as market quarantine list")
+        .exits(0)
+        .says(&[first, "FIELD_REQUIRED"]);
+    let show = format!("quarantine show {first} --case 1");
+    let shown = ask(&place, "market", &show);
+    assert_eq!(text(&shown["record"]["subject"]), super::COMPANY);
+
+    // As it is it is refused again; corrected it is a record.
+    let unchanged = format!("quarantine resubmit {first} --unchanged 1");
+    let (reason, _) = refused(&place, "market", &unchanged, 2);
+    assert_eq!(reason, "FIELD_UNKNOWN");
+    let resubmit = format!("--json --as market quarantine resubmit {first}");
+    let accepted = tally_with_input(&place, &resubmit, &record("penalty 9")).exits(0);
+    let record_id = accepted.line()["accepted"]["record_id"].clone();
+    ask(
+        &place,
+        "market",
+        &format!("quarantine discard {second} --reason r"),
+    );
+    tally(&place, "--as market quarantine list")
+        .exits(0)
+        .says(&["no rows"]);
+    tally(&place, "--as market quarantine list --state resubmitted")
+        .exits(0)
+        .says(&[text(&record_id)]);
+    tally(&place, "quarantine counts")
+        .exits(0)
+        .says(&["0 open, 1 handed in again, 1 discarded"]);
 }

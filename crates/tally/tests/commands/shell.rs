@@ -198,6 +198,11 @@ const RUN: &[(&str, &str)] = &[
     ("policy new", "DIR"),
     ("policy show", ""),
     ("push", "--receipts"),
+    ("quarantine counts", ""),
+    ("quarantine discard", "ID --reason r"),
+    ("quarantine list", ""),
+    ("quarantine resubmit", "ID"),
+    ("quarantine show", "ID"),
     ("rebuild", ""),
     ("receipt get", "ID"),
     ("receipt keys", ""),
@@ -289,7 +294,7 @@ fn who(leaf: &str) -> &'static str {
             "directive" | "report" | "check" | "check-many" | "subscribe" | "corrections"
             | "decisions" | "receipt",
         ) => "tax-7",
-        Some("push" | "import" | "record" | "correct") => "market",
+        Some("push" | "import" | "record" | "correct" | "quarantine") => "market",
         _ => "operator",
     }
 }

@@ -128,11 +128,17 @@ fn a_table_is_imported_and_its_bad_rows_are_corrected_and_handed_in_again() {
         "VALUE_NOT_A_CHOICE",
         "row 7:",
         "处罚决定日期: ",
-        "5 rows: accepted 3, known before 0, refused 2",
+        "5 rows: accepted 3, known before 0, quarantined 2, refused 0",
         &report.display().to_string(),
     ]);
     assert!(!place.file("penalties.csv.tally-import").exists());
     assert!(!place.file("penalties.csv.tally-faults").exists());
+
+    let waiting = |state: &str| {
+        let line = format!("--json --as market quarantine list --state {state}");
+        tally(&place, &line).exits(0).lines().len()
+    };
+    assert_eq!(waiting("open"), 2);
 
     // The workbook has the bad rows as they were; corrected, it is a table like any other.
     let mut bad = read(&report);
@@ -155,6 +161,7 @@ fn a_table_is_imported_and_its_bad_rows_are_corrected_and_handed_in_again() {
         corrected.display()
     );
     assert_eq!(counts(&ask(&place, "market", &again)), [2, 2, 0, 0]);
+    assert_eq!((waiting("open"), waiting("resubmitted")), (0, 2));
     // Once more adds nothing, and says so.
     tally(&place, &format!("--as market {again}"))
         .exits(0)

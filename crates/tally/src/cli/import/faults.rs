@@ -21,6 +21,9 @@ struct BadRow {
     cells: Vec<String>,
     /// Field, reason, message.
     faults: Vec<(String, String, String)>,
+    /// Its place in quarantine.
+    #[serde(default)]
+    quarantine: String,
 }
 
 /// The bad rows so far.
@@ -71,7 +74,7 @@ impl FaultFile {
     /// # Errors
     ///
     /// The disk is full.
-    pub fn add(&mut self, row: &Row, faults: &[RowFault]) -> Result<(), Failure> {
+    pub fn add(&mut self, row: &Row, faults: &[RowFault], quarantine: &str) -> Result<(), Failure> {
         let fault = |fault: &RowFault| {
             let RowFault {
                 field,
@@ -84,6 +87,7 @@ impl FaultFile {
             row: row.number,
             cells: row.cells.clone(),
             faults: faults.iter().map(fault).collect(),
+            quarantine: quarantine.to_owned(),
         };
         let line = serde_json::to_string(&bad).map_err(Failure::environment)?;
         writeln!(self.lines, "{line}").map_err(|error| failure(&self.path, error))
@@ -130,7 +134,8 @@ impl FaultFile {
                     message,
                 })
                 .collect();
-            book.add(columns, &row, &faults, "").map_err(written)?;
+            book.add(columns, &row, &faults, &bad.quarantine)
+                .map_err(written)?;
         }
         let left_out = book.left_out;
         book.save().map_err(written)?;

@@ -31,6 +31,8 @@ pub(super) struct Start {
     /// Rows up to this one are answered.
     pub after: u64,
     pub ids: Ids,
+    /// Whether refused rows are kept in quarantine.
+    pub quarantine: bool,
     pub read_bytes: Arc<AtomicU64>,
 }
 
@@ -201,7 +203,8 @@ impl Reading {
                     .collect(),
                 check_id: stated.check_id,
             }),
-            ..Default::default()
+            quarantine: self.start.quarantine,
+            quarantine_id: columns.quarantine(&row).unwrap_or_default().to_owned(),
         };
         // First among the unanswered: the answer must find it there.
         let sent = SentRow { row, command_id };

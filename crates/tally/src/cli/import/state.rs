@@ -24,7 +24,10 @@ pub(super) struct Counts {
     pub accepted: u64,
     /// Rows that the mesh had already.
     pub known: u64,
-    /// Rows with faults.
+    /// Rows with faults that wait in quarantine.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// Rows with faults that were not kept.
     pub refused: u64,
     /// Rows without a cell.
     pub blank: u64,
@@ -33,7 +36,12 @@ pub(super) struct Counts {
 impl Counts {
     /// Rows that were answered.
     pub fn rows(&self) -> u64 {
-        self.accepted + self.known + self.refused
+        self.accepted + self.known + self.bad()
+    }
+
+    /// Rows with faults.
+    pub fn bad(&self) -> u64 {
+        self.quarantined + self.refused
     }
 }
 
