@@ -5,7 +5,7 @@ TOOLS := .tools
 BUF := $(TOOLS)/node_modules/.bin/buf
 CARGO ?= cargo
 
-.PHONY: demo test setup setup-build lint proto bench bench-province fuzz fmt clean
+.PHONY: demo test setup setup-build lint proto bench bench-province import-million fuzz fmt clean
 
 # Runs the main job once, on the embedded default, and verifies it.
 demo: setup-build
@@ -40,6 +40,11 @@ bench: setup-build
 # force. Filling takes some minutes and 10 GB of disk for temporary files.
 bench-province: setup-build
 	$(CARGO) bench --package tally-tests --bench paths -- --filled --rounds 3
+
+# A million rows of the penalty template, killed in the middle and resumed, beside a stream of the
+# same records: what becomes of each row, memory and speed. Needs 15 GB of disk for temporary files.
+import-million: setup-build
+	TALLY_IMPORT_ROWS=1000000 $(CARGO) test --release --package tally --test million -- --nocapture
 
 # What `make test` tries a few hundred times of, tried for so many minutes.
 FUZZ_MINUTES ?= 10

@@ -176,7 +176,6 @@ fn read_sheet(
                     column = column_of(&place)
                         .ok_or_else(|| broken(format!("row {} has a cell nowhere", row.number)))?;
                 }
-                let start = start.into_owned();
                 let text = trimmed(&cells.text(part, &start)?);
                 let at = column;
                 column += 1;

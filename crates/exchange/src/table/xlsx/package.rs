@@ -158,9 +158,9 @@ pub(super) struct Part<'a> {
 }
 
 /// A piece of a part that says something.
-pub(super) enum Piece<'p> {
+pub(super) enum Piece {
     /// An element begins.
-    Start(BytesStart<'p>),
+    Start(BytesStart<'static>),
     /// An element of this name, without its prefix, ends.
     End(String),
     /// Text within an element.
@@ -169,11 +169,10 @@ pub(super) enum Piece<'p> {
 
 impl Part<'_> {
     /// The next piece; nothing at the end of the part.
-    pub fn next(&mut self) -> Result<Option<Piece<'_>>, TableError> {
+    pub fn next(&mut self) -> Result<Option<Piece>, TableError> {
         loop {
             self.buffer.clear();
             self.since.set(0);
-            // What the last piece borrowed is given up only at the return.
             let event = self.xml.read_event_into(&mut self.buffer).map_err(broken)?;
             match event {
                 Event::Start(_) => {
@@ -203,7 +202,7 @@ impl Part<'_> {
     pub fn next_start(&mut self) -> Result<Option<BytesStart<'static>>, TableError> {
         while let Some(piece) = self.next()? {
             if let Piece::Start(start) = piece {
-                return Ok(Some(start.into_owned()));
+                return Ok(Some(start));
             }
         }
         Ok(None)
