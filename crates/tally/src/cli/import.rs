@@ -6,6 +6,7 @@
 //! the rows, which follow from the import and the row.
 
 mod faults;
+mod form;
 mod rows;
 mod state;
 
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tally_catalog::pack::{form_from_text, read_text};
 use tally_domain::policy::{Form, Pack};
 use tally_exchange::columns::Columns;
 use tally_exchange::report::RowFault;
@@ -30,7 +30,10 @@ use super::Global;
 use super::output::{Failure, line};
 use crate::pack_client::active_pack;
 use faults::FaultFile;
+use form::mapping;
+pub(super) use form::pick_form;
 use rows::Rows;
+pub(crate) use state::Counts;
 use state::{State, Target};
 
 /// Rows between two positions kept: at most so many are sent again.
@@ -67,6 +70,43 @@ pub struct Import {
 
 impl Import {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let voice = match global.json {
+            true => Voice::Json,
+            false => Voice::People,
+        };
+        let counts = self.import(global, voice).await?;
+        Ok(match counts.bad() {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(2),
+        })
+    }
+
+    /// Imports a table without a word, and says what became of its rows. What
+    /// `tally import` does is in the files beside the table: see [`Import`].
+    ///
+    /// # Errors
+    ///
+    /// As of `tally import`.
+    pub(crate) async fn quietly(
+        dir: &Path,
+        acting_as: &str,
+        file: PathBuf,
+        item: &str,
+    ) -> Result<Counts, Failure> {
+        let import = Self {
+            file,
+            item: Some(item.to_owned()),
+            form: None,
+            mapping: None,
+            report: None,
+            restart: false,
+            no_quarantine: false,
+        };
+        let global = Global::acting_as(dir, acting_as);
+        import.import(&global, Voice::None).await
+    }
+
+    async fn import(&self, global: &Global, voice: Voice) -> Result<Counts, Failure> {
         let client = global.client().await?;
         let pack = active_pack(&client).await?;
         let form = Arc::new(self.form(&pack)?);
@@ -84,7 +124,7 @@ impl Import {
             record_type,
         };
         let state = State::open(&self.file, &target, self.restart)?;
-        if state.position() > 0 && !global.json {
+        if state.position() > 0 && voice == Voice::People {
             line(&format!(
                 "goes on after row {}, where it was cut off",
                 state.position()
@@ -106,19 +146,22 @@ impl Import {
             rows.ended().await?;
             return Err(Failure::usage("the file has no rows"));
         };
-        if !global.json && !columns.unknown.is_empty() {
+        if voice == Voice::People && !columns.unknown.is_empty() {
             line(&format!(
                 "left out, as the form has no such columns: {}",
                 columns.unknown.join(", ")
             ));
         }
         let mut run = Run {
-            json: global.json,
+            voice,
             columns,
             state,
             faults,
             printed: 0,
-            progress: progress_bar(&self.file),
+            progress: match voice {
+                Voice::None => ProgressBar::hidden(),
+                Voice::People | Voice::Json => progress_bar(&self.file),
+            },
         };
         let mut answers = client
             .collection()
@@ -170,44 +213,17 @@ impl Import {
         }
     }
 
-    fn finish(&self, mut run: Run) -> Result<ExitCode, Failure> {
+    fn finish(&self, mut run: Run) -> Result<Counts, Failure> {
         let counts = run.state.counts();
-        let bad = counts.bad() > 0;
         let report = self
             .report
             .clone()
             .unwrap_or_else(|| beside(&self.file, "faults.xlsx"));
-        let left_out = match bad {
-            true => run.faults.write_book(&report, &run.columns)?,
-            false => 0,
+        let left_out = match counts.bad() {
+            0 => 0,
+            _ => run.faults.write_book(&report, &run.columns)?,
         };
-        if run.json {
-            let report = bad.then(|| report.display().to_string());
-            let (rows, known) = (counts.rows(), counts.known);
-            line(&serde_json::json!({"rows": rows, "accepted": counts.accepted, "known": known, "quarantined": counts.quarantined, "refused": counts.refused, "blank": counts.blank, "report": report}).to_string());
-        } else {
-            line(&format!(
-                "{} rows: accepted {}, known before {}, quarantined {}, refused {}",
-                counts.rows(),
-                counts.accepted,
-                counts.known,
-                counts.quarantined,
-                counts.refused
-            ));
-            if counts.accepted == 0 && counts.known > 0 && !bad {
-                line("nothing was added: the mesh had every row already");
-            }
-            if bad {
-                let more = counts.bad().saturating_sub(run.printed);
-                if more > 0 {
-                    line(&format!("{more} more bad rows are in the report"));
-                }
-                line(&format!(
-                    "correct the rows in {} and import that file",
-                    report.display()
-                ));
-            }
-        }
+        run.sum_up(&report);
         if left_out > 0 {
             eprintln!(
                 "{left_out} bad rows are more than a workbook holds; all are in {}",
@@ -217,78 +233,24 @@ impl Import {
             run.faults.remove()?;
         }
         run.state.remove()?;
-        Ok(if bad {
-            ExitCode::from(2)
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(counts)
     }
 }
 
-/// The form for a record type: the one that is named, the only one that the
-/// pack has, or the catalogue's own names.
-pub(super) fn pick_form(pack: &Pack, item: &str, form: Option<&str>) -> Result<Form, Failure> {
-    let Some(record_type) = pack.record_type(item) else {
-        let known: Vec<_> = pack.record_types.keys().map(String::as_str).collect();
-        return Err(
-            Failure::usage(format!("the policy pack has no record type `{item}`"))
-                .or_try(format!("there are: {}", known.join(", "))),
-        );
-    };
-    let known: Vec<&Form> = pack.forms_for(item).collect();
-    let names = || {
-        let names: Vec<_> = known.iter().map(|form| form.id.as_str()).collect();
-        format!("there are: {}", names.join(", "))
-    };
-    match (form, known.as_slice()) {
-        (Some(id), known) => match known.iter().find(|form| form.id == id) {
-            Some(form) => Ok((*form).clone()),
-            None => Err(Failure::usage(format!(
-                "record type `{item}` has no form `{id}` in the policy pack"
-            ))
-            .or_try(names())),
-        },
-        (None, [only]) => Ok((*only).clone()),
-        (None, []) => Ok(Form::plain(record_type)),
-        (None, _) => Err(Failure::usage(format!(
-            "record type `{item}` has several forms; name one by --form"
-        ))
-        .or_try(names())),
-    }
-}
-
-fn mapping(path: &Path, pack: &Pack) -> Result<Form, Failure> {
-    let name = path.display().to_string();
-    let text = read_text(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    let form = form_from_text(&name, &text).map_err(|faults| {
-        let faults = faults.into_iter().map(|fault| {
-            let place = format!("{}:{}:{}", fault.file, fault.line, fault.column);
-            (place, fault.message)
-        });
-        Failure::faults("the mapping cannot be read".to_owned(), faults)
-    })?;
-    let Some(record_type) = pack.record_type(&form.record_type) else {
-        return Err(Failure::usage(format!(
-            "{name}: the policy pack has no record type `{}`",
-            form.record_type
-        )));
-    };
-    let faults = form.faults(record_type);
-    if faults.is_empty() {
-        return Ok(form);
-    }
-    let faults = faults
-        .into_iter()
-        .map(|(field, message)| (format!("{name}: {field}"), message));
-    Err(Failure::faults(
-        "the mapping does not suit its record type".to_owned(),
-        faults,
-    ))
+/// Who reads what an import says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    /// Lines for people.
+    People,
+    /// A JSON object a line.
+    Json,
+    /// Nobody.
+    None,
 }
 
 /// An import under way.
 struct Run {
-    json: bool,
+    voice: Voice,
     columns: Columns,
     state: State,
     faults: FaultFile,
@@ -345,13 +307,50 @@ impl Run {
         self.state.keep()
     }
 
-    fn print(&mut self, row: &Row, faults: &[RowFault], place: &str) {
-        if self.printed >= ROWS_PRINTED_MAX && !self.json {
-            return;
+    /// Says what became of the rows.
+    fn sum_up(&self, report: &Path) {
+        let counts = self.state.counts();
+        let bad = counts.bad() > 0;
+        match self.voice {
+            Voice::None => return,
+            Voice::Json => {
+                let report = bad.then(|| report.display().to_string());
+                let (rows, known) = (counts.rows(), counts.known);
+                return line(&serde_json::json!({"rows": rows, "accepted": counts.accepted, "known": known, "quarantined": counts.quarantined, "refused": counts.refused, "blank": counts.blank, "report": report}).to_string());
+            }
+            Voice::People => {}
         }
-        self.printed += 1;
+        line(&format!(
+            "{} rows: accepted {}, known before {}, quarantined {}, refused {}",
+            counts.rows(),
+            counts.accepted,
+            counts.known,
+            counts.quarantined,
+            counts.refused
+        ));
+        if counts.accepted == 0 && counts.known > 0 && !bad {
+            line("nothing was added: the mesh had every row already");
+        }
+        if bad {
+            let more = counts.bad().saturating_sub(self.printed);
+            if more > 0 {
+                line(&format!("{more} more bad rows are in the report"));
+            }
+            line(&format!(
+                "correct the rows in {} and import that file",
+                report.display()
+            ));
+        }
+    }
+
+    fn print(&mut self, row: &Row, faults: &[RowFault], place: &str) {
+        match self.voice {
+            Voice::None => return,
+            Voice::People if self.printed >= ROWS_PRINTED_MAX => return,
+            Voice::People | Voice::Json => self.printed += 1,
+        }
         self.progress.suspend(|| {
-            if self.json {
+            if self.voice == Voice::Json {
                 let fault = |fault: &RowFault| serde_json::json!({"field": fault.field, "column": self.columns.title_of(&fault.field), "reason": fault.reason, "message": fault.message});
                 let faults: Vec<_> = faults.iter().map(fault).collect();
                 return line(&serde_json::json!({"row": row.number, "quarantine_id": place, "faults": faults}).to_string());

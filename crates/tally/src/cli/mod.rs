@@ -9,11 +9,12 @@ mod explain;
 mod following;
 mod heads;
 mod hint;
-mod import;
+pub(crate) mod import;
 mod input;
+pub(crate) mod lang;
 mod list;
 mod object;
-mod output;
+pub(crate) mod output;
 mod people;
 mod policy;
 mod push;
@@ -22,6 +23,7 @@ mod receipt;
 mod respond;
 mod rights;
 mod shell;
+pub(crate) mod table;
 mod template;
 mod up;
 
@@ -77,6 +79,9 @@ pub struct Global {
         help_heading = EVERYWHERE
     )]
     otlp: Option<String>,
+    /// Language of tables.
+    #[arg(long, global = true, env = "TALLY_LANG", value_enum, default_value_t, value_name = "LANG", help_heading = EVERYWHERE)]
+    lang: lang::Lang,
 }
 
 fn parse_collector(text: &str) -> Result<String, String> {
@@ -87,6 +92,18 @@ fn parse_collector(text: &str) -> Result<String, String> {
 }
 
 impl Global {
+    /// For a call from within: a mesh's directory, and the certificate to act under.
+    fn acting_as(dir: &Path, certificate: &str) -> Self {
+        Self {
+            dir: Some(dir.to_owned()),
+            acting_as: certificate.to_owned(),
+            json: false,
+            lang: lang::Lang::default(),
+            log: String::new(),
+            otlp: None,
+        }
+    }
+
     fn dir(&self) -> PathBuf {
         let of_environment = || std::env::var_os("TALLY_DIR").map(PathBuf::from);
         self.dir

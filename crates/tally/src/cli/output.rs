@@ -1,6 +1,7 @@
 //! What commands print, and how they fail.
 
 use std::error::Error;
+use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -188,6 +189,12 @@ const LOST: [Code; 4] = [
     Code::Unknown,
     Code::Internal,
 ];
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
 
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {

@@ -160,6 +160,7 @@ impl Demo {
             dir: global.dir.clone(),
             seed: self.seed,
             json: global.json,
+            lang: global.lang,
             records: self.records,
             organisations: self.organisations,
         };

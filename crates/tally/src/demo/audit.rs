@@ -10,12 +10,13 @@ use tally_eventlog::merkle::{Frontier, leaf_hash};
 use tally_proto::tally::audit::v1::{
     AsOfRequest, AsOfResponse, RebuildRequest, ReplayRequest, VerifyRequest,
 };
-use tally_proto::tally::collection::v1::GetCountsRequest;
 
+use super::content::Special;
 use super::error::Answered as _;
-use super::ledger::{Listing, REMOVED, RecordCounts, SHORT, UPHELD, WRONG};
+use super::ledger::Listing;
 use super::sealed::Secrets;
-use super::{Demo, DemoError, wait};
+use super::texts::Text;
+use super::{Demo, DemoError, texts, wait};
 
 /// Sums over a replay.
 #[derive(Default)]
@@ -31,7 +32,7 @@ struct Replayed {
 
 impl Demo {
     pub(super) async fn replay(&mut self) -> Result<(), DemoError> {
-        self.summary.section("the operator replays everything");
+        self.summary.section(&texts::REPLAY);
         let heads = wait::heads(&self.cast.operator).await?;
         let size =
             |heads: &[tally_proto::tally::log::v1::ShardHead]| heads.iter().map(|h| h.size).sum();
@@ -70,64 +71,54 @@ impl Demo {
         }
         for ((log, _), size) in heads.iter().zip(sizes) {
             let found = replayed.records.get(*log).copied().unwrap_or(0);
-            self.summary
-                .equal(format!("replay: records of {log}"), size, found);
+            let name = texts::CHECK_REPLAY_LOG.with(&[log]);
+            self.summary.equal(&name, &size, &found);
         }
-        self.summary.line(format!("{total} records replayed"));
+        self.summary.line(&texts::REPLAYED.with(&[&total]));
         self.summary
-            .equal("replay: roots recomputed from the bytes", roots, equal);
+            .equal(&texts::CHECK_REPLAY_ROOTS, &roots, &equal);
         self.summary
-            .equal("replay: records out of place or altered", 0, replayed.wrong);
-        self.summary.equal(
-            "replay: lines that are not one JSON object",
-            0,
-            replayed.unreadable,
-        );
+            .equal(&texts::CHECK_REPLAY_PLACE, &0, &replayed.wrong);
         self.summary
-            .equal("replay: personal values in clear", 0, replayed.secrets);
+            .equal(&texts::CHECK_REPLAY_JSON, &0, &replayed.unreadable);
+        self.summary
+            .equal(&texts::CHECK_REPLAY_SECRETS, &0, &replayed.secrets);
         self.summary.count("events", total);
         Ok(())
     }
 
     pub(super) async fn ask_as_of(&mut self) -> Result<(), DemoError> {
-        self.summary
-            .section("the operator asks what was in force, as known when");
+        self.summary.section(&texts::AS_OF);
+        let Special {
+            removed,
+            wrong,
+            upheld,
+            short,
+            ..
+        } = self.ledger.special;
         let corrected = self.ledger.corrected_at.during("correct out")?;
         let before = corrected.checked_sub(1.second()).unwrap_or(corrected);
         let days = self.schedule.clone();
-        // What the log knew before the correction, of the day on which all were listed.
-        self.compare_as_of("before the correction", days.second, Some(before), |_| true)
-            .await?;
-        let at_correction = Some(corrected);
-        self.compare_as_of("at the correction", days.second, at_correction, |l| {
-            l.index != WRONG
-        })
-        .await?;
-        self.compare_as_of("now", days.second, None, |l| l.index != WRONG)
-            .await?;
-        // On that day one was suspended, on the next it was listed again and another removed.
-        let on_objection = |l: &Listing| ![WRONG, UPHELD].contains(&l.index);
-        self.compare_as_of("now", days.objection, None, on_objection)
-            .await?;
-        let on_decision = |l: &Listing| ![WRONG, REMOVED].contains(&l.index);
-        self.compare_as_of("now", days.decision, None, on_decision)
-            .await?;
-        self.compare_as_of("now", days.short_until, None, on_decision)
-            .await?;
-        let after_expiry = |l: &Listing| ![WRONG, REMOVED, SHORT].contains(&l.index);
-        self.compare_as_of("now", days.expiry, None, after_expiry)
-            .await?;
-        let on_first = |l: &Listing| l.index != WRONG;
-        self.compare_as_of("now", days.first, None, on_first)
-            .await?;
         let nominated = self.ledger.nominated_at.during("nominate")?;
-        self.compare_as_of(
-            "before anyone was listed",
-            days.first,
-            Some(nominated),
-            |_| false,
-        )
-        .await?;
+        let (first, second) = (days.first, days.second);
+        // What the log knew before the correction, of the day on which all were listed.
+        for (when, on, known_at, ended) in [
+            (texts::BEFORE_IT, second, Some(before), vec![]),
+            (texts::AT_IT, second, Some(corrected), vec![wrong]),
+            (texts::NOW, second, None, vec![wrong]),
+            // On that day one was suspended, on the next it was listed again and another removed.
+            (texts::NOW, days.objection, None, vec![wrong, upheld]),
+            (texts::NOW, days.decision, None, vec![wrong, removed]),
+            (texts::NOW, days.short_until, None, vec![wrong, removed]),
+            (texts::NOW, days.expiry, None, vec![wrong, removed, short]),
+            (texts::NOW, first, None, vec![wrong]),
+        ] {
+            let held = |listing: &Listing| !ended.contains(&listing.index);
+            self.compare_as_of(when, on, known_at, held).await?;
+        }
+        let nobody = |_: &Listing| false;
+        self.compare_as_of(texts::BEFORE_ANYONE, first, Some(nominated), nobody)
+            .await?;
         self.ask_about_the_wrong_one(before).await
     }
 
@@ -150,61 +141,44 @@ impl Demo {
     /// In force must be whoever `held` keeps, within the term.
     async fn compare_as_of(
         &mut self,
-        when: &str,
+        when: Text,
         on: Date,
         known_at: Option<Timestamp>,
         held: impl Fn(&Listing) -> bool,
     ) -> Result<(), DemoError> {
         let answer = self.as_of(on, known_at, "").await?;
-        let within = |listing: &&Listing| {
-            listing.term_from <= on && listing.term_until.is_none_or(|until| on <= until)
-        };
-        let listings = self
-            .ledger
-            .listings
-            .iter()
-            .filter(within)
-            .filter(|listing| held(listing));
+        let listings = self.ledger.listings.iter();
+        let listings = listings.filter(|listing| listing.holds_on(on) && held(listing));
         let expected: BTreeSet<&str> = listings.map(|listing| listing.entry_id.as_str()).collect();
         let found: BTreeSet<&str> = answer.entries.iter().map(|e| e.entry_id.as_str()).collect();
-        let name = format!("as-of {on}, as known {when}");
-        let text = format!("{} in force", expected.len());
         let surplus = found.difference(&expected).count();
-        let found = format!("{} in force", found.len() - surplus)
-            + &if surplus == 0 {
-                String::new()
-            } else {
-                format!(" and {surplus} others")
-            };
-        self.summary.equal(name, text, found);
+        let text = texts::COUNT_IN_FORCE.with(&[&expected.len()]);
+        let found = match surplus {
+            0 => texts::COUNT_IN_FORCE.with(&[&found.len()]),
+            _ => texts::COUNT_AND_OTHERS.with(&[&(found.len() - surplus), &surplus]),
+        };
+        let name = texts::CHECK_AS_OF.with(&[&on, &when]);
+        self.summary.equal(&name, &text, &found);
         if known_at.is_some() {
-            self.summary.equal(
-                format!("as-of {on}, as known {when}: closed"),
-                true,
-                answer.closed,
-            );
+            let name = texts::CHECK_CLOSED.with(&[&on, &when]);
+            self.summary.equal(&name, &true, &answer.closed);
         }
         Ok(())
     }
 
     async fn ask_about_the_wrong_one(&mut self, before: Timestamp) -> Result<(), DemoError> {
-        let (on, subject) = (
-            self.schedule.second,
-            self.ledger.listings[WRONG].subject.clone(),
-        );
+        let wrong = &self.ledger.listings[self.ledger.special.wrong];
+        let (on, subject) = (self.schedule.second, wrong.subject.clone());
         let then = self.as_of(on, Some(before), &subject).await?.entries.len();
         let now = self.as_of(on, None, &subject).await?.entries.len();
-        self.summary.equal(
-            "as-of: the wrong one, before and after its correction",
-            "1, 0",
-            format!("{then}, {now}"),
-        );
+        let found = format!("{then}, {now}");
+        self.summary
+            .equal(&texts::CHECK_AS_OF_WRONG, &"1, 0", &found);
         Ok(())
     }
 
     pub(super) async fn rebuild_and_verify(&mut self) -> Result<(), DemoError> {
-        self.summary
-            .section("the operator rebuilds the views and verifies the logs");
+        self.summary.section(&texts::REBUILD);
         let stream = self.cast.operator.audit().rebuild(RebuildRequest {}).await;
         let mut stream = stream.during("rebuild")?.into_inner();
         let (mut rows, mut differences, mut consumers) = (0, 0, Vec::new());
@@ -213,14 +187,11 @@ impl Demo {
             differences += result.differences_total;
             consumers.push(result.consumer);
         }
-        self.summary.line(format!(
-            "{rows} rows of {} readers rebuilt and compared",
-            consumers.len()
-        ));
         self.summary
-            .equal("rebuild: rows that differ", 0, differences);
+            .line(&texts::REBUILT.with(&[&rows, &consumers.len()]));
+        self.summary.equal(&texts::CHECK_REBUILD, &0, &differences);
         self.summary
-            .holds("rebuild: rows compared", "some", rows, rows > 0);
+            .holds(&texts::CHECK_REBUILD_ROWS, &texts::SOME, &rows, rows > 0);
         self.verify().await
     }
 
@@ -244,50 +215,9 @@ impl Demo {
             let same = known.get(&(result.log, head.shard)) == Some(&(head.size, head.root));
             shards += usize::from(same);
         }
-        self.summary.equal("verify: faults", 0, faults);
-        self.summary.equal(
-            "verify: shards with the size and root of their head",
-            known.len(),
-            shards,
-        );
-        Ok(())
-    }
-
-    pub(super) async fn compare_counts(&mut self) -> Result<(), DemoError> {
-        self.summary.section("the counts of collection");
-        let request = GetCountsRequest {
-            department: String::new(),
-        };
-        let answer = self.cast.operator.collection().get_counts(request).await;
-        let counts = answer.during("get the counts")?.into_inner().counts;
-        let known = self.ledger.records.clone();
-        let mut found = BTreeMap::new();
-        for count in counts {
-            let counts = RecordCounts {
-                accepted: count.accepted,
-                corrected: count.corrected,
-                withdrawn: count.withdrawn,
-            };
-            found.insert((count.department, count.record_type), counts);
-        }
-        let keys: BTreeSet<_> = known.keys().chain(found.keys()).cloned().collect();
-        for key in keys {
-            let text = |counts: Option<&RecordCounts>| {
-                let RecordCounts {
-                    accepted,
-                    corrected,
-                    withdrawn,
-                } = counts.copied().unwrap_or_default();
-                format!("{accepted} accepted, {corrected} corrected, {withdrawn} withdrawn")
-            };
-            let name = format!("counts: {} of {}", key.1, key.0);
-            self.summary
-                .equal(name, text(known.get(&key)), text(found.get(&key)));
-        }
-        let accepted = known.values().map(|counts| counts.accepted).sum();
-        self.summary.count("records", accepted);
-        let checks = self.ledger.checks;
-        self.summary.count("checks", checks);
+        self.summary.equal(&texts::CHECK_VERIFY, &0, &faults);
+        self.summary
+            .equal(&texts::CHECK_VERIFY_HEADS, &known.len(), &shards);
         Ok(())
     }
 }

@@ -1,75 +1,26 @@
-//! Who takes part: departments with their systems and officers, the province,
-//! the operator; each with a certificate of its own.
+//! Who takes part: every department of the pack with its system and officers,
+//! the province, the operator; each with a certificate of its own.
 
+use futures::future::try_join_all;
 use tally_auth::identity::Identity;
 
 use super::DemoError;
+use super::world::{Dept, World};
 use crate::client::Client;
 use crate::data_dir::{DataDir, OPERATOR};
 
-/// Officers per department: one nominates, one lists, one accepts objections,
-/// one decides them.
+/// Officers of a department that lists: one nominates, one lists, one accepts
+/// objections, one decides them. Others need one.
 pub const OFFICERS: usize = 4;
-
-/// A department of the small policy pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dept {
-    /// Province, market supervision.
-    Market,
-    /// City, taxes.
-    Tax,
-    /// County, public resources.
-    Resources,
-}
-
-impl Dept {
-    /// All of them.
-    pub const ALL: [Dept; 3] = [Dept::Market, Dept::Tax, Dept::Resources];
-
-    /// Place in [`Dept::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Unified social credit code, its id in the pack.
-    pub fn id(self) -> &'static str {
-        match self {
-            Dept::Market => "11990000MB0000107X",
-            Dept::Tax => "11990100MB0000203C",
-            Dept::Resources => "11990102MB000030XF",
-        }
-    }
-
-    /// Short name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dept::Market => "market",
-            Dept::Tax => "tax",
-            Dept::Resources => "resources",
-        }
-    }
-
-    /// How the numbers of its documents begin.
-    pub fn document_prefix(self) -> &'static str {
-        match self {
-            Dept::Market => "示市监",
-            Dept::Tax => "示税",
-            Dept::Resources => "示资",
-        }
-    }
-
-    /// The department of that id.
-    pub fn by_id(id: &str) -> Option<Dept> {
-        Dept::ALL.into_iter().find(|dept| dept.id() == id)
-    }
-}
 
 /// A department's connections.
 pub struct Desk {
+    /// Name of its system's certificate.
+    pub certificate: String,
     /// Its system.
     pub system: Client,
     /// Its officers.
-    pub officers: [Client; OFFICERS],
+    pub officers: Vec<Client>,
 }
 
 /// Everyone's connections.
@@ -78,7 +29,7 @@ pub struct Cast {
     pub operator: Client,
     /// The province's own system.
     pub province: Client,
-    desks: [Desk; 3],
+    desks: Vec<Desk>,
 }
 
 impl Cast {
@@ -87,18 +38,14 @@ impl Cast {
     /// # Errors
     ///
     /// [`DemoError`]: a certificate cannot be written, or nobody answers.
-    pub async fn open(dir: &DataDir) -> Result<Self, DemoError> {
-        // The province's platform is run by its market supervision: same department, other certificate.
-        let province = connect(dir, &system_urn(Dept::Market), "province-system").await?;
-        let desks = [
-            Desk::open(dir, Dept::Market).await?,
-            Desk::open(dir, Dept::Tax).await?,
-            Desk::open(dir, Dept::Resources).await?,
-        ];
-        let operator = Client::of_dir(dir.path(), OPERATOR).await?;
+    pub async fn open(dir: &DataDir, world: &World) -> Result<Self, DemoError> {
+        let desks = try_join_all(world.depts().map(|dept| Desk::open(dir, world, dept))).await?;
+        // The province's platform is run by the first department: same department, other certificate.
+        let platform = world.depts().next().map(|dept| system_urn(world, dept));
+        let platform = platform.expect("a pack without departments is not consistent");
         Ok(Self {
-            operator,
-            province,
+            operator: Client::of_dir(dir.path(), OPERATOR).await?,
+            province: connect(dir, &platform, "province-platform").await?,
             desks,
         })
     }
@@ -110,49 +57,65 @@ impl Cast {
 }
 
 impl Desk {
-    async fn open(dir: &DataDir, dept: Dept) -> Result<Self, DemoError> {
-        let name = dept.name();
-        let officer = async |number: usize| {
-            let urn = format!("{}:officer:D-{number}", system_urn(dept));
-            connect(dir, &urn, &format!("{name}-officer-{number}")).await
+    async fn open(dir: &DataDir, world: &World, dept: Dept) -> Result<Self, DemoError> {
+        let name = file_name(&world.department(dept).name);
+        let mut lists = world.pack.list_types.values();
+        let officers = match lists.any(|list| list.initiators.contains(world.id(dept))) {
+            true => OFFICERS,
+            false => 1,
         };
+        let urn = system_urn(world, dept);
+        let certificate = format!("{name}-system");
+        let system = connect(dir, &urn, &certificate).await?;
+        let mut clients = Vec::with_capacity(officers);
+        for number in 1..=officers {
+            let urn = format!("{urn}:officer:D-{number}");
+            clients.push(connect(dir, &urn, &format!("{name}-officer-{number}")).await?);
+        }
         Ok(Self {
-            system: connect(dir, &system_urn(dept), &format!("{name}-system")).await?,
-            officers: [
-                officer(1).await?,
-                officer(2).await?,
-                officer(3).await?,
-                officer(4).await?,
-            ],
+            certificate,
+            system,
+            officers: clients,
         })
     }
 }
 
-fn system_urn(dept: Dept) -> String {
-    format!("urn:tally:department:{}", dept.id())
+/// `Tally City Transport Bureau` as `tally-city-transport-bureau`.
+fn file_name(name: &str) -> String {
+    let letters = name.to_ascii_lowercase();
+    let words = letters.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+fn system_urn(world: &World, dept: Dept) -> String {
+    format!("urn:tally:department:{}", world.id(dept))
 }
 
 async fn connect(dir: &DataDir, urn: &str, name: &str) -> Result<Client, DemoError> {
     let identity =
-        Identity::parse(urn).expect("departments and numbers are constants of a known form");
+        Identity::parse(urn).expect("departments and numbers are of the form that is parsed");
     dir.issue(&identity, name)?;
     Ok(Client::of_dir(dir.path(), name).await?)
 }
 
 #[cfg(test)]
 mod tests {
-    use tally_domain::department::DepartmentId;
+    use std::collections::HashSet;
 
     use super::*;
+    use crate::demo::world::province;
 
     #[test]
-    fn the_departments_are_those_of_the_small_pack() {
-        let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
-        let ids: Vec<String> = pack.departments.keys().map(ToString::to_string).collect();
-        assert_eq!(ids, Dept::ALL.map(|dept| dept.id().to_owned()));
-        for dept in Dept::ALL {
-            assert!(DepartmentId::parse(dept.id()).is_ok());
-            assert_eq!(Dept::by_id(dept.id()), Some(dept));
-        }
+    fn every_department_has_a_file_name_of_its_own() {
+        let world = province();
+        let names: HashSet<_> = world
+            .depts()
+            .map(|dept| file_name(&world.department(dept).name))
+            .collect();
+        assert_eq!(names.len(), world.depts().len());
+        assert!(names.contains("tally-province-high-people-s-court"));
     }
 }

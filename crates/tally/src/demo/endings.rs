@@ -6,55 +6,54 @@ use tally_proto::tally::lists::v1::{EntryState, GetEntryRequest};
 use tally_proto::tally::sanctions::v1::{CheckOutcome, LiftReason};
 
 use super::error::Answered as _;
-use super::ledger::{Report, SHORT, Standing};
-use super::{Demo, DemoError, wait};
+use super::ledger::{Report, Standing};
+use super::texts::Text;
+use super::{Demo, DemoError, texts, wait};
 use crate::client::Client;
 
 impl Demo {
     pub(super) async fn let_reports_be_overdue(&mut self) -> Result<(), DemoError> {
-        self.summary
-            .section("reports on the first listings are overdue");
+        self.summary.section(&texts::OVERDUE_FIRST);
         self.advance_to(self.schedule.first_overdue).await?;
-        self.wait_for_escalations("first").await
+        self.wait_for_escalations(texts::CHECK_OVERDUE_FIRST).await
     }
 
     pub(super) async fn let_one_expire(&mut self) -> Result<(), DemoError> {
-        self.summary.section("a short term ends");
+        self.summary.section(&texts::SHORT_TERM);
+        let short = self.ledger.special.short;
         self.advance_to(self.schedule.short_until).await?;
-        self.expect_check("on the last day of the term", SHORT, CheckOutcome::InForce)
+        self.expect_check(texts::ON_LAST_DAY, short, CheckOutcome::InForce)
             .await?;
         self.advance_to(self.schedule.expiry).await?;
         // Computed at the question: right even before any timer has fired.
-        self.expect_check("on the day after the term", SHORT, CheckOutcome::Clear)
+        self.expect_check(texts::ON_DAY_AFTER, short, CheckOutcome::Clear)
             .await?;
-        let entry_id = self.ledger.listings[SHORT].entry_id.clone();
+        let entry_id = self.ledger.listings[short].entry_id.clone();
         let operator = self.cast.operator.clone();
         wait::until("the short term has expired", async || {
             Ok(entry_state(&operator, &entry_id).await? == EntryState::Expired)
         })
         .await?;
-        self.ledger.listings[SHORT].standing = Standing::Ended;
+        self.ledger.listings[short].standing = Standing::Ended;
         self.quiet().await?;
         self.respond().await?;
-        self.expect_lifted("the expired listing", SHORT, LiftReason::Expired)
+        self.expect_lifted(texts::THE_EXPIRED, short, LiftReason::Expired)
             .await
     }
 
     pub(super) async fn let_the_rest_be_overdue(&mut self) -> Result<(), DemoError> {
-        self.summary
-            .section("reports on the second listings are overdue");
+        self.summary.section(&texts::OVERDUE_SECOND);
         self.advance_to(self.schedule.second_overdue).await?;
-        self.wait_for_escalations("second").await
+        self.wait_for_escalations(texts::CHECK_OVERDUE_SECOND).await
     }
 
     /// Waits for each escalation that the ledger expects by now. Any other shows
     /// in the statistics.
-    async fn wait_for_escalations(&mut self, which: &str) -> Result<(), DemoError> {
+    async fn wait_for_escalations(&mut self, check: Text) -> Result<(), DemoError> {
         let today = self.today.to_string();
         let owed: Vec<String> = self
             .ledger
-            .notes
-            .values()
+            .notes()
             .filter(|note| matches!(note.report, Report::None | Report::Returned))
             .filter(|note| note.lifted.is_none() && !note.escalated)
             // Days in ISO 8601 are in order as texts.
@@ -62,34 +61,36 @@ impl Demo {
             .map(|note| note.directive.directive_id.clone())
             .collect();
         let operator = self.cast.operator.clone();
-        let escalated = async || {
-            let mut count = 0;
-            for id in &owed {
-                let state = feedback_state(&operator, id).await?;
-                count += usize::from(state == FeedbackState::Escalated);
-            }
-            Ok::<usize, DemoError>(count)
-        };
+        let mut waiting = owed.clone();
         let all = wait::until("overdue reports are escalated", async || {
-            Ok(escalated().await? == owed.len())
+            while let Some(id) = waiting.last() {
+                if feedback_state(&operator, id).await? != FeedbackState::Escalated {
+                    return Ok(false);
+                }
+                waiting.pop();
+            }
+            Ok(true)
         });
-        // Too few at the end is for the comparison to show, not a reason to stop.
-        match all.await {
-            Ok(()) => {}
-            Err(never @ DemoError::NeverCame { .. }) => self.summary.line(never.to_string()),
-            Err(error) => return Err(error),
-        }
-        let found = escalated().await?;
+        let all = all.await;
+        self.came_or_shows(all)?;
+        let found = owed.len() - waiting.len();
         for id in &owed {
             self.note(id)?.escalated = true;
         }
-        self.summary.line(format!("{found} reports escalated"));
-        self.summary.equal(
-            format!("{which} listings: overdue reports escalated"),
-            owed.len(),
-            found,
-        );
+        self.summary.line(&texts::ESCALATED.with(&[&found]));
+        self.summary.equal(&check, &owed.len(), &found);
         self.quiet().await
+    }
+
+    /// What did not come is for a comparison to show, not a reason to stop.
+    pub(super) fn came_or_shows(&mut self, came: Result<(), DemoError>) -> Result<(), DemoError> {
+        match came {
+            Err(never @ DemoError::NeverCame { .. }) => {
+                self.summary.line(&texts::NEVER_CAME.with(&[&never]));
+                Ok(())
+            }
+            came => came,
+        }
     }
 }
 

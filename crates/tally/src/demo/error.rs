@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tally_catalog::pack::LocatedFault;
 use tally_eventlog::store::StoreError;
+use tally_exchange::table::TableError;
 use tally_rpc::FaultReport;
 use tonic::{Response, Status};
 
+use crate::cli::output::Failure;
 use crate::client::ClientError;
 use crate::data_dir::DataDirError;
 use crate::mesh::StartError;
@@ -29,6 +31,15 @@ pub enum DemoError {
     /// Check the place for temporary files and its rights.
     #[error("the demo's directory cannot be used")]
     Directory(#[source] std::io::Error),
+    /// A workbook cannot be put together: a defect of the demo.
+    #[error("a workbook cannot be written")]
+    Workbook(#[source] rust_xlsxwriter::XlsxError),
+    /// The import of a table did not get to its end.
+    #[error("cannot import a table: {0}")]
+    Import(Failure),
+    /// The report of an import cannot be read.
+    #[error("the report of an import cannot be read")]
+    Table(#[source] TableError),
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),

@@ -3,23 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use tally_domain::policy::Pack;
+use jiff::{Timestamp, ToSpan as _};
 use tally_proto::tally::feedback::v1::ReportedOutcome;
 use tally_proto::tally::log::v1::{Cursor, ShardCursor};
 use tally_proto::tally::sanctions::v1::{Directive, LiftReason};
 
-use super::cast::Dept;
-use super::content::{self, LISTED, Plan, RED};
+use super::content::{Plan, Special};
+use super::counts::RecordCounts;
 use super::schedule::Schedule;
-
-/// Listed in error: its objection leads to a correction.
-pub const WRONG: usize = RED;
-/// Its objection is without ground: the listing is upheld.
-pub const UPHELD: usize = RED + 1;
-/// Its term ends within the demo.
-pub const SHORT: usize = RED + 2;
-/// Taken off the red list after a serious new record.
-pub const REMOVED: usize = 0;
+use super::world::{Dept, World};
 
 /// How the subject of a black listing answers its notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +45,15 @@ pub struct Listing {
     /// Whom.
     pub subject: String,
     /// Which list.
-    pub list_type: &'static str,
+    pub list_type: String,
+    /// True for a red list.
+    pub red: bool,
     /// By whom.
     pub initiator: Dept,
     /// How its subject answers.
     pub answer: Answer,
+    /// True if nothing special happens to it.
+    pub ordinary: bool,
     /// First day of its term.
     pub term_from: Date,
     /// Last day of its term; none: no end.
@@ -69,21 +65,14 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// True for the red list.
-    pub fn is_red(&self) -> bool {
-        content::is_red(self.index)
-    }
-
-    /// True if nothing special happens to it.
-    pub fn is_ordinary(&self) -> bool {
-        ![WRONG, UPHELD, SHORT, REMOVED].contains(&self.index)
-    }
-
     /// True if it has effect on that day.
     pub fn in_force_on(&self, day: Date) -> bool {
-        self.standing == Standing::Listed
-            && self.term_from <= day
-            && self.term_until.is_none_or(|until| day <= until)
+        self.standing == Standing::Listed && self.holds_on(day)
+    }
+
+    /// True if that day is within its term.
+    pub fn holds_on(&self, day: Date) -> bool {
+        self.term_from <= day && self.term_until.is_none_or(|until| day <= until)
     }
 }
 
@@ -144,18 +133,22 @@ pub struct Note {
     pub escalated: bool,
 }
 
-/// What a department has read from its mailbox.
+/// What a department has read from its mailbox, and what it did.
 #[derive(Debug, Clone, Default)]
-pub struct Mailbox {
+pub struct Book {
     /// Where it goes on reading.
     pub cursor: Cursor,
     /// Items read.
     pub items: u64,
     /// Items whose number did not follow the one before.
     pub gaps: u64,
+    /// Its directives, by id.
+    pub notes: BTreeMap<String, Note>,
+    /// Checks that were answered.
+    pub checks: u64,
 }
 
-impl Mailbox {
+impl Book {
     /// Moves on behind an item.
     pub fn advance(&mut self, log_id: bytes::Bytes, at: ShardCursor) {
         self.items += 1;
@@ -171,105 +164,117 @@ impl Mailbox {
     }
 }
 
-/// Records of one department and type.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RecordCounts {
-    /// Accepted.
-    pub accepted: u64,
-    /// Corrected.
-    pub corrected: u64,
-    /// Withdrawn.
-    pub withdrawn: u64,
-}
-
 /// What the clients know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     /// Per department, the record ids by place in its pushes.
-    pub record_ids: [Vec<String>; 3],
-    /// By department's id and record type.
-    pub records: BTreeMap<(String, String), RecordCounts>,
+    pub record_ids: Vec<Vec<String>>,
+    /// By department and record type.
+    pub records: BTreeMap<(Dept, String), RecordCounts>,
     /// The listings.
     pub listings: Vec<Listing>,
+    /// The special ones among them.
+    pub special: Special,
     /// Per department.
-    pub mailboxes: [Mailbox; 3],
-    /// By directive id.
-    pub notes: BTreeMap<String, Note>,
-    /// Checks that were answered.
-    pub checks: u64,
+    pub books: Vec<Book>,
     /// When the wrong listing was corrected out.
-    pub corrected_at: Option<jiff::Timestamp>,
+    pub corrected_at: Option<Timestamp>,
     /// When the first entry was nominated.
-    pub nominated_at: Option<jiff::Timestamp>,
+    pub nominated_at: Option<Timestamp>,
 }
 
 impl Ledger {
     /// Before anything has happened.
-    pub fn new(plan: &Plan, schedule: &Schedule) -> Self {
-        let listing = |index: usize| {
-            let answer = answer(index);
-            let first = content::is_red(index) || answer != Answer::None;
+    pub fn new(world: &World, plan: &Plan, schedule: &Schedule) -> Self {
+        let special = plan.special;
+        let listing = |(index, planned): (usize, &super::content::Planned)| {
+            let answer = match answer(index, special) {
+                // Nobody waits for a subject that has more days for its answer than that.
+                Answer::None if !schedule.has_passed_by_second(world, &planned.list_type) => {
+                    Answer::Document
+                }
+                answer => answer,
+            };
+            let at_once = planned.red || answer != Answer::None;
+            let term_from = match at_once {
+                true => schedule.first,
+                false => schedule.second,
+            };
+            let Special {
+                removed,
+                wrong,
+                upheld,
+                short,
+                open,
+            } = special;
             Listing {
                 index,
                 subject: plan.organisations[index].subject.clone(),
-                list_type: if content::is_red(index) {
-                    "honest-taxpayer"
-                } else {
-                    "serious-violation"
-                },
-                initiator: content::initiator(index),
+                list_type: planned.list_type.clone(),
+                red: planned.red,
+                initiator: planned.initiator,
                 answer,
-                term_from: if first {
-                    schedule.first
-                } else {
-                    schedule.second
-                },
+                ordinary: ![removed, wrong, upheld, short, open].contains(&index),
+                term_from,
                 term_until: match index {
-                    _ if content::is_red(index) => None,
-                    SHORT => Some(schedule.short_until),
-                    _ => Some(schedule.long_until),
+                    _ if planned.red => None,
+                    _ if index == short => Some(schedule.short_until),
+                    // A year is a term that every list of the pack allows.
+                    _ => term_from.checked_add(1.year()).ok(),
                 },
                 entry_id: String::new(),
                 standing: Standing::Nominated,
             }
         };
+        let departments = world.depts().len();
         Self {
-            listings: (0..LISTED).map(listing).collect(),
-            ..Self::default()
+            record_ids: vec![Vec::new(); departments],
+            records: BTreeMap::new(),
+            listings: plan.listings.iter().enumerate().map(listing).collect(),
+            special,
+            books: vec![Book::default(); departments],
+            corrected_at: None,
+            nominated_at: None,
         }
     }
 
     /// The counts of a department's records of a type.
     pub fn records_of(&mut self, dept: Dept, record_type: &str) -> &mut RecordCounts {
         self.records
-            .entry((dept.id().to_owned(), record_type.to_owned()))
+            .entry((dept, record_type.to_owned()))
             .or_default()
     }
 
     /// Ids of the entries that have effect for a subject on a day.
     pub fn in_force(&self, subject: &str, day: Date) -> Vec<&Listing> {
-        let of_subject = self
-            .listings
-            .iter()
-            .filter(|listing| listing.subject == subject);
+        let listings = self.listings.iter();
+        let of_subject = listings.filter(|listing| listing.subject == subject);
         of_subject
             .filter(|listing| listing.in_force_on(day))
             .collect()
     }
 
+    /// What is known of every directive.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.books.iter().flat_map(|book| book.notes.values())
+    }
+
     /// The notes on a listing's directives.
     pub fn notes_of(&self, listing: usize) -> impl Iterator<Item = &Note> {
-        self.notes
-            .values()
-            .filter(move |note| note.listing == listing)
+        self.notes().filter(move |note| note.listing == listing)
+    }
+
+    /// Checks that were answered.
+    pub fn checks(&self) -> u64 {
+        self.books.iter().map(|book| book.checks).sum()
     }
 }
 
-/// How the subject of that index answers.
-fn answer(index: usize) -> Answer {
+/// How the subject of that listing answers.
+fn answer(index: usize, special: Special) -> Answer {
     match index {
-        WRONG | UPHELD => Answer::Waived,
-        SHORT => Answer::None,
+        _ if [special.wrong, special.upheld].contains(&index) => Answer::Waived,
+        _ if index == special.short => Answer::None,
         _ => [Answer::Waived, Answer::Document, Answer::None][index % 3],
     }
 }
@@ -277,61 +282,47 @@ fn answer(index: usize) -> Answer {
 /// How a department handles the directive of a listing and measure. Nothing is
 /// declined where something special happens to the entry, so that there is
 /// always something to take back.
-pub fn temperament(listing: &Listing, dept: Dept, measure: &str) -> Temperament {
+pub fn temperament(world: &World, listing: &Listing, dept: Dept, measure: &str) -> Temperament {
     use Temperament::{Declining, Prompt, Silent, Slow};
-    let standing = usize::from(matches!(measure, "green-channel" | "exclude-from-funds"));
-    if !listing.is_ordinary() {
-        return match dept {
-            Dept::Resources => [Silent, Slow][standing],
-            Dept::Market | Dept::Tax => Prompt,
-        };
+    let measures = world.pack.measures.keys();
+    let measure = measures.take_while(|id| *id != measure).count();
+    let turn = listing.index * 5 + dept.index() * 3 + measure;
+    if !listing.ordinary {
+        return [Prompt, Slow, Prompt, Silent][turn % 4];
     }
     let pattern = [
         Prompt, Declining, Prompt, Slow, Prompt, Silent, Prompt, Prompt,
     ];
-    pattern[(listing.index * 5 + dept.index() * 3 + standing) % pattern.len()]
-}
-
-/// The directives that a listing on `day` must give rise to, by the pack alone.
-pub fn directives_due(pack: &Pack, list_type: &str, day: Date) -> Vec<(String, Dept)> {
-    let mut due = Vec::new();
-    for memorandum in pack.memoranda_for(list_type, day) {
-        for measure in &memorandum.measures {
-            for id in &measure.departments {
-                let able = pack
-                    .department(id)
-                    .is_some_and(|dept| dept.has_power(&measure.measure));
-                due.extend(
-                    Dept::by_id(id.as_str())
-                        .filter(|_| able)
-                        .map(|dept| (measure.measure.clone(), dept)),
-                );
-            }
-        }
-    }
-    due
+    pattern[turn % pattern.len()]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::demo::content::{ORGANISATIONS_MIN, RECORDS_MIN};
+    use crate::demo::world::province;
 
     fn ledger() -> Ledger {
-        let plan = Plan::new(1, content::ORGANISATIONS_MIN, content::RECORDS_MIN);
-        Ledger::new(&plan, &Schedule::default())
+        let (world, days) = (province(), Schedule::default());
+        let plan = Plan::new(&world, days.first, 1, ORGANISATIONS_MIN, RECORDS_MIN);
+        Ledger::new(&world, &plan, &days)
     }
 
     #[test]
     fn every_temperament_and_every_answer_occurs() {
-        let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
-        let ledger = ledger();
-        let mut temperaments = std::collections::BTreeSet::new();
-        for listing in &ledger.listings {
-            for (measure, dept) in directives_due(&pack, listing.list_type, listing.term_from) {
-                temperaments.insert(temperament(listing, dept, &measure));
-            }
-        }
-        assert_eq!(temperaments.len(), 4);
+        let (world, ledger) = (province(), ledger());
+        let of = |listing: &Listing| -> BTreeSet<Temperament> {
+            let due = world.directives_due(&listing.list_type, listing.term_from);
+            due.iter()
+                .map(|due| temperament(&world, listing, due.dept, &due.measure))
+                .collect()
+        };
+        let all: BTreeSet<_> = ledger.listings.iter().flat_map(of).collect();
+        assert_eq!(all.len(), 4);
+        let wrong = &ledger.listings[ledger.special.wrong];
+        assert!(of(wrong).is_superset(&[Temperament::Prompt, Temperament::Slow].into()));
         for answer in [Answer::Waived, Answer::Document, Answer::None] {
             assert!(
                 ledger
@@ -343,26 +334,39 @@ mod tests {
     }
 
     #[test]
+    fn terms_are_those_that_the_lists_allow() {
+        let (world, ledger) = (province(), ledger());
+        for listing in &ledger.listings {
+            let list = world.pack.list_type(&listing.list_type).expect("a list");
+            match list.term {
+                None => assert_eq!(listing.term_until, None),
+                Some(rule) => {
+                    let checked = rule.check(listing.term_from, listing.term_until);
+                    assert_eq!(checked, Ok(()), "{}", listing.list_type);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_missing_number_is_a_gap() {
-        let mut mailbox = Mailbox::default();
+        let mut book = Book::default();
         let at = |number| ShardCursor {
             shard: 2,
             number,
             ..Default::default()
         };
-        mailbox.advance(bytes::Bytes::new(), at(1));
-        mailbox.advance(bytes::Bytes::new(), at(2));
-        assert_eq!(mailbox.gaps, 0);
-        mailbox.advance(bytes::Bytes::new(), at(4));
-        assert_eq!(
-            (mailbox.gaps, mailbox.items, mailbox.cursor.shards.len()),
-            (1, 3, 1)
-        );
+        book.advance(bytes::Bytes::new(), at(1));
+        book.advance(bytes::Bytes::new(), at(2));
+        assert_eq!(book.gaps, 0);
+        book.advance(bytes::Bytes::new(), at(4));
+        assert_eq!((book.gaps, book.items, book.cursor.shards.len()), (1, 3, 1));
     }
 
     #[test]
     fn an_entry_has_effect_within_its_term_only() {
-        let mut listing = ledger().listings[SHORT].clone();
+        let ledger = ledger();
+        let mut listing = ledger.listings[ledger.special.short].clone();
         let days = Schedule::default();
         assert!(!listing.in_force_on(days.second));
         listing.standing = Standing::Listed;

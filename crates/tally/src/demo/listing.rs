@@ -6,13 +6,12 @@ use tally_proto::tally::lists::v1::{
 };
 use tally_proto::tally::log::v1::LegalBasisRef;
 
-use super::cast::Dept;
-use super::content::initiator;
 use super::endings::entry_state;
 use super::error::{Answered as _, refusal};
-use super::ledger::{Answer, Listing, SHORT, Standing};
+use super::ledger::{Answer, Listing, Standing};
 use super::push::document;
-use super::{Demo, DemoError};
+use super::world::Dept;
+use super::{Demo, DemoError, texts};
 use crate::client::{Client, command_id};
 
 /// Who of a department's officers does what.
@@ -27,24 +26,23 @@ pub const DECIDES_OBJECTIONS: usize = 3;
 impl Demo {
     /// Everyone is nominated and told; whoever may be is listed.
     pub(super) async fn list_first(&mut self) -> Result<(), DemoError> {
-        self.summary.section("officers list, two for each listing");
+        self.summary.section(&texts::LIST);
         self.try_without_competence().await?;
         for at in 0..self.ledger.listings.len() {
             self.nominate(at).await?;
-            if !self.ledger.listings[at].is_red() {
+            if !self.ledger.listings[at].red {
                 self.notify(at).await?;
                 self.represent(at).await?;
             }
         }
         self.try_alone_and_too_early().await?;
-        self.list_where(|listing| listing.is_red() || listing.answer != Answer::None)
+        self.list_where(|listing| listing.red || listing.answer != Answer::None)
             .await
     }
 
     /// The days for a representation are over: the others are listed too.
     pub(super) async fn list_second(&mut self) -> Result<(), DemoError> {
-        self.summary
-            .section("the days for a representation are over");
+        self.summary.section(&texts::LIST_SECOND);
         self.advance_to(self.schedule.second).await?;
         self.list_where(|listing| listing.standing == Standing::Nominated)
             .await?;
@@ -55,7 +53,7 @@ impl Demo {
         }
         let nominated = self.ledger.listings.len();
         self.summary
-            .equal("subjects listed by two officers", nominated, listed);
+            .equal(&texts::CHECK_LISTED, &nominated, &listed);
         self.summary.count("listings", listed);
         Ok(())
     }
@@ -87,19 +85,19 @@ impl Demo {
     fn nomination(&self, listing: &Listing) -> NominateRequest {
         let ground = self.plan.grounds[listing.index];
         let basis = self
+            .world
             .pack
-            .list_type(listing.list_type)
+            .list_type(&listing.list_type)
             .map(|list| &list.legal_basis);
         NominateRequest {
             command_id: command_id(),
             subject: listing.subject.clone(),
-            list_type: listing.list_type.to_owned(),
-            ground_record_id: self.ledger.record_ids[initiator(listing.index).index()][ground]
-                .clone(),
-            criterion: if listing.is_red() {
-                "three years without a complaint".to_owned()
+            list_type: listing.list_type.clone(),
+            ground_record_id: self.ledger.record_ids[listing.initiator.index()][ground].clone(),
+            criterion: if listing.red {
+                "the best level in the last year".to_owned()
             } else {
-                "a penalty for a serious violation has become final".to_owned()
+                "the finding has become final".to_owned()
             },
             legal_basis: basis.map(|basis| LegalBasisRef {
                 id: basis.id.clone(),
@@ -128,14 +126,13 @@ impl Demo {
             .await
             .during("notify")?
             .into_inner();
-        if at == SHORT {
-            let days = self.pack.list_types["serious-violation"].representation_working_days;
-            let until = self.pack.working_days().after(self.today, days).date;
-            self.summary.equal(
-                "last day for a representation",
-                until,
-                answer.representation_until,
-            );
+        if at == self.ledger.special.short {
+            let list = self.world.pack.list_type(&listing.list_type);
+            let days = list.map_or(0, |list| list.representation_working_days);
+            let until = self.world.working_days.after(self.today, days).date;
+            let found = answer.representation_until;
+            self.summary
+                .equal(&texts::CHECK_REPRESENTATION, &until, &found);
         }
         Ok(())
     }
@@ -179,17 +176,23 @@ impl Demo {
             listed += 1;
         }
         self.summary
-            .line(format!("{listed} listed on {}", self.today));
+            .line(&texts::LISTED_ON.with(&[&listed, &self.today]));
         self.quiet().await
     }
 
     /// Only an initiator may nominate.
     async fn try_without_competence(&mut self) -> Result<(), DemoError> {
-        let red = &self.ledger.listings[0];
-        let client = self.officer(Dept::Market, NOMINATES);
-        let answer = client.lists().nominate(self.nomination(red)).await;
+        let wrong = &self.ledger.listings[self.ledger.special.wrong];
+        let list = self.world.pack.list_type(&wrong.list_type);
+        let able = |dept: &Dept| {
+            let id = self.world.id(*dept);
+            list.is_some_and(|list| list.initiators.contains(id))
+        };
+        let other = self.world.depts().find(|dept| !able(dept));
+        let client = self.officer(other.during("find who may not list")?, NOMINATES);
+        let answer = client.lists().nominate(self.nomination(wrong)).await;
         self.summary
-            .refused("a department without competence nominates", refusal(answer));
+            .refused(&texts::CHECK_NO_COMPETENCE, refusal(answer));
         Ok(())
     }
 
@@ -199,7 +202,7 @@ impl Demo {
             .ledger
             .listings
             .iter()
-            .find(|l| !l.is_red() && l.answer == Answer::Waived);
+            .find(|l| !l.red && l.answer == Answer::Waived);
         let answered = answered.during("find a subject that waived")?;
         let client = self.officer(answered.initiator, NOMINATES);
         let alone = refusal(client.lists().list(decision_to_list(answered)).await);
@@ -207,13 +210,12 @@ impl Demo {
             .ledger
             .listings
             .iter()
-            .find(|l| !l.is_red() && l.answer == Answer::None);
+            .find(|l| !l.red && l.answer == Answer::None);
         let waiting = waiting.during("find a subject that has not answered")?;
         let client = self.officer(waiting.initiator, LISTS);
         let too_early = refusal(client.lists().list(decision_to_list(waiting)).await);
-        self.summary.refused("the nominating officer lists", alone);
-        self.summary
-            .refused("a subject is listed before it had its say", too_early);
+        self.summary.refused(&texts::CHECK_ALONE, alone);
+        self.summary.refused(&texts::CHECK_TOO_EARLY, too_early);
         Ok(())
     }
 }

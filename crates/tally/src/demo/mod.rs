@@ -7,10 +7,12 @@ mod audit;
 mod cast;
 mod checking;
 mod content;
+mod counts;
 mod endings;
 mod error;
 mod ledger;
 mod listing;
+mod live;
 mod objection;
 mod province;
 mod push;
@@ -19,7 +21,10 @@ mod reviewing;
 mod schedule;
 mod sealed;
 mod summary;
+mod tables;
+mod texts;
 mod wait;
+mod world;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -28,10 +33,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
-use tally_domain::policy::Pack;
+use tally_catalog::pack::BuiltIn;
 use tally_proto::tally::node::v1::AdvanceClockRequest;
 use tempfile::TempDir;
 
+use crate::cli::lang::Lang;
 use crate::data_dir::DataDir;
 use crate::mesh::{Mesh, MeshOptions};
 
@@ -43,6 +49,8 @@ use content::{ORGANISATIONS_MIN, Plan, RECORDS_MIN};
 use error::Answered as _;
 use ledger::Ledger;
 use schedule::Schedule;
+use texts::Phrase;
+use world::World;
 
 /// The whole run ends within this, or it is reported as hanging.
 const RUN_MAX: Duration = Duration::from_secs(15 * 60);
@@ -57,6 +65,8 @@ pub struct DemoOptions {
     pub seed: u64,
     /// Prints the summary as one JSON object on the last line of standard output.
     pub json: bool,
+    /// Language of what is printed otherwise.
+    pub lang: Lang,
     /// Records to push.
     pub records: u32,
     /// Organisations they are about.
@@ -69,6 +79,7 @@ impl Default for DemoOptions {
             dir: None,
             seed: 1,
             json: false,
+            lang: Lang::default(),
             records: 20_000,
             organisations: 2_000,
         }
@@ -124,7 +135,7 @@ fn data_dir(options: &DemoOptions) -> Result<(DataDir, Option<TempDir>), DemoErr
 /// A run under way.
 struct Demo {
     dir: DataDir,
-    pack: Pack,
+    world: Arc<World>,
     plan: Arc<Plan>,
     cast: Cast,
     ledger: Ledger,
@@ -141,19 +152,22 @@ impl Demo {
         schedule: Schedule,
         mesh: &Mesh,
     ) -> Result<Self, DemoError> {
-        let pack = tally_catalog::pack::embedded().map_err(DemoError::pack)?;
+        let pack = BuiltIn::Province.load().map_err(DemoError::pack)?;
+        let world = Arc::new(World::new(pack));
         let plan = Arc::new(Plan::new(
+            &world,
+            schedule.first,
             options.seed,
             options.organisations,
             options.records,
         ));
-        let cast = Cast::open(&dir).await?;
+        let cast = Cast::open(&dir, &world).await?;
         let summary = Summary::new(options, mesh.started_in);
-        let ledger = Ledger::new(&plan, &schedule);
+        let ledger = Ledger::new(&world, &plan, &schedule);
         let today = schedule.first;
         Ok(Self {
             dir,
-            pack,
+            world,
             plan,
             cast,
             ledger,
@@ -165,8 +179,9 @@ impl Demo {
 
     async fn run(&mut self) -> Result<(), DemoError> {
         self.open().await?;
-        let live = responder::Live::open(&self.cast).await?;
+        let live = self.follow_live().await?;
         self.push_records().await?;
+        self.import_tables().await?;
         self.list_first().await?;
         self.respond().await?;
         self.list_second().await?;
@@ -178,28 +193,33 @@ impl Demo {
         self.let_reports_be_overdue().await?;
         self.let_one_expire().await?;
         self.let_the_rest_be_overdue().await?;
+        self.object_again().await?;
         self.compare_live(live).await?;
+        self.compare_counts().await?;
         self.look_at_the_province().await?;
         self.replay().await?;
         self.ask_as_of().await?;
         self.rebuild_and_verify().await?;
-        self.compare_counts().await?;
         self.look_for_secrets().await
     }
 
     async fn open(&mut self) -> Result<(), DemoError> {
-        self.summary.section("a mesh of its own");
+        self.summary.section(&texts::OPEN);
         let started = self.summary.started_in_ms;
         self.summary
-            .line(format!("started in {started} ms, on {}", self.today));
-        let items = crate::pack_client::load_pack(&self.cast.operator, &self.pack).await;
+            .line(&texts::STARTED.with(&[&started, &self.today]));
+        let pack = &self.world.pack;
+        let items = crate::pack_client::load_pack(&self.cast.operator, pack).await;
         let items = items.during("load the policy pack")?;
-        self.summary.line(format!(
-            "policy pack {} {}: {items} items",
-            self.pack.meta.id, self.pack.meta.version
-        ));
+        let title = Phrase::named(&pack.meta.title, pack.meta.name_zh.as_ref());
+        let line = texts::PACK.with(&[&title, &pack.meta.version, &items]);
+        self.summary.line(&line);
+        let expected = pack.items().len();
+        self.summary.equal(&texts::CHECK_PACK, &expected, &items);
+        let departments = pack.departments.len();
         self.summary
-            .equal("items of the policy pack", self.pack.items().len(), items);
+            .line(&texts::DEPARTMENTS.with(&[&departments, &pack.list_types.len()]));
+        self.summary.count("departments", departments as u64);
         Ok(())
     }
 
@@ -214,7 +234,7 @@ impl Demo {
             .await
             .during("advance the clock")?;
         self.today = day;
-        self.summary.line(format!("the clock is moved to {day}"));
+        self.summary.line(&texts::CLOCK.with(&[&day]));
         Ok(())
     }
 

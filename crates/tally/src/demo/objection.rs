@@ -10,28 +10,28 @@ use tally_proto::tally::lists::v1::{
 };
 use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::sanctions::v1::{
-    CheckOutcome, ConsistencyToken, DirectiveState, ExecuteRequest, GetDirectiveRequest,
-    LiftReason, ShardBasis,
+    CheckOutcome, CheckResponse, ConsistencyToken, DirectiveState, ExecuteRequest,
+    GetDirectiveRequest, LiftReason, ShardBasis,
 };
 
-use super::cast::Dept;
 use super::checking::outcome_text;
+use super::content::Special;
 use super::error::{Answered as _, refusal};
-use super::ledger::{REMOVED, Standing, Temperament, UPHELD, WRONG};
+use super::ledger::{Standing, Temperament};
 use super::listing::{ACCEPTS_OBJECTIONS, DECIDES_OBJECTIONS, LISTS};
 use super::push::document;
-use super::responder::purpose;
-use super::{Demo, DemoError};
+use super::texts::Text;
+use super::{Demo, DemoError, texts};
 use crate::client::command_id;
 
 impl Demo {
     pub(super) async fn object(&mut self) -> Result<(), DemoError> {
-        self.summary
-            .section("two objections, and a serious record about an honest taxpayer");
+        self.summary.section(&texts::OBJECT);
+        let Special { wrong, upheld, .. } = self.ledger.special;
         self.advance_to(self.schedule.objection).await?;
-        self.expect_check("before the objection", WRONG, CheckOutcome::InForce)
+        self.expect_check(texts::BEFORE_OBJECTION, wrong, CheckOutcome::InForce)
             .await?;
-        let receipt = self.accept_objection(WRONG).await?;
+        let receipt = self.accept_objection(wrong).await?;
         let token = ConsistencyToken {
             shards: vec![ShardBasis {
                 shard: receipt.shard,
@@ -40,67 +40,69 @@ impl Demo {
             }],
             pack_version: String::new(),
         };
-        let subject = self.ledger.listings[WRONG].subject.clone();
-        let answer = self
-            .ask(Dept::Resources, &subject, purpose(false), Some(token))
-            .await?;
+        let answer = self.ask_at_window(wrong, Some(token)).await?;
         let seen = outcome_text(answer.outcome());
         self.summary.holds(
-            "a check with the objection's receipt",
-            "not in force",
-            seen,
+            &texts::CHECK_TOKEN,
+            &texts::NOT_IN_FORCE,
+            &seen,
             answer.outcome() != CheckOutcome::InForce,
         );
-        self.accept_objection(UPHELD).await?;
+        self.accept_objection(upheld).await?;
         self.push_serious_record().await?;
         self.quiet().await?;
         self.respond().await?;
-        let suspended = self
-            .ledger
-            .notes
-            .values()
-            .filter(|note| note.suspended)
-            .count();
-        let affected = self
-            .ledger
-            .notes_of(WRONG)
-            .chain(self.ledger.notes_of(UPHELD))
-            .count();
-        self.summary
-            .equal("directives told to stop", affected, suspended);
+        self.compare_suspended(&texts::CHECK_SUSPENDED, &[wrong, upheld]);
         self.try_to_execute_suspended().await
     }
 
+    /// The last objection stays open: a suspension has no end of its own.
+    pub(super) async fn object_again(&mut self) -> Result<(), DemoError> {
+        self.summary.section(&texts::OBJECT_AGAIN);
+        let open = self.ledger.special.open;
+        self.accept_objection(open).await?;
+        self.quiet().await?;
+        self.respond().await?;
+        self.compare_suspended(&texts::CHECK_SUSPENDED_AGAIN, &[open]);
+        Ok(())
+    }
+
+    /// Told to stop must be the directives of these listings.
+    fn compare_suspended(&mut self, check: &Text, listings: &[usize]) {
+        let suspended = self.ledger.notes().filter(|note| note.suspended).count();
+        let affected: usize = listings
+            .iter()
+            .map(|at| self.ledger.notes_of(*at).count())
+            .sum();
+        self.summary.equal(check, &affected, &suspended);
+    }
+
     pub(super) async fn decide_objections(&mut self) -> Result<(), DemoError> {
-        self.summary.section("the objections are decided");
+        self.summary.section(&texts::DECIDE);
+        let Special {
+            wrong,
+            upheld,
+            removed,
+            ..
+        } = self.ledger.special;
         self.advance_to(self.schedule.decision).await?;
         self.correct_out().await?;
         self.uphold().await?;
         self.remove().await?;
         self.quiet().await?;
         self.respond().await?;
-        self.expect_check("after the correction", WRONG, CheckOutcome::Clear)
+        for (when, at, outcome) in [
+            (texts::AFTER_CORRECTION, wrong, CheckOutcome::Clear),
+            (texts::AFTER_UPHOLDING, upheld, CheckOutcome::InForce),
+            (texts::AFTER_REMOVAL, removed, CheckOutcome::Clear),
+        ] {
+            self.expect_check(when, at, outcome).await?;
+        }
+        self.expect_lifted(texts::THE_WRONG, wrong, LiftReason::CorrectedOut)
             .await?;
-        self.expect_check(
-            "after an objection without ground",
-            UPHELD,
-            CheckOutcome::InForce,
-        )
-        .await?;
-        self.expect_check("after the removal", REMOVED, CheckOutcome::Clear)
+        self.expect_lifted(texts::THE_REMOVED, removed, LiftReason::Removed)
             .await?;
-        self.expect_lifted("the wrong listing", WRONG, LiftReason::CorrectedOut)
-            .await?;
-        self.expect_lifted("the removed listing", REMOVED, LiftReason::Removed)
-            .await?;
-        let stopped = self
-            .ledger
-            .notes
-            .values()
-            .filter(|note| note.suspended)
-            .count();
-        self.summary
-            .equal("directives still told to stop", 0, stopped);
+        self.compare_suspended(&texts::CHECK_RESUMED, &[]);
         Ok(())
     }
 
@@ -120,13 +122,13 @@ impl Demo {
 
     /// A rule proposes the removal; nothing is taken away by it.
     async fn push_serious_record(&mut self) -> Result<(), DemoError> {
-        let record = self.plan.serious.clone();
+        let (dept, record) = self.plan.serious.clone();
         let request = PushRecordRequest {
             command_id: command_id(),
             record: Some(record.clone()),
             ..Default::default()
         };
-        let system = &self.cast.desk(Dept::Market).system;
+        let system = &self.cast.desk(dept).system;
         let answer = system
             .collection()
             .push_record(request)
@@ -137,14 +139,14 @@ impl Demo {
             .accepted
             .during("push a record")?
             .record_id;
-        self.ledger
-            .records_of(Dept::Market, &record.record_type)
-            .accepted += 1;
+        self.ledger.records_of(dept, &record.record_type).accepted += 1;
         self.quiet().await?;
+        let listing = &self.ledger.listings[self.ledger.special.removed];
         let request = GetEntryRequest {
-            entry_id: self.ledger.listings[REMOVED].entry_id.clone(),
+            entry_id: listing.entry_id.clone(),
         };
-        let entry = system
+        let initiator = &self.cast.desk(listing.initiator).system;
+        let entry = initiator
             .lists()
             .get_entry(request)
             .await
@@ -154,13 +156,14 @@ impl Demo {
         let proposed = entry.removal_proposed_by.contains(&record_id);
         let listed = entry.state() == EntryState::Listed;
         self.summary.holds(
-            "a serious record about an honest taxpayer",
-            "proposes removal, removes nothing",
-            format!(
-                "{}, {}",
-                if proposed { "proposed" } else { "not proposed" },
-                if listed { "still listed" } else { "not listed" }
-            ),
+            &texts::CHECK_SERIOUS,
+            &texts::PROPOSED_STILL_LISTED,
+            &match (proposed, listed) {
+                (true, true) => texts::PROPOSED_STILL_LISTED,
+                (true, false) => texts::PROPOSED_NOT_LISTED,
+                (false, true) => texts::NOT_PROPOSED_STILL_LISTED,
+                (false, false) => texts::NOT_PROPOSED_NOT_LISTED,
+            },
             proposed && listed,
         );
         Ok(())
@@ -170,7 +173,7 @@ impl Demo {
         let slow = |note: &&super::ledger::Note| note.temperament == Temperament::Slow;
         let note = self
             .ledger
-            .notes_of(WRONG)
+            .notes_of(self.ledger.special.wrong)
             .find(slow)
             .during("find a slow directive")?;
         let request = ExecuteRequest {
@@ -183,17 +186,18 @@ impl Demo {
         let officer = &self.cast.desk(note.dept).officers[0];
         let answer = officer.sanctions().execute(request).await;
         self.summary
-            .refused("a suspended directive is executed", refusal(answer));
+            .refused(&texts::CHECK_EXECUTE_SUSPENDED, refusal(answer));
         Ok(())
     }
 
     async fn correct_out(&mut self) -> Result<(), DemoError> {
-        let listing = &self.ledger.listings[WRONG];
+        let wrong = self.ledger.special.wrong;
+        let listing = &self.ledger.listings[wrong];
         let request = CorrectOutRequest {
             command_id: command_id(),
             entry_id: listing.entry_id.clone(),
             decision: Some(document("示更〔2026〕1号".to_owned())),
-            reason: "the penalty was another company's".to_owned(),
+            reason: "the finding was about another organisation".to_owned(),
         };
         let officers = &self.cast.desk(listing.initiator).officers;
         let again = CorrectOutRequest {
@@ -211,14 +215,15 @@ impl Demo {
             .receipt
             .during("correct out")?;
         self.ledger.corrected_at = receipt.recorded_at.as_ref().and_then(from_proto_time);
-        self.ledger.listings[WRONG].standing = Standing::Ended;
+        self.ledger.listings[wrong].standing = Standing::Ended;
         self.summary
-            .refused("the listing officer decides the objection", by_lister);
+            .refused(&texts::CHECK_LISTER_DECIDES, by_lister);
         Ok(())
     }
 
     async fn uphold(&mut self) -> Result<(), DemoError> {
-        let listing = &self.ledger.listings[UPHELD];
+        let upheld = self.ledger.special.upheld;
+        let listing = &self.ledger.listings[upheld];
         let request = UpholdRequest {
             command_id: command_id(),
             entry_id: listing.entry_id.clone(),
@@ -227,12 +232,13 @@ impl Demo {
         };
         let officer = &self.cast.desk(listing.initiator).officers[DECIDES_OBJECTIONS];
         officer.lists().uphold(request).await.during("uphold")?;
-        self.ledger.listings[UPHELD].standing = Standing::Listed;
+        self.ledger.listings[upheld].standing = Standing::Listed;
         Ok(())
     }
 
     async fn remove(&mut self) -> Result<(), DemoError> {
-        let listing = &self.ledger.listings[REMOVED];
+        let removed = self.ledger.special.removed;
+        let listing = &self.ledger.listings[removed];
         let request = RemoveRequest {
             command_id: command_id(),
             entry_id: listing.entry_id.clone(),
@@ -255,34 +261,43 @@ impl Demo {
         let by_first = refusal(officers[LISTS].lists().remove(alone).await);
         let second = officers[DECIDES_OBJECTIONS].lists().remove(request).await;
         second.during("remove")?;
-        self.summary
-            .refused("one officer alone takes off a red entry", by_first);
-        self.ledger.listings[REMOVED].standing = Standing::Ended;
+        self.summary.refused(&texts::CHECK_ALONE_REMOVES, by_first);
+        self.ledger.listings[removed].standing = Standing::Ended;
         Ok(())
     }
 
-    /// A check of the county must say this of a listing's subject.
+    /// A check at the window must say this of a listing's subject.
     pub(super) async fn expect_check(
         &mut self,
-        when: &str,
+        when: Text,
         at: usize,
         expected: CheckOutcome,
     ) -> Result<(), DemoError> {
-        let listing = &self.ledger.listings[at];
-        let (subject, red) = (listing.subject.clone(), listing.is_red());
-        let answer = self
-            .ask(Dept::Resources, &subject, purpose(red), None)
-            .await?;
-        let name = format!("a check {when}");
-        self.summary
-            .equal(name, outcome_text(expected), outcome_text(answer.outcome()));
+        let answer = self.ask_at_window(at, None).await?;
+        let name = texts::CHECK_CHECKED.with(&[&when]);
+        let (expected, found) = (outcome_text(expected), outcome_text(answer.outcome()));
+        self.summary.equal(&name, &expected, &found);
         Ok(())
+    }
+
+    /// Whoever applies a measure to such subjects asks about one.
+    async fn ask_at_window(
+        &mut self,
+        at: usize,
+        at_least: Option<ConsistencyToken>,
+    ) -> Result<CheckResponse, DemoError> {
+        let listing = &self.ledger.listings[at];
+        let window = self.world.window(&listing.list_type, listing.term_from);
+        let (dept, purpose) = window.during("find who applies a measure")?;
+        let mut question = self.question(dept, &listing.subject, &purpose);
+        question.at_least = at_least;
+        self.ask(dept, question).await
     }
 
     /// Every directive of a listing is lifted for that reason, and confirmed.
     pub(super) async fn expect_lifted(
         &mut self,
-        what: &str,
+        what: Text,
         at: usize,
         reason: LiftReason,
     ) -> Result<(), DemoError> {
@@ -303,8 +318,8 @@ impl Demo {
             let done = directive.state() == DirectiveState::LiftConfirmed;
             confirmed += usize::from(done && directive.lift_reason() == reason);
         }
-        self.summary
-            .equal(format!("{what}: lifts confirmed"), ids.len(), confirmed);
+        let name = texts::CHECK_LIFTED.with(&[&what]);
+        self.summary.equal(&name, &ids.len(), &confirmed);
         Ok(())
     }
 }

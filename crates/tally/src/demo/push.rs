@@ -1,7 +1,9 @@
 //! Step 1: departments' systems push their records, all at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use indicatif::ProgressBar;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
 use tally_proto::tally::collection::v1::{
@@ -9,10 +11,11 @@ use tally_proto::tally::collection::v1::{
 };
 use tally_proto::tally::log::v1::DocumentRef;
 
-use super::cast::Dept;
 use super::content::{Expect, Plan, Push, correction_of};
 use super::error::Answered as _;
-use super::{Demo, DemoError};
+use super::texts::{Phrase, Text};
+use super::world::Dept;
+use super::{Demo, DemoError, texts};
 use crate::client::{Client, command_id};
 
 /// Records that are corrected, and as many that are withdrawn.
@@ -32,7 +35,7 @@ struct Received {
     /// Answers that are not the one to the request at their place.
     disordered: u64,
     /// Answers other than expected. They name reasons, never values.
-    differences: Vec<String>,
+    differences: Vec<Phrase>,
 }
 
 impl Received {
@@ -54,7 +57,8 @@ impl Received {
                 self.new += u64::from(!repeated);
                 self.repeated += u64::from(repeated);
                 if let Some(difference) = self.differs(pushes[at].expect, &accepted, repeated) {
-                    self.differences.push(format!("record {at}: {difference}"));
+                    self.differences
+                        .push(texts::RECORD_AT.with(&[&at, &difference]));
                 }
                 Some(accepted)
             }
@@ -70,31 +74,28 @@ impl Received {
                     Expect::Accepted | Expect::Same { .. } | Expect::Retried { .. } => false,
                 };
                 if !expected {
+                    let refused = texts::REFUSED_FOR.with(&[&reasons.join(", ")]);
                     self.differences
-                        .push(format!("record {at}: refused, {}", reasons.join(", ")));
+                        .push(texts::RECORD_AT.with(&[&at, &refused]));
                 }
                 None
             }
             None => {
-                self.differences.push(format!("record {at}: no outcome"));
+                self.differences
+                    .push(texts::RECORD_AT.with(&[&at, &texts::NO_OUTCOME]));
                 None
             }
         };
         self.accepted.push(accepted);
     }
 
-    fn differs(
-        &self,
-        expect: Expect,
-        found: &AcceptedRecord,
-        repeated: bool,
-    ) -> Option<&'static str> {
+    fn differs(&self, expect: Expect, found: &AcceptedRecord, repeated: bool) -> Option<Text> {
         match expect {
-            Expect::Accepted if repeated => Some("a first receipt was said to be repeated"),
+            Expect::Accepted if repeated => Some(texts::FIRST_SAID_REPEATED),
             Expect::Accepted => None,
-            Expect::Refused { .. } => Some("accepted though faulty"),
+            Expect::Refused { .. } => Some(texts::ACCEPTED_THOUGH_FAULTY),
             Expect::Same { .. } | Expect::Retried { .. } if !repeated => {
-                Some("a repeat was taken as new")
+                Some(texts::REPEAT_TAKEN_AS_NEW)
             }
             Expect::Same { of } | Expect::Retried { of } => {
                 let place = |record: &AcceptedRecord| {
@@ -105,7 +106,7 @@ impl Received {
                 };
                 let first = self.accepted[of].as_ref()?;
                 let same = first.record_id == found.record_id && place(first) == place(found);
-                (!same).then_some("a repeat did not give the first receipt")
+                (!same).then_some(texts::REPEAT_WITHOUT_FIRST)
             }
         }
     }
@@ -113,20 +114,15 @@ impl Received {
 
 impl Demo {
     pub(super) async fn push_records(&mut self) -> Result<(), DemoError> {
-        self.summary.section("departments push their records");
+        self.summary.section(&texts::PUSH);
         let bar = self.bar(self.plan.total(), "records");
         let one = |dept: Dept| {
-            push_all(
-                self.cast.desk(dept).system.clone(),
-                self.plan.clone(),
-                dept,
-                bar.clone(),
-            )
+            let system = self.cast.desk(dept).system.clone();
+            push_all(system, Arc::clone(&self.plan), dept, bar.clone())
         };
-        let (market, tax, resources) =
-            tokio::try_join!(one(Dept::Market), one(Dept::Tax), one(Dept::Resources))?;
+        let received = try_join_all(self.world.depts().map(one)).await?;
         bar.finish_and_clear();
-        for (dept, received) in Dept::ALL.into_iter().zip([market, tax, resources]) {
+        for (dept, received) in self.world.depts().zip(received) {
             self.compare_pushes(dept, received);
         }
         self.revise().await?;
@@ -139,41 +135,33 @@ impl Demo {
         let count = |wanted: fn(&Expect) -> bool| {
             pushes.iter().filter(|push| wanted(&push.expect)).count() as u64
         };
-        let name = dept.name();
-        self.summary.line(format!(
-            "{name}: {} new, {} repeated, {} refused",
-            received.new, received.repeated, received.refused
-        ));
-        for difference in received.differences.iter().take(SHOWN_MAX) {
-            self.summary.line(format!("{name}: {difference}"));
-        }
+        let name = self.world.name(dept);
         let new = count(|expect| *expect == Expect::Accepted);
         let repeated =
             count(|expect| matches!(expect, Expect::Same { .. } | Expect::Retried { .. }));
         let refused = count(|expect| matches!(expect, Expect::Refused { .. }));
+        let numbers = |new: u64, repeated: u64, refused: u64| {
+            texts::NEW_REPEATED_REFUSED.with(&[&new, &repeated, &refused])
+        };
+        let expected = numbers(new, repeated, refused);
+        let found = numbers(received.new, received.repeated, received.refused);
+        self.summary.line(&texts::NAMED.with(&[&name, &found]));
+        for difference in received.differences.iter().take(SHOWN_MAX) {
+            self.summary.line(&texts::NAMED.with(&[&name, difference]));
+        }
+        let odd = received.differences.len() as u64
+            + received.disordered
+            + pushes.len().abs_diff(received.accepted.len()) as u64;
         self.summary
-            .equal(format!("push {name}: new receipts"), new, received.new);
-        self.summary.equal(
-            format!("push {name}: first receipts again"),
-            repeated,
-            received.repeated,
-        );
+            .equal(&texts::CHECK_PUSH.with(&[&name]), &expected, &found);
         self.summary
-            .equal(format!("push {name}: refusals"), refused, received.refused);
-        self.summary.equal(
-            format!("push {name}: answers out of order"),
-            0,
-            received.disordered + pushes.len().abs_diff(received.accepted.len()) as u64,
-        );
-        self.summary.equal(
-            format!("push {name}: answers other than expected"),
-            0,
-            received.differences.len(),
-        );
-        for push in pushes.iter().filter(|push| push.expect == Expect::Accepted) {
-            self.ledger
-                .records_of(dept, &push.record.record_type)
-                .accepted += 1;
+            .equal(&texts::CHECK_PUSH_ODD.with(&[&name]), &0, &odd);
+        for push in pushes {
+            if push.expect == Expect::Accepted {
+                self.ledger
+                    .records_of(dept, &push.record.record_type)
+                    .accepted += 1;
+            }
         }
         let ids = received.accepted.into_iter();
         self.ledger.record_ids[dept.index()] = ids
@@ -183,11 +171,14 @@ impl Demo {
 
     /// A few records are corrected, a few withdrawn.
     async fn revise(&mut self) -> Result<(), DemoError> {
-        let dept = Dept::Market;
         let plan = Arc::clone(&self.plan);
+        // Whoever pushes most.
+        let depts = self.world.depts();
+        let most = depts.max_by_key(|dept| plan.pushes[dept.index()].len());
+        let dept = most.during("find a department that pushes")?;
         let mut collection = self.cast.desk(dept).system.collection();
         let ids = self.ledger.record_ids[dept.index()].clone();
-        for (turn, (at, push)) in revisable(&plan, dept).into_iter().enumerate() {
+        for (turn, (at, push)) in self.revisable(&plan, dept).into_iter().enumerate() {
             if turn < REVISED {
                 let request = CorrectRecordRequest {
                     command_id: command_id(),
@@ -219,22 +210,22 @@ impl Demo {
             }
         }
         self.summary
-            .line(format!("{REVISED} records corrected, {REVISED} withdrawn"));
+            .line(&texts::REVISED.with(&[&REVISED, &REVISED]));
         Ok(())
     }
-}
 
-/// Penalties that nobody is listed for and that name no person.
-fn revisable(plan: &Plan, dept: Dept) -> Vec<(usize, &Push)> {
-    let pushes = plan.pushes[dept.index()]
-        .iter()
-        .enumerate()
-        .skip(plan.grounds.len());
-    pushes
-        .filter(|(_, push)| push.expect == Expect::Accepted && !push.personal)
-        .filter(|(_, push)| push.record.record_type == "administrative-penalty")
-        .take(2 * REVISED)
-        .collect()
+    /// Records that nobody is listed for and that name no person.
+    fn revisable<'a>(&self, plan: &'a Plan, dept: Dept) -> Vec<(usize, &'a Push)> {
+        let grounds = plan.listings.iter().zip(&plan.grounds);
+        let own = grounds.filter(|(planned, _)| planned.initiator == dept);
+        let own: HashSet<usize> = own.map(|(_, at)| *at).collect();
+        let pushes = plan.pushes[dept.index()].iter().enumerate();
+        pushes
+            .filter(|(at, push)| push.expect == Expect::Accepted && !own.contains(at))
+            .filter(|(_, push)| !push.personal)
+            .take(2 * REVISED)
+            .collect()
+    }
 }
 
 /// A document of that number.
@@ -292,6 +283,7 @@ mod tests {
     use tally_proto::tally::log::v1::Receipt;
 
     use super::*;
+    use crate::demo::world::Timing;
 
     fn accepted(position: u64, repeated: bool) -> Option<Outcome> {
         let receipt = Receipt {
@@ -311,6 +303,7 @@ mod tests {
             record: Default::default(),
             expect,
             personal: false,
+            timing: Timing::InTime,
         }
     }
 

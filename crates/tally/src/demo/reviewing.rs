@@ -2,10 +2,10 @@
 
 use tally_proto::tally::feedback::v1::{AcceptReportRequest, ReturnReportRequest};
 
-use super::cast::Dept;
 use super::error::{Answered as _, refusal};
 use super::ledger::{Note, Report};
-use super::{Demo, DemoError};
+use super::world::Dept;
+use super::{Demo, DemoError, texts};
 use crate::client::command_id;
 
 /// What becomes of a report.
@@ -23,8 +23,7 @@ enum Review {
 impl Demo {
     pub(super) async fn review_reports(&mut self) -> Result<(), DemoError> {
         self.compare_directives();
-        self.summary
-            .section("initiating departments review the reports");
+        self.summary.section(&texts::REVIEW);
         let submitted = self.submitted();
         self.try_to_accept_ones_own(&submitted).await?;
         let (mut accepted, mut returned) = (0, 0);
@@ -39,8 +38,7 @@ impl Demo {
                 returned += 1;
             }
             if review == Review::ReturnAndAccept {
-                let outcome = self.note(id)?.outcome.during("find what was reported")?;
-                self.report(*dept, id, outcome).await?;
+                self.report_again(*dept, id).await?;
             }
             if matches!(review, Review::Accept | Review::ReturnAndAccept) {
                 self.accept_report(*initiator, id).await?;
@@ -48,9 +46,8 @@ impl Demo {
             }
         }
         let total = submitted.len();
-        self.summary.line(format!(
-            "{total} reports: {accepted} accepted, {returned} returned"
-        ));
+        self.summary
+            .line(&texts::REVIEWED.with(&[&total, &accepted, &returned]));
         self.quiet().await
     }
 
@@ -58,19 +55,15 @@ impl Demo {
     /// whether the listing is an ordinary one. In an order that a seed gives
     /// again, which that of the ids is not.
     fn submitted(&self) -> Vec<(String, Dept, Dept, bool)> {
-        let notes = self.ledger.notes.iter();
+        let notes = self.ledger.notes();
         let mut submitted: Vec<_> = notes
-            .filter(|(_, note)| note.report == Report::Submitted)
+            .filter(|note| note.report == Report::Submitted)
             .collect();
-        submitted.sort_by_key(|(_, note)| (note.listing, &note.directive.measure, note.dept));
-        let row = |(id, note): (&String, &Note)| {
+        submitted.sort_by_key(|note| (note.listing, &note.directive.measure, note.dept));
+        let row = |note: &Note| {
             let listing = &self.ledger.listings[note.listing];
-            (
-                id.clone(),
-                note.dept,
-                listing.initiator,
-                listing.is_ordinary(),
-            )
+            let id = note.directive.directive_id.clone();
+            (id, note.dept, listing.initiator, listing.ordinary)
         };
         submitted.into_iter().map(row).collect()
     }
@@ -124,7 +117,7 @@ impl Demo {
         let officer = &self.cast.desk(*dept).officers[0];
         let answer = officer.feedback().accept_report(request).await;
         self.summary
-            .refused("a responder accepts its own report", refusal(answer));
+            .refused(&texts::CHECK_OWN_REPORT, refusal(answer));
         Ok(())
     }
 }

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
+use super::world::World;
+
 /// The days on which something happens, each at nine in the morning.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -23,8 +25,6 @@ pub struct Schedule {
     pub expiry: Date,
     /// Reports on the second listings are overdue.
     pub second_overdue: Date,
-    /// Last day of all other terms.
-    pub long_until: Date,
     time_zone: TimeZone,
 }
 
@@ -39,7 +39,6 @@ impl Default for Schedule {
             short_until: date(2026, 3, 20),
             expiry: date(2026, 3, 21),
             second_overdue: date(2026, 3, 25),
-            long_until: date(2027, 3, 1),
             time_zone: TimeZone::get("Asia/Shanghai").expect("the time zone database is built in"),
         }
     }
@@ -49,6 +48,16 @@ impl Schedule {
     /// When the clock starts.
     pub fn start(&self) -> Timestamp {
         self.at(self.first)
+    }
+
+    /// Whether the days for a representation, counted from the first day, are
+    /// over on the second.
+    pub fn has_passed_by_second(&self, world: &World, list_type: &str) -> bool {
+        let list = world.pack.list_type(list_type);
+        list.is_some_and(|list| {
+            let days = list.representation_working_days;
+            world.working_days.after(self.first, days).date < self.second
+        })
     }
 
     /// Nine in the morning of a day.
@@ -63,20 +72,18 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::world::province;
 
     #[test]
     fn the_days_fit_the_deadlines_of_the_pack() {
-        let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
-        let calendar = pack.working_days();
+        let world = province();
         let days = Schedule::default();
-        let representation = pack.list_types["serious-violation"].representation_working_days;
-        assert!(calendar.after(days.first, representation).date < days.second);
-        for memorandum in pack.memoranda.values() {
-            let report = |from| {
-                calendar
-                    .after(from, memorandum.report_within_working_days)
-                    .date
-            };
+        let lists = world.pack.list_types.keys();
+        let passed = lists.filter(|list| days.has_passed_by_second(&world, list));
+        assert!(passed.count() >= 4);
+        for memorandum in world.pack.memoranda.values() {
+            let within = memorandum.report_within_working_days;
+            let report = |from| world.working_days.after(from, within).date;
             assert!(report(days.first) > days.decision);
             assert!(report(days.first) < days.first_overdue);
             assert!(report(days.second) > days.expiry);
@@ -84,5 +91,7 @@ mod tests {
         }
         assert_eq!(days.short_until.tomorrow().ok(), Some(days.expiry));
         assert_eq!(days.start().to_string(), "2026-03-02T01:00:00Z");
+        let zone = world.pack.meta.tz().expect("a known time zone");
+        assert_eq!(zone, days.time_zone);
     }
 }

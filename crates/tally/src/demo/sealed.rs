@@ -8,10 +8,10 @@ use std::path::Path;
 
 use tally_proto::tally::collection::v1::{GetRecordRequest, GetRecordResponse};
 
-use super::cast::Dept;
-use super::content::Expect;
+use super::content::{Expect, Push};
 use super::error::Answered as _;
-use super::{Demo, DemoError};
+use super::world::Dept;
+use super::{Demo, DemoError, texts};
 use crate::client::Client;
 
 /// Bytes read at a time.
@@ -116,31 +116,29 @@ impl Secrets {
 
 impl Demo {
     pub(super) async fn look_for_secrets(&mut self) -> Result<(), DemoError> {
-        self.summary.section("what names a person is sealed");
+        self.summary.section(&texts::SEALED);
         self.open_one().await?;
         let secrets = Secrets::new(&self.plan.secrets);
         let dir = self.dir.path().to_owned();
         let looked = tokio::task::spawn_blocking(move || secrets.count_under(&dir)).await;
         let looked = looked.map_err(io::Error::other).and_then(|result| result);
         let (bytes, found) = looked.map_err(DemoError::Directory)?;
-        self.summary.line(format!(
-            "{} personal values looked for in {} MB of files",
-            self.plan.secrets.len(),
-            bytes / 1_000_000
-        ));
+        let megabytes = bytes / 1_000_000;
         self.summary
-            .equal("personal values in clear in the data directory", 0, found);
+            .line(&texts::LOOKED_FOR.with(&[&self.plan.secrets.len(), &megabytes]));
+        self.summary.equal(&texts::CHECK_SECRETS, &0, &found);
         Ok(())
     }
 
     /// One record with personal fields, as its department and as others see it.
     async fn open_one(&mut self) -> Result<(), DemoError> {
-        let dept = Dept::Market;
+        let sealed = |push: &Push| push.personal && push.expect == Expect::Accepted;
+        let of = |dept: Dept| self.plan.pushes[dept.index()].iter().position(sealed);
+        let found = self.world.depts().find_map(|dept| Some((dept, of(dept)?)));
+        let (dept, at) = found.during("find a record about a person")?;
+        let other = self.world.depts().find(|other| *other != dept);
+        let other = other.during("find another department")?;
         let pushes = &self.plan.pushes[dept.index()];
-        let sealed = pushes
-            .iter()
-            .position(|push| push.personal && push.expect == Expect::Accepted);
-        let at = sealed.during("find a record about a person")?;
         let record_id = self.ledger.record_ids[dept.index()][at].clone();
         let mut expected = Vec::new();
         for field in &pushes[at].record.fields {
@@ -154,7 +152,7 @@ impl Demo {
             .iter()
             .filter(|field| shown.contains(field))
             .count();
-        let others = get_record(&self.cast.desk(Dept::Tax).system, &record_id).await?;
+        let others = get_record(&self.cast.desk(other).system, &record_id).await?;
         let operator = get_record(&self.cast.operator, &record_id).await?;
         let leaked = [&others, &operator]
             .into_iter()
@@ -164,18 +162,11 @@ impl Demo {
             .filter(|field| self.plan.secrets.contains(&field.value))
             .count();
         let withheld = others.withheld.len() + operator.withheld.len();
-        self.summary.equal(
-            "personal fields shown to their department",
-            expected.len(),
-            shown,
-        );
-        self.summary.equal(
-            "personal fields withheld from two others",
-            2 * expected.len(),
-            withheld,
-        );
+        let (expected, twice) = (expected.len(), 2 * expected.len());
+        self.summary.equal(&texts::CHECK_SHOWN, &expected, &shown);
         self.summary
-            .equal("personal fields shown to two others", 0, leaked);
+            .equal(&texts::CHECK_WITHHELD, &twice, &withheld);
+        self.summary.equal(&texts::CHECK_LEAKED, &0, &leaked);
         Ok(())
     }
 }

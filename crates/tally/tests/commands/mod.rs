@@ -2,6 +2,7 @@
 //! and command lines as one types them.
 
 mod certificates;
+mod demo;
 mod job;
 mod keys;
 mod many;

@@ -19,7 +19,7 @@ const RESUME_DAYS_MAX: i64 = 25;
 
 /// What became of the rows so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Rows that were new.
     pub accepted: u64,
     /// Rows that the mesh had already.

@@ -13,13 +13,19 @@ const ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
 /// Division 99 is not assigned by GB/T 2260.
 const UNASSIGNED_DIVISION: &str = "99";
 
-/// A unified social credit code that is not in `taken` yet.
-pub fn uscc(rng: &mut Xoshiro256PlusPlus, taken: &mut HashSet<String>) -> String {
+/// First two characters of the code of an enterprise.
+pub const ENTERPRISE: &str = "91";
+
+/// First two characters of the code of a government body.
+pub const GOVERNMENT_BODY: &str = "11";
+
+/// A unified social credit code of that kind that is not in `taken` yet.
+pub fn uscc(kind: &str, rng: &mut Xoshiro256PlusPlus, taken: &mut HashSet<String>) -> String {
     loop {
         let division: u32 = rng.random_range(0..10_000);
         let serial: String = (0..6).map(|_| letter(rng)).collect();
         let organisation = completed(Scheme::CnOrgCode, &format!("MA{serial}"));
-        let body = format!("91{UNASSIGNED_DIVISION}{division:04}{organisation}");
+        let body = format!("{kind}{UNASSIGNED_DIVISION}{division:04}{organisation}");
         let code = completed(Scheme::CnUscc, &body);
         if taken.insert(code.clone()) {
             return code;
@@ -76,7 +82,7 @@ mod tests {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
         let mut taken = HashSet::new();
         for _ in 0..500 {
-            let code = uscc(&mut rng, &mut taken);
+            let code = uscc(ENTERPRISE, &mut rng, &mut taken);
             let identifier = Identifier::parse(Scheme::CnUscc, &code).expect("a valid code");
             assert!(identifier.warnings().is_empty());
             let fault = Identifier::parse(Scheme::CnUscc, &broken(&code));

@@ -1,30 +1,25 @@
-//! Penalties and licences, a few of them repeated or faulty.
+//! Records of every type that a department reports, a few of them late,
+//! repeated or faulty.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::civil::{Date, date};
 use jiff::{Span, ToSpan as _};
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom as _;
+use tally_domain::policy::{Backfill, FieldKind, FieldRule, RecordType};
 use tally_proto::tally::collection::v1::{Field, RecordContent};
 use tally_proto::tally::log::v1::LegalBasisRef;
 
-use super::{Expect, LISTED, Organisation, Push, RED, identifiers, is_red};
-use crate::demo::cast::Dept;
+use super::{Expect, LISTED, Organisation, Planned, Push, identifiers, is_about_government};
+use crate::demo::world::{Dept, Timing, World};
 
-/// Record type of penalties.
-const PENALTY: &str = "administrative-penalty";
-/// Record type of licences.
-const LICENCE: &str = "administrative-licence";
-/// Basis on which both are reported.
-const BASIS: &str = "tally-credit-regulations/12";
-/// A basis that has lapsed.
-const LAPSED_BASIS: &str = "tally-interim-measures/3";
+/// Days before the push on which decisions are taken.
+const DAYS: i64 = 120;
 
-/// First day of the decisions; the last is [`SPAN_DAYS`] later, before the demo's first day.
-const FIRST_DECISION: Date = date(2023, 3, 1);
-const SPAN_DAYS: i64 = 1_080;
+/// Every so many records names a person, where its type has a place for one.
+const PERSONAL_EVERY: u32 = 8;
 
 const SURNAMES: [&str; 12] = [
     "慕", "欧", "司", "诸", "尉", "闻", "濮", "淳", "钟", "令", "宇", "轩",
@@ -33,40 +28,86 @@ const GIVEN: [&str; 16] = [
     "沐", "宸", "汐", "玥", "珩", "翊", "晗", "霖", "钰", "瑾", "璇", "琰", "澜", "煜", "曦", "黛",
 ];
 
+/// Which of the values that the catalogue offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pick {
+    /// The first, which is the best where they are in an order.
+    First,
+    /// The last.
+    Last,
+    /// Any.
+    Any,
+}
+
+/// Days of decision for a type of record.
+#[derive(Debug, Default)]
+struct Days {
+    in_time: Vec<Date>,
+    late: Vec<Date>,
+}
+
 /// Makes the records of one department.
 pub struct Maker<'a> {
+    world: &'a World,
     dept: Dept,
+    today: Date,
+    items: Vec<&'a RecordType>,
+    days: HashMap<&'a str, Days>,
+    companies: Vec<usize>,
+    government: Vec<usize>,
     organisations: &'a [Organisation],
     rng: Xoshiro256PlusPlus,
-    secrets: &'a mut HashSet<String>,
     serial: u32,
+    /// Names and numbers of persons in what was made.
+    pub secrets: HashSet<String>,
 }
 
 impl<'a> Maker<'a> {
-    /// Of that department, about these organisations.
+    /// Of that department, about these organisations, pushed on `today`.
     pub fn new(
+        world: &'a World,
         dept: Dept,
+        today: Date,
         organisations: &'a [Organisation],
         rng: Xoshiro256PlusPlus,
-        secrets: &'a mut HashSet<String>,
     ) -> Self {
+        let items: Vec<&RecordType> = world.reported_by(dept).collect();
+        let mut days = HashMap::new();
+        for item in &items {
+            let of_item: &mut Days = days.entry(item.id.as_str()).or_default();
+            for before in 1..DAYS {
+                let day = earlier(today, before.days());
+                match world.timing(item, day, today) {
+                    Timing::InTime => of_item.in_time.push(day),
+                    Timing::Late => of_item.late.push(day),
+                    Timing::Backfill => {}
+                }
+            }
+        }
+        let (government, companies) =
+            (0..organisations.len()).partition(|at| organisations[*at].government);
         Self {
+            world,
             dept,
+            today,
+            items,
+            days,
+            companies,
+            government,
             organisations,
             rng,
-            secrets,
             serial: 0,
+            secrets: HashSet::new(),
         }
     }
 
     /// The record for which an organisation is going to be listed.
-    pub fn ground(&mut self, index: usize) -> Push {
-        let record = self.record(index, is_red(index));
-        Push {
-            record,
-            expect: Expect::Accepted,
-            personal: false,
-        }
+    pub fn ground(&mut self, index: usize, planned: &Planned) -> Push {
+        let item = self.item(&planned.ground_type);
+        let pick = if planned.red { Pick::First } else { Pick::Last };
+        let decided_on = self.decision(item);
+        let record = self.record(item, index, decided_on, pick);
+        self.push(item, record, Expect::Accepted)
     }
 
     /// One more record; rarely a repeated or a faulty one.
@@ -74,25 +115,109 @@ impl<'a> Maker<'a> {
         match self.rng.random_range(0..100) {
             0 => self.faulty(),
             1 | 2 => self.again(before),
-            _ => self.plain(),
+            _ => {
+                let item = self.any_item();
+                self.plain(item)
+            }
         }
     }
 
-    fn plain(&mut self) -> Push {
-        let licence = self.dept != Dept::Resources && self.rng.random_bool(0.6);
-        // A penalty would open a proposal to take an honest taxpayer off its list.
-        let first = if licence { 0 } else { RED };
-        let index = self.rng.random_range(first..self.organisations.len());
-        let mut record = self.record(index, licence);
+    /// A record of that type about nobody in particular.
+    pub fn plain(&mut self, item: &'a RecordType) -> Push {
+        let index = self.subject(item);
+        let decided_on = self.decision(item);
+        let mut record = self.record(item, index, decided_on, Pick::Any);
         // Personal fields only where nobody is listed for it: keeps what is shown of listings plain.
-        let personal = index >= LISTED && self.rng.random_range(0..8) == 0;
-        if personal {
-            self.add_person(&mut record, !licence);
+        if index >= LISTED && self.serial.is_multiple_of(PERSONAL_EVERY) {
+            self.add_person(item, &mut record);
         }
+        self.push(item, record, Expect::Accepted)
+    }
+
+    /// A record of that type about a subject that has a code, and naming nobody.
+    pub fn for_table(&mut self, item: &'a RecordType) -> Push {
+        let index = self.subject_with_code(item);
+        let decided_on = self.decision(item);
+        let record = self.record(item, index, decided_on, Pick::Any);
+        self.push(item, record, Expect::Accepted)
+    }
+
+    /// A serious record about that organisation, decided just before; nothing
+    /// if the department reports none.
+    pub fn serious(&mut self, index: usize) -> Option<(Dept, RecordContent)> {
+        let item = *self.items.iter().find(|item| item.serious)?;
+        let decided_on = earlier(self.today, 3.days());
+        Some((self.dept, self.record(item, index, decided_on, Pick::Any)))
+    }
+
+    /// The type of that id, which the department reports.
+    pub fn item(&self, id: &str) -> &'a RecordType {
+        let found = self.items.iter().find(|item| item.id == id);
+        found.expect("asked for types that the department reports")
+    }
+
+    fn push(&self, item: &RecordType, record: RecordContent, expect: Expect) -> Push {
+        let personal = record.fields.iter().any(|field| {
+            let rule = item.field(&field.name);
+            rule.is_some_and(|rule| rule.kind.is_personal())
+        });
+        let decided_on = record.decided_on.parse().unwrap_or(self.today);
         Push {
+            timing: self.world.timing(item, decided_on, self.today),
             record,
-            expect: Expect::Accepted,
+            expect,
             personal,
+        }
+    }
+
+    /// Half of all are of the forms that are public: licences and penalties.
+    fn any_item(&mut self) -> &'a RecordType {
+        let world = self.world;
+        let public = |item: &&&RecordType| world.pack.forms_for(&item.id).next().is_some();
+        let public: Vec<&RecordType> = self.items.iter().filter(public).copied().collect();
+        let from = match self.rng.random_bool(0.5) && !public.is_empty() {
+            true => &public,
+            false => &self.items,
+        };
+        from.choose(&mut self.rng)
+            .expect("every department reports something")
+    }
+
+    fn subject(&mut self, item: &RecordType) -> usize {
+        let about_government = is_about_government(self.world, &item.id);
+        let from = match about_government {
+            true => &self.government,
+            false => &self.companies,
+        };
+        loop {
+            let at = *from.choose(&mut self.rng).expect("there are both kinds");
+            // A serious record about anyone who is listed would have officers look at the entry again.
+            if !item.serious || at >= LISTED {
+                return at;
+            }
+        }
+    }
+
+    fn subject_with_code(&mut self, item: &RecordType) -> usize {
+        loop {
+            let at = self.subject(item);
+            if self.organisations[at].subject.starts_with("cn-uscc:") {
+                return at;
+            }
+        }
+    }
+
+    /// The day of a decision: rarely one whose term is over, or from before the
+    /// beginning where such are taken.
+    fn decision(&mut self, item: &RecordType) -> Date {
+        let days = &self.days[item.id.as_str()];
+        let (rng, today) = (&mut self.rng, self.today);
+        match (rng.random_range(0..40), item.collected_from, item.backfill) {
+            (0, Some(from), Some(Backfill::StillValid)) => {
+                earlier(from, rng.random_range(1..400).days())
+            }
+            (1..=3, ..) => *days.late.choose(rng).unwrap_or(&today),
+            _ => *days.in_time.choose(rng).unwrap_or(&today),
         }
     }
 
@@ -101,7 +226,8 @@ impl<'a> Maker<'a> {
             .filter(|at| before[*at].expect == Expect::Accepted)
             .collect();
         let Some(of) = first.choose(&mut self.rng).copied() else {
-            return self.plain();
+            let item = self.any_item();
+            return self.plain(item);
         };
         let expect = if self.rng.random_bool(0.5) {
             Expect::Same { of }
@@ -115,19 +241,22 @@ impl<'a> Maker<'a> {
     }
 
     fn faulty(&mut self) -> Push {
-        let index = (LISTED..self.organisations.len())
-            .find(|at| self.organisations[*at].subject.starts_with("cn-uscc:"))
-            .unwrap_or(LISTED);
-        let mut record = self.record(index, false);
-        let kind = self.rng.random_range(0..6);
+        let item = self.any_item();
+        let index = self.subject_with_code(item);
+        let decided_on = self.decision(item);
+        let mut record = self.record(item, index, decided_on, Pick::Any);
+        let kind = self.rng.random_range(0..7);
         match kind {
             0 => record.subject = identifiers::broken(&record.subject),
             1 => record.record_type = "hearsay".to_owned(),
-            2 => record
-                .fields
-                .retain(|field| field.name != "penalty_category"),
-            3 => record.legal_basis = basis(LAPSED_BASIS),
+            2 => {
+                let required = item.fields.iter().find(|rule| rule.required);
+                let required = required.map_or("", |rule| &rule.name);
+                record.fields.retain(|field| field.name != required);
+            }
+            3 => record.legal_basis = self.lapsed_basis(),
             4 => record.decided_on = "2030-01-01".to_owned(),
+            5 => record.fields.push(field("rumour", "it is said".to_owned())),
             _ => {
                 record.subject = identifiers::broken(&record.subject);
                 record.decided_on = "2025-02-30".to_owned();
@@ -135,118 +264,107 @@ impl<'a> Maker<'a> {
                 record.legal_basis = None;
             }
         }
-        let faults_min = if kind == 5 { 4 } else { 1 };
-        Push {
-            record,
-            expect: Expect::Refused { faults_min },
-            personal: false,
-        }
+        let faults_min = if kind == 6 { 4 } else { 1 };
+        self.push(item, record, Expect::Refused { faults_min })
     }
 
-    fn record(&mut self, index: usize, licence: bool) -> RecordContent {
+    /// A basis that is law no more.
+    fn lapsed_basis(&self) -> Option<LegalBasisRef> {
+        let mut bases = self.world.pack.legal_bases.values();
+        let lapsed = bases.find(|basis| !basis.in_force.contains(self.today))?;
+        Some(to_proto(&lapsed.reference()))
+    }
+
+    fn record(
+        &mut self,
+        item: &RecordType,
+        index: usize,
+        decided_on: Date,
+        pick: Pick,
+    ) -> RecordContent {
         self.serial += 1;
-        let decided_on = day(self.rng.random_range(0..SPAN_DAYS));
         let organisation = &self.organisations[index];
-        let prefix = self.dept.document_prefix();
-        let kind = if licence { "许" } else { "罚" };
-        let document_number = format!("{prefix}{kind}〔{}〕{}号", decided_on.year(), self.serial);
-        let fields = if licence {
-            licence_fields(&organisation.name, self.serial, decided_on)
-        } else {
-            let fine_hundredths: u32 = self.rng.random_range(10..5_000);
-            penalty_fields(&organisation.name, fine_hundredths, decided_on)
-        };
+        let mut fields = Vec::new();
+        for rule in item.fields.iter().filter(|rule| !rule.kind.is_personal()) {
+            // What may be left out is, but for amounts, of which half are given.
+            let given = rule.required || rule.kind == FieldKind::Money && self.rng.random_bool(0.5);
+            if given {
+                let value = self.value(rule, organisation, decided_on, pick);
+                fields.push(field(&rule.name, value));
+            }
+        }
+        let (year, serial) = (decided_on.year(), self.serial);
+        // Old decisions are reported where they are still valid, years later.
+        let lately = decided_on.max(earlier(self.today, 1.year()));
         RecordContent {
             subject: organisation.subject.clone(),
-            record_type: if licence { LICENCE } else { PENALTY }.to_owned(),
-            document_number,
+            record_type: item.id.clone(),
+            document_number: format!("示例{}〔{year}〕{serial}号", self.dept.index() + 1),
             decided_on: decided_on.to_string(),
             valid_from: decided_on.to_string(),
-            valid_until: later(decided_on, 3.years()).to_string(),
-            legal_basis: basis(BASIS),
+            valid_until: later(lately, 3.years()).to_string(),
+            legal_basis: Some(to_proto(&item.legal_basis)),
             fields,
             check_id: String::new(),
         }
     }
 
-    fn add_person(&mut self, record: &mut RecordContent, with_number: bool) {
-        let mut part = |from: &[&'static str]| *from.choose(&mut self.rng).unwrap_or(&"佚");
-        let name = format!("{}{}{}", part(&SURNAMES), part(&GIVEN), part(&GIVEN));
-        self.secrets.insert(name.clone());
-        record.fields.push(field("legal_representative", name));
-        if with_number {
-            let number = identifiers::resident_id(&mut self.rng);
-            self.secrets.insert(number.clone());
-            record.fields.push(field("legal_representative_id", number));
+    fn value(
+        &mut self,
+        rule: &FieldRule,
+        organisation: &Organisation,
+        decided_on: Date,
+        pick: Pick,
+    ) -> String {
+        let choice = match pick {
+            Pick::First => rule.choices.first(),
+            Pick::Last => rule.choices.last(),
+            Pick::Any => rule.choices.choose(&mut self.rng),
+        };
+        if let Some(choice) = choice {
+            return choice.clone();
+        }
+        let department = self.world.department(self.dept);
+        match (rule.kind, rule.name.as_str()) {
+            (FieldKind::Identifier, _) => format!("cn-uscc:{}", department.id),
+            (FieldKind::Date, _) => later(decided_on, 60.days()).to_string(),
+            (FieldKind::Integer, "year") => decided_on.year().to_string(),
+            (FieldKind::Integer, _) => self.rng.random_range(1..300).to_string(),
+            (FieldKind::Money, _) => {
+                let hundredths: u32 = self.rng.random_range(10..5_000);
+                format!("{}.{:02}", hundredths / 100, hundredths % 100)
+            }
+            (_, "party_name") => organisation.name.clone(),
+            (_, "authority" | "source" | "buyer") => department.name.clone(),
+            (_, name) => format!("{} no. {}", name.replace('_', " "), self.serial),
         }
     }
-}
 
-/// A serious record about an organisation, decided just before the demo's first day.
-pub fn serious(organisation: &Organisation) -> RecordContent {
-    let decided_on = date(2026, 2, 27);
-    RecordContent {
-        subject: organisation.subject.clone(),
-        record_type: PENALTY.to_owned(),
-        document_number: format!("{}罚〔2026〕特1号", Dept::Market.document_prefix()),
-        decided_on: decided_on.to_string(),
-        valid_from: decided_on.to_string(),
-        valid_until: later(decided_on, 1.year()).to_string(),
-        legal_basis: basis(BASIS),
-        fields: penalty_fields(&organisation.name, 9_900, decided_on),
-        check_id: String::new(),
+    fn add_person(&mut self, item: &RecordType, record: &mut RecordContent) {
+        for rule in &item.fields {
+            let value = match rule.kind {
+                FieldKind::PersonalText => self.name(),
+                FieldKind::PersonalId => identifiers::resident_id(&mut self.rng),
+                _ => continue,
+            };
+            self.secrets.insert(value.clone());
+            record.fields.push(field(&rule.name, value));
+        }
+    }
+
+    fn name(&mut self) -> String {
+        let mut part = |from: &[&'static str]| *from.choose(&mut self.rng).unwrap_or(&"佚");
+        format!("{}{}{}", part(&SURNAMES), part(&GIVEN), part(&GIVEN))
     }
 }
 
-/// The record with another content of the penalty.
+/// The record with another remark, which every type has a place for.
 pub fn correction_of(record: &RecordContent) -> RecordContent {
     let mut corrected = record.clone();
     corrected.fields.retain(|field| field.name != "remarks");
+    let remark = "confirmed after review".to_owned();
+    corrected.fields.push(field("remarks", remark));
     corrected
-        .fields
-        .push(field("remarks", "amount confirmed after review".to_owned()));
-    corrected
-}
-
-fn penalty_fields(party: &str, fine_hundredths: u32, decided_on: Date) -> Vec<Field> {
-    let fine = format!("{}.{:02}", fine_hundredths / 100, fine_hundredths % 100);
-    vec![
-        field("party_name", party.to_owned()),
-        field(
-            "violation_type",
-            "operating without the required filing".to_owned(),
-        ),
-        field(
-            "violation_facts",
-            "found at an inspection of the premises".to_owned(),
-        ),
-        field(
-            "penalty_ground",
-            "Tally Province Credit Regulations".to_owned(),
-        ),
-        field("penalty_category", "fine".to_owned()),
-        field(
-            "penalty_content",
-            format!("a fine of {fine} times ten thousand yuan"),
-        ),
-        field("fine", fine),
-        field("published_until", later(decided_on, 1.year()).to_string()),
-    ]
-}
-
-fn licence_fields(party: &str, serial: u32, decided_on: Date) -> Vec<Field> {
-    vec![
-        field("party_name", party.to_owned()),
-        field("licence_category", "ordinary".to_owned()),
-        field("certificate_name", "operating licence".to_owned()),
-        field("certificate_number", format!("L-{serial:06}")),
-        field(
-            "licence_content",
-            "retail trade in prepacked food".to_owned(),
-        ),
-        field("valid_from", decided_on.to_string()),
-        field("valid_until", later(decided_on, 3.years()).to_string()),
-    ]
 }
 
 fn field(name: &str, value: String) -> Field {
@@ -256,18 +374,17 @@ fn field(name: &str, value: String) -> Field {
     }
 }
 
-fn basis(id: &str) -> Option<LegalBasisRef> {
-    Some(LegalBasisRef {
-        id: id.to_owned(),
-        version: 1,
-    })
-}
-
-fn day(number: i64) -> Date {
-    later(FIRST_DECISION, number.days())
+fn to_proto(basis: &tally_domain::legal::LegalBasisRef) -> LegalBasisRef {
+    LegalBasisRef {
+        id: basis.id.clone(),
+        version: basis.version,
+    }
 }
 
 fn later(from: Date, span: Span) -> Date {
-    from.checked_add(span)
-        .expect("years of this century stay within the calendar")
+    from.checked_add(span).unwrap_or(date(9999, 12, 31))
+}
+
+fn earlier(from: Date, span: Span) -> Date {
+    from.checked_sub(span).unwrap_or(date(1, 1, 1))
 }
