@@ -79,9 +79,11 @@ fn only_officers_decide() {
     let service = |name| pool.get_service_by_name(name).expect("the service");
     let lists = service("tally.lists.v1.ListsService");
     let sanctions = service("tally.sanctions.v1.SanctionsService");
-    let on_lists = lists
-        .methods()
-        .filter(|method| !method.name().starts_with("Get"));
+    let on_lists = lists.methods().filter(|method| {
+        !["Get", "Follow"]
+            .iter()
+            .any(|read| method.name().starts_with(read))
+    });
     let on_directives: Vec<_> = sanctions
         .methods()
         .filter(|method| ["Execute", "Decline"].contains(&method.name()))

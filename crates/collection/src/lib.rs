@@ -19,6 +19,7 @@ mod draft;
 mod fields;
 mod intake;
 mod process;
+mod publication;
 mod push;
 mod query;
 mod service;
@@ -31,7 +32,7 @@ use tally_service::{Deps, logs};
 
 pub use intake::record_id;
 pub use projection::CollectionViews;
-pub use service::server;
+pub use service::{server, server_with};
 
 /// The consumer that writes the views of collection.
 pub const CONSUMER: &str = "collection.self";

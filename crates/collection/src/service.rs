@@ -11,12 +11,14 @@ use tally_proto::tally::collection::v1::collection_service_server::{
 };
 use tally_rpc::Fault;
 use tally_service::Deps;
+use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::Readers;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::intake::Intake;
+use crate::publication::Scope;
 use crate::quarantine::{calls, page};
-use crate::{CONSUMER, amend, push, query};
+use crate::{CONSUMER, amend, publication, push, query};
 
 /// The service over its log.
 ///
@@ -27,16 +29,34 @@ pub fn server(
     deps: Deps,
     readers: &Readers,
 ) -> CollectionServiceServer<impl CollectionService + use<>> {
+    server_with(deps, readers, OpenStreams::default())
+}
+
+/// The same; `followers` bounds the followers' streams that are open, and ends them.
+///
+/// # Panics
+///
+/// As [`server`].
+pub fn server_with(
+    deps: Deps,
+    readers: &Readers,
+    followers: OpenStreams,
+) -> CollectionServiceServer<impl CollectionService + use<>> {
     CollectionServiceServer::new(Service {
         deps,
         reader: readers.get(CONSUMER),
+        followers,
     })
 }
 
 struct Service {
     deps: Deps,
     reader: Arc<Progress>,
+    followers: OpenStreams,
 }
+
+/// Items on their way to a caller.
+type Items<T> = BoxStream<'static, Result<T, Status>>;
 
 impl Service {
     fn push_all(
@@ -138,11 +158,43 @@ impl Service {
         let caller = Caller::of(&request)?.clone();
         calls::counts(&self.deps, &caller, &self.reader, request.into_inner()).await
     }
+
+    async fn registrations(
+        &self,
+        request: Request<pb::FollowRegistrationsRequest>,
+    ) -> Result<Items<pb::FollowRegistrationsResponse>, Fault> {
+        let caller = Caller::of(&request)?;
+        let policy = self.deps.catalogue.active()?;
+        policy.member(caller, "collection.registrations")?;
+        let seat = self.followers.admit(caller)?;
+        let request = request.into_inner();
+        let scope = Scope::registered(request.division)?;
+        let (cursor, until_head) = (request.cursor.as_ref(), request.until_head);
+        let items = publication::stream(&self.deps, scope, cursor, until_head).await?;
+        Ok(seat.hold(items))
+    }
+
+    async fn publications(
+        &self,
+        request: Request<pb::FollowPublicationsRequest>,
+    ) -> Result<Items<pb::FollowPublicationsResponse>, Fault> {
+        let caller = Caller::of(&request)?;
+        let policy = self.deps.catalogue.active()?;
+        policy.member(caller, "collection.publications")?;
+        let seat = self.followers.admit(caller)?;
+        let request = request.into_inner();
+        let scope = Scope::public(&policy, request.record_types)?;
+        let (cursor, until_head) = (request.cursor.as_ref(), request.until_head);
+        let items = publication::stream(&self.deps, scope, cursor, until_head).await?;
+        Ok(seat.hold(items))
+    }
 }
 
 #[tonic::async_trait]
 impl CollectionService for Service {
-    type PushRecordsStream = BoxStream<'static, Result<pb::PushRecordsResponse, Status>>;
+    type PushRecordsStream = Items<pb::PushRecordsResponse>;
+    type FollowRegistrationsStream = Items<pb::FollowRegistrationsResponse>;
+    type FollowPublicationsStream = Items<pb::FollowPublicationsResponse>;
 
     async fn push_records(
         &self,
@@ -212,5 +264,19 @@ impl CollectionService for Service {
         request: Request<pb::GetQuarantineCountsRequest>,
     ) -> Result<Response<pb::GetQuarantineCountsResponse>, Status> {
         Ok(Response::new(self.count_rows(request).await?))
+    }
+
+    async fn follow_registrations(
+        &self,
+        request: Request<pb::FollowRegistrationsRequest>,
+    ) -> Result<Response<Self::FollowRegistrationsStream>, Status> {
+        Ok(Response::new(self.registrations(request).await?))
+    }
+
+    async fn follow_publications(
+        &self,
+        request: Request<pb::FollowPublicationsRequest>,
+    ) -> Result<Response<Self::FollowPublicationsStream>, Status> {
+        Ok(Response::new(self.publications(request).await?))
     }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use futures::Stream;
 use tally_auth::Caller;
 use tally_eventlog::consumer::Progress;
-use tally_eventlog::cursor;
 use tally_proto::tally::feedback::v1 as pb;
 use tally_proto::tally::feedback::v1::feedback_service_server::FeedbackService;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::follow::follow;
 use tally_service::open_streams::OpenStreams;
-use tally_service::reply::{cursor_fault, load_fault};
+use tally_service::reply::load_fault;
 use tally_service::wiring::{CATCH_UP_WAIT, Readers};
 use tally_service::{Deps, logs, receipt};
 use tonic::{Request, Response, Status};
@@ -24,7 +24,7 @@ use crate::access::Sight;
 use crate::codec::known_to_proto;
 use crate::feedback::{Answered, Command, Feedback, Known, Rejection};
 use crate::statistics::Selection;
-use crate::stream::Tail;
+use crate::stream::Seen;
 use commands::report;
 
 use crate::{SANCTIONS_CONSUMER, SELF_CONSUMER};
@@ -232,12 +232,14 @@ impl Service {
         let sight = Sight::of(Caller::of(&request)?, &*self.deps.catalogue.active()?)?;
         let seat = self.streams.admit(Caller::of(&request)?)?;
         let request = request.into_inner();
-        let resumes =
-            cursor::resume(&*self.deps.store, logs::FEEDBACK, request.cursor.as_ref()).await;
-        let resumes = resumes.map_err(cursor_fault)?;
-        let next = resumes.iter().map(|resume| resume.next).collect();
-        let tail = Tail::new(self.deps.store.clone(), sight, next, request.until_head);
-        Ok(seat.hold(tail.into_stream()))
+        let items = follow(
+            self.deps.store.clone(),
+            logs::FEEDBACK,
+            Seen(sight),
+            request.cursor.as_ref(),
+            request.until_head,
+        );
+        Ok(seat.hold(items.await?))
     }
 }
 

@@ -12,6 +12,7 @@ mod file;
 pub mod link;
 mod process;
 pub mod projection;
+mod publication;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -20,6 +21,7 @@ mod timer;
 use std::sync::Arc;
 
 use tally_proto::tally::lists::v1::lists_service_server::ListsServiceServer;
+use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Deps, logs};
 
@@ -72,4 +74,17 @@ pub fn timers(deps: &Deps) -> Vec<TimerSpec> {
 /// start shows.
 pub fn server(deps: Deps, readers: &Readers) -> ListsServiceServer<Lists> {
     ListsServiceServer::new(Lists::new(deps, readers))
+}
+
+/// The same; `followers` bounds the followers' streams that are open, and ends them.
+///
+/// # Panics
+///
+/// As [`server`].
+pub fn server_with(
+    deps: Deps,
+    readers: &Readers,
+    followers: OpenStreams,
+) -> ListsServiceServer<Lists> {
+    ListsServiceServer::new(Lists::new(deps, readers).with_followers(followers))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tally_auth::{Caller, CallerKind};
 use tally_domain::calendar::{Deadline, WorkingDays};
 use tally_domain::date::{LegalDate, today};
 use tally_domain::policy::{ItemKind, Pack, PackItem, PackMeta, PolicyHistory, RecordType, Terms};
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::logs;
+use crate::wiring::CATCH_UP_WAIT;
 
 /// Event types of the catalogue.
 pub mod event_type {
@@ -57,6 +59,20 @@ impl Policy {
     /// Version of the pack.
     pub fn version(&self) -> &str {
         &self.pack.meta.version
+    }
+
+    /// Whether the pack has the caller's department; the operator has none.
+    ///
+    /// # Errors
+    ///
+    /// `PERMISSION_DENIED`: the pack must name the department first.
+    pub fn member(&self, caller: &Caller, right: &str) -> Result<(), Fault> {
+        let known = |id| self.pack.department(id).is_some();
+        if caller.kind == CallerKind::Operator || caller.department.as_ref().is_some_and(known) {
+            return Ok(());
+        }
+        let message = format!("{right} is for departments that the policy pack names");
+        Err(Fault::permission(right, message))
     }
 
     /// The legal date at a time.
@@ -258,6 +274,22 @@ impl Catalogue {
             .policies
             .get(version)
             .cloned()
+    }
+
+    /// The policy by which an event was judged.
+    ///
+    /// # Errors
+    ///
+    /// `PACK_NOT_KNOWN`: this process has not read the pack yet; retry.
+    pub async fn judged_by(&self, version: &str) -> Result<Arc<Policy>, Fault> {
+        if let Some(policy) = self.version(version) {
+            return Ok(policy);
+        }
+        let policy = self.wait_for_version(version, CATCH_UP_WAIT).await;
+        policy.ok_or_else(|| {
+            let message = format!("policy pack {version} is not known here yet; retry");
+            Fault::unavailable("PACK_NOT_KNOWN", message, CATCH_UP_WAIT)
+        })
     }
 
     /// The policy of a version; waits for it, since a reader of one log can be

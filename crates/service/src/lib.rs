@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod command;
 pub mod field;
+pub mod follow;
 pub mod jws;
 pub mod log_service;
 pub mod open_streams;

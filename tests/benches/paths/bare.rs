@@ -239,6 +239,10 @@ struct Collection(Arc<Answers<collection::PushRecordsResponse>>);
 #[tonic::async_trait]
 impl collection_server::CollectionService for Collection {
     type PushRecordsStream = BoxStream<'static, Result<collection::PushRecordsResponse, Status>>;
+    type FollowRegistrationsStream =
+        BoxStream<'static, Result<collection::FollowRegistrationsResponse, Status>>;
+    type FollowPublicationsStream =
+        BoxStream<'static, Result<collection::FollowPublicationsResponse, Status>>;
 
     async fn push_records(
         &self,
@@ -323,6 +327,20 @@ impl collection_server::CollectionService for Collection {
         &self,
         _: Request<collection::GetQuarantineCountsRequest>,
     ) -> Result<Response<collection::GetQuarantineCountsResponse>, Status> {
+        Err(not_measured())
+    }
+
+    async fn follow_registrations(
+        &self,
+        _: Request<collection::FollowRegistrationsRequest>,
+    ) -> Result<Response<Self::FollowRegistrationsStream>, Status> {
+        Err(not_measured())
+    }
+
+    async fn follow_publications(
+        &self,
+        _: Request<collection::FollowPublicationsRequest>,
+    ) -> Result<Response<Self::FollowPublicationsStream>, Status> {
         Err(not_measured())
     }
 }

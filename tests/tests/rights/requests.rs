@@ -52,6 +52,9 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
         "tally.collection.v1.CollectionService.CorrectRecord" => {
             json!({"command_id": id, "record_id": record_id, "record": record("order 1"), "reason": "because"})
         }
+        "tally.collection.v1.CollectionService.FollowPublications"
+        | "tally.collection.v1.CollectionService.FollowRegistrations"
+        | "tally.lists.v1.ListsService.FollowPublications" => to_the_head,
         "tally.collection.v1.CollectionService.GetCounts" => json!({"department": INITIATOR}),
         "tally.collection.v1.CollectionService.DiscardQuarantined" => {
             json!({"command_id": id, "quarantine_id": quarantine_id, "reason": "because"})

@@ -179,6 +179,12 @@ impl<'a> Fields<'a> {
         dates
     }
 
+    /// Notes what is wrong with a field that can be read.
+    pub(super) fn refuse(&mut self, key: &str, message: &str) {
+        let at = self.node.get(key).map_or(self.node.at, |node| node.at);
+        self.fault(at, format!("{key}: {message}"));
+    }
+
     fn required_with<T>(
         &mut self,
         key: &'static str,

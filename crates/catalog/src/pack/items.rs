@@ -2,8 +2,8 @@
 
 use tally_domain::calendar::HolidayNotice;
 use tally_domain::policy::{
-    CheckedDecision, Department, FieldRule, Form, FormColumn, ItemKind, ItemRef, LegalBasis,
-    ListType, Measure, Memorandum, MemorandumMeasure, Pack, PackMeta, RecordType,
+    CheckedDecision, Department, FieldKind, FieldRule, Form, FormColumn, ItemKind, ItemRef,
+    LegalBasis, ListType, Measure, Memorandum, MemorandumMeasure, Pack, PackMeta, RecordType,
 };
 
 use super::fields::Fields;
@@ -144,6 +144,9 @@ fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
     let collected_from = f.optional_date("collected_from");
     let backfill = f.optional("backfill");
     let serious = f.optional("serious").unwrap_or(false);
+    let published = f.optional("published").unwrap_or(false);
+    let registers_subject = f.optional("registers_subject").unwrap_or(false);
+    let registers_when = f.optional("registers_when");
     let fields = f.tables("fields", field_rule);
     Some(RecordType {
         id: id?,
@@ -161,17 +164,26 @@ fn record_type(f: &mut Fields<'_>) -> Option<RecordType> {
         collected_from,
         backfill,
         serious,
+        published,
+        registers_subject,
+        registers_when,
         fields,
     })
 }
 
 fn field_rule(f: &mut Fields<'_>) -> Option<FieldRule> {
     let (name, name_zh) = (f.required("name"), f.optional("name_zh"));
-    let kind = f.required("kind");
+    let kind: Option<FieldKind> = f.required("kind");
     let required = f.optional("required").unwrap_or(false);
     let max_chars = f.optional("max_chars");
     let choices = f.optional_list("choices");
     let open_choice = f.optional("open_choice");
+    let internal = f.optional("internal");
+    let personal = kind.is_some_and(FieldKind::is_personal);
+    if personal && internal == Some(false) {
+        f.refuse("internal", "a personal field is never published");
+    }
+    let ends_publication = f.optional("ends_publication").unwrap_or(false);
     Some(FieldRule {
         name: name?,
         name_zh,
@@ -180,6 +192,8 @@ fn field_rule(f: &mut Fields<'_>) -> Option<FieldRule> {
         max_chars,
         choices,
         open_choice,
+        internal: internal.unwrap_or(false),
+        ends_publication,
     })
 }
 
@@ -194,6 +208,7 @@ fn list_type(f: &mut Fields<'_>) -> Option<ListType> {
     let natural_person_basis = f.optional_basis("natural_person_basis");
     let term = f.optional("term");
     let representation_working_days = f.required("representation_working_days");
+    let published = f.optional("published").unwrap_or(false);
     let in_force = f.in_force();
     Some(ListType {
         id: id?,
@@ -209,6 +224,7 @@ fn list_type(f: &mut Fields<'_>) -> Option<ListType> {
         natural_person_basis,
         term,
         representation_working_days: representation_working_days?,
+        published,
         in_force: in_force?,
     })
 }

@@ -45,6 +45,9 @@ pub struct ListType {
     pub term: Option<TermRule>,
     /// Working days the subject has for its representation after notice.
     pub representation_working_days: u32,
+    /// Whether the public may see who of the organisations is on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub published: bool,
     /// Days on which this list type may be used for new listings.
     pub in_force: InForce,
 }

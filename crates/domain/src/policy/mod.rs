@@ -43,7 +43,9 @@ pub use measure::{
     Measure, MeasureKind, MeasurePolarity, Memorandum, MemorandumMeasure, Strength,
     WhenUndetermined,
 };
-pub use record_type::{Backfill, BackfillFault, FieldKind, FieldRule, RecordType, Terms};
+pub use record_type::{
+    Backfill, BackfillFault, FieldKind, FieldRule, FieldValue, RecordType, Terms,
+};
 pub use sharing::SharedWith;
 
 /// One version of the rules.

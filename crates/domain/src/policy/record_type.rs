@@ -55,6 +55,16 @@ pub struct RecordType {
     /// Whether a new one opens a proposal to remove its subject from red lists.
     #[serde(default)]
     pub serious: bool,
+    /// Whether the public may see such a record of an organisation: its fields in clear but the
+    /// internal ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub published: bool,
+    /// Whether such a record says that its subject was newly registered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registers_subject: bool,
+    /// Which records of the type say so; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registers_when: Option<FieldValue>,
     /// The fields such a record carries, in the order they are shown.
     pub fields: Vec<FieldRule>,
 }
@@ -63,6 +73,12 @@ impl RecordType {
     /// The rule for a field, if the record type has that field.
     pub fn field(&self, name: &str) -> Option<&FieldRule> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Whether a record says that its subject was newly registered; `value_of` gives its fields.
+    pub fn registers<'a>(&self, value_of: impl FnOnce(&str) -> Option<&'a str>) -> bool {
+        let met = |when: &FieldValue| value_of(&when.field) == Some(when.value.as_str());
+        self.registers_subject && self.registers_when.as_ref().is_none_or(met)
     }
 
     /// The days by which a record of that decision is due; nothing for backfill, which has no term.
@@ -235,9 +251,30 @@ pub struct FieldRule {
     /// A choice that goes on as people write, for example `其他-`; needs `choices`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_choice: Option<String>,
+    /// Whether it is for departments only and never published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
+    /// Whether its day is the last on which the record is shown to the public.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_publication: bool,
+}
+
+/// A value of a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldValue {
+    /// Name of the field.
+    pub field: String,
+    /// Its value, in its normal form.
+    pub value: String,
 }
 
 impl FieldRule {
+    /// Whether the public may see its values where it sees the record.
+    pub fn is_public(&self) -> bool {
+        !self.internal && !self.kind.is_personal()
+    }
+
     /// Whether the value is one of the choices, where there are any.
     pub fn allows(&self, value: &str) -> bool {
         let open = self.open_choice.as_deref();

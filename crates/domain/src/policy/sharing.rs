@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Level, Pack};
+use super::{Department, Level, Pack};
 use crate::department::DepartmentId;
 
 /// The departments besides its owner that may see something: `"all"`, `"division"` or a list of ids.
@@ -48,7 +48,7 @@ impl Pack {
             return false;
         };
         match self.departments.get(owner) {
-            Some(owner) => owner.division.starts_with(within(&reader.division)),
+            Some(owner) => owner.is_within(&reader.division),
             None => reader.level == Level::Province,
         }
     }
@@ -84,6 +84,13 @@ impl Pack {
             .filter(|memorandum| memorandum.list_type == list_type)
             .flat_map(|memorandum| &memorandum.measures)
             .any(|measure| measure.departments.contains(department))
+    }
+}
+
+impl Department {
+    /// Whether it governs the division or one below it.
+    pub fn is_within(&self, division: &str) -> bool {
+        self.division.starts_with(within(division))
     }
 }
 

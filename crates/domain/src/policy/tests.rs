@@ -417,6 +417,48 @@ fn a_choice_is_one_of_the_choices_or_goes_on_from_the_open_one() {
 }
 
 #[test]
+fn only_fields_in_clear_that_are_not_internal_are_public() {
+    let public = |kind: &str, internal: bool| {
+        let rule = json!({ "name": "field", "kind": kind, "internal": internal });
+        let rule: FieldRule = serde_json::from_value(rule).expect("a rule");
+        rule.is_public()
+    };
+    assert!(public("text", false) && public("money", false));
+    assert!(!public("text", true));
+    assert!(!public("personal_text", false) && !public("personal_id", false));
+}
+
+#[test]
+fn a_record_registers_its_subject_where_its_type_says_so() {
+    let mut record_type: RecordType = serde_json::from_value(json!({ "id": "registration",
+        "name": "Registration", "reporters": [BUREAU],
+        "legal_basis": { "id": "act", "version": 1 }, "subject_types": ["organisation"],
+        "report_within_working_days": 7, "registers_subject": true,
+        "registers_when": { "field": "kind", "value": "new" }, "fields": [] }))
+    .expect("a record type");
+    let said = |record_type: &RecordType, value: Option<&'static str>| {
+        record_type.registers(|field| value.filter(|_| field == "kind"))
+    };
+    assert!(said(&record_type, Some("new")));
+    assert!(!said(&record_type, Some("changed")) && !said(&record_type, None));
+    record_type.registers_when = None;
+    assert!(said(&record_type, None));
+    record_type.registers_subject = false;
+    assert!(!said(&record_type, Some("new")));
+}
+
+#[test]
+fn what_an_older_pack_does_not_say_leaves_its_digest_alone() {
+    let rule = json!({ "name": "field", "kind": "date" });
+    let rule: FieldRule = serde_json::from_value(rule).expect("a rule");
+    let text = serde_json::to_string(&rule).expect("JSON");
+    assert!(
+        !text.contains("internal") && !text.contains("ends_publication"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_decision_that_needs_a_check_says_which() {
     let decision = |changes: Value| {
         let mut body = json!({ "id": "fine", "name": "Fine", "departments": [BUREAU],

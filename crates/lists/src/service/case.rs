@@ -15,7 +15,6 @@ use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::repeat::or_first;
 use tally_service::reply::load_fault;
-use tally_service::wiring::CATCH_UP_WAIT;
 use tally_service::{CommandScope, Policy, digest, execute_fault};
 use tonic::Request;
 use uuid::Uuid;
@@ -131,19 +130,11 @@ impl Lists {
         nomination: &Nomination,
     ) -> Result<ListType, Fault> {
         let version = &nomination.pack_version;
-        let policy = self
-            .deps
-            .catalogue
-            .wait_for_version(version, CATCH_UP_WAIT)
-            .await;
-        let list_type =
-            policy.and_then(|policy| policy.pack.list_type(&nomination.list_type).cloned());
+        let policy = self.deps.catalogue.judged_by(version).await?;
+        let list_type = policy.pack.list_type(&nomination.list_type).cloned();
         list_type.ok_or_else(|| {
-            Fault::unavailable(
-                "PACK_NOT_KNOWN",
-                format!("policy pack {version} of the nomination is not known here yet; retry"),
-                CATCH_UP_WAIT,
-            )
+            let message = format!("policy pack {version} has no list type of the nomination");
+            Fault::internal(message)
         })
     }
 

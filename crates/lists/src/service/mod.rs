@@ -10,10 +10,12 @@ mod sight;
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use tally_eventlog::consumer::Progress;
 use tally_proto::tally::lists::v1 as pb;
 use tally_proto::tally::lists::v1::lists_service_server::ListsService;
 use tally_service::Deps;
+use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::Readers;
 use tonic::{Request, Response, Status};
 
@@ -24,7 +26,12 @@ pub struct Lists {
     own: Arc<Progress>,
     /// How far the records of collection are known.
     collection: Arc<Progress>,
+    /// The followers' streams that are open.
+    followers: OpenStreams,
 }
+
+/// Items on their way to a follower.
+type Items = BoxStream<'static, Result<pb::FollowPublicationsResponse, Status>>;
 
 impl Lists {
     /// The service on its own, for callers in the same process.
@@ -38,12 +45,20 @@ impl Lists {
             deps,
             own: readers.get(crate::SELF),
             collection: readers.get(crate::COLLECTION),
+            followers: OpenStreams::default(),
         }
+    }
+
+    /// The same with these bounds of the followers' streams.
+    pub fn with_followers(self, followers: OpenStreams) -> Self {
+        Self { followers, ..self }
     }
 }
 
 #[tonic::async_trait]
 impl ListsService for Lists {
+    type FollowPublicationsStream = Items;
+
     async fn nominate(
         &self,
         request: Request<pb::NominateRequest>,
@@ -140,5 +155,11 @@ impl ListsService for Lists {
         request: Request<pb::GetSubjectEntriesRequest>,
     ) -> Result<Response<pb::GetSubjectEntriesResponse>, Status> {
         Ok(self.do_get_subject_entries(request).await?)
+    }
+    async fn follow_publications(
+        &self,
+        request: Request<pb::FollowPublicationsRequest>,
+    ) -> Result<Response<Items>, Status> {
+        Ok(self.do_follow_publications(request).await?)
     }
 }

@@ -7,15 +7,18 @@ use tally_domain::subject::SubjectType;
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
+use tally_service::follow::follow;
+use tally_service::logs;
 use tally_service::reply::{keyring_fault, store_fault};
 use tally_service::subject::{self, SubjectInput, natural_persons_off};
 use tonic::{Request, Response};
 
 use super::case::uuid;
-use super::{Lists, sight};
+use super::{Items, Lists, sight};
 use crate::codec::entry_to_proto;
 use crate::entry::Rejection;
 use crate::file::{self, FileError};
+use crate::publication::Followed;
 
 /// When a caller is told to ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -77,6 +80,25 @@ impl Lists {
             .map(|(subject, _)| subject)
             .collect();
         Ok(Response::new(reply))
+    }
+
+    pub(super) async fn do_follow_publications(
+        &self,
+        request: Request<pb::FollowPublicationsRequest>,
+    ) -> Result<Response<Items>, Fault> {
+        let caller = Caller::of(&request)?;
+        let policy = self.deps.catalogue.active()?;
+        policy.member(caller, "lists.publications")?;
+        let seat = self.followers.admit(caller)?;
+        let request = request.into_inner();
+        let items = follow(
+            self.deps.store.clone(),
+            logs::LISTS,
+            Followed(self.deps.clone()),
+            request.cursor.as_ref(),
+            request.until_head,
+        );
+        Ok(Response::new(seat.hold(items.await?)))
     }
 
     /// Refuses a natural person while no list has them switched on, before the

@@ -6,6 +6,7 @@ mod check;
 mod corrections;
 mod decisions;
 mod explain;
+mod follow;
 mod following;
 mod heads;
 mod hint;
@@ -226,6 +227,9 @@ enum Command {
     Report(respond::Report),
     /// Streams feedback for the province from a cursor on.
     Feedback(respond::Feedback),
+    /// Streams what is public or newly registered from a cursor on: registrations, records, lists.
+    #[command(subcommand)]
+    Follow(follow::Follow),
     /// Counts: records by department and type, feedback by department, month and measure.
     Stats(audit::Stats),
     /// Prints the history as JSON lines.
@@ -315,6 +319,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Receipt(command) => command.run(global).await,
         Command::Report(command) => command.run(global).await,
         Command::Feedback(command) => command.run(global).await,
+        Command::Follow(command) => command.run(global).await,
         Command::Stats(command) => command.run(global).await,
         Command::Replay(command) => command.run(global).await,
         Command::AsOf(command) => command.run(global).await,

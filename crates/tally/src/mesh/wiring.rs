@@ -59,8 +59,16 @@ pub(super) fn wire(
         ..CheckOptions::default()
     };
     let routes = Routes::new(tally_catalog::server(deps.on(logs::CATALOG)))
-        .add_service(tally_collection::server(collection, readers))
-        .add_service(tally_lists::server(lists, readers))
+        .add_service(tally_collection::server_with(
+            collection,
+            readers,
+            OpenStreams::new(stop.clone()),
+        ))
+        .add_service(tally_lists::server_with(
+            lists,
+            readers,
+            OpenStreams::new(stop.clone()),
+        ))
         .add_service(tally_sanctions::server_with(
             sanctions,
             readers,

@@ -125,6 +125,26 @@ fn parts_of_an_item_are_named() {
 }
 
 #[test]
+fn what_the_public_sees_is_said() {
+    let slip = ("record_types.toml", "published = true\n", "");
+    assert_words(
+        slip,
+        "administrative-licence",
+        &["the public no longer sees it"],
+    );
+    let slip = ("list_types.toml", "published = true\n", "");
+    assert_words(slip, "honest-taxpayer", &["the public no longer sees it"]);
+    let kind = "registration_type\", value = \"设立\" }";
+    let slip = (
+        "record_types.toml",
+        kind,
+        "registration_type\", value = \"变更\" }",
+    );
+    let words = "registers when: field `registration_type`, value `变更` instead of field `registration_type`, value `设立`";
+    assert_words(slip, "registration", &[words]);
+}
+
+#[test]
 fn items_come_and_go() {
     let small = BuiltIn::Small
         .load()

@@ -148,6 +148,14 @@ fn field(kind: ItemKind, name: &str, old: &Value, new: &Value, packs: [&Pack; 2]
             old,
             new,
         ),
+        (_, "published") => vec![said_or_not(new, "the public", "sees it")],
+        (_, "registers_subject") => {
+            vec![said_or_not(
+                new,
+                "a record",
+                "says that its subject is newly registered",
+            )]
+        }
         (_, "in_force") => vec![format!("in force {} instead of {}", days(new), days(old))],
         _ => vec![format!(
             "{}: {} instead of {}",
@@ -155,6 +163,14 @@ fn field(kind: ItemKind, name: &str, old: &Value, new: &Value, packs: [&Pack; 2]
             shown(new, packs),
             shown(old, packs)
         )],
+    }
+}
+
+/// A flag as a sentence: it does, or it no longer does.
+fn said_or_not(flag: &Value, who: &str, does: &str) -> String {
+    match flag {
+        Value::Bool(true) => format!("{who} {does}"),
+        _ => format!("{who} no longer {does}"),
     }
 }
 

@@ -34,6 +34,7 @@ impl Check<'_> {
                 days,
             );
             self.days_in_force(&it.in_force);
+            self.published(it.published, &it.subject_types);
             self.grounds(it);
             self.term(it);
             // Who is to be restrained is heard first; an honour needs no hearing.

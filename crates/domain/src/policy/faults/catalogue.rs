@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Check;
-use crate::policy::{Backfill, DepartmentScope, FieldKind, ItemKind, Level, RecordType};
+use crate::policy::{Backfill, DepartmentScope, FieldKind, FieldRule, ItemKind, Level, RecordType};
 use crate::subject::SubjectType;
 
 /// Words that mark a field as a score, rank or grade, which no natural person may be given.
@@ -88,6 +88,50 @@ impl Check<'_> {
                 self.fault("backfill", "must be from 1 to 100 years");
             }
             self.fields(it);
+            self.publication(it);
+        }
+    }
+
+    /// What the public sees of a record type, and what it says of new registrations.
+    fn publication(&mut self, it: &RecordType) {
+        self.published(it.published, &it.subject_types);
+        if it.published && !it.fields.iter().any(FieldRule::is_public) {
+            let message = "none of the fields may be shown: all are personal or internal";
+            self.fault("published", message);
+        }
+        for (index, rule) in it.fields.iter().enumerate() {
+            if rule.ends_publication && rule.kind != FieldKind::Date {
+                let message = "only a field of kind `date` can end the publication";
+                self.fault(format!("fields[{index}].ends_publication"), message);
+            }
+        }
+        let Some(when) = &it.registers_when else {
+            return;
+        };
+        if !it.registers_subject {
+            self.fault("registers_when", "needs `registers_subject` beside it");
+        }
+        match it.field(&when.field) {
+            None => {
+                let message = format!("the record type has no field `{}`", when.field);
+                self.fault("registers_when", message);
+            }
+            Some(rule) if rule.kind.is_personal() => {
+                self.fault("registers_when", "a personal field says nothing in clear");
+            }
+            Some(rule) if !rule.allows(&when.value) => {
+                let message = format!("`{}` is no choice of `{}`", when.value, when.field);
+                self.fault("registers_when", message);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What is about natural persons is never published.
+    pub(super) fn published(&mut self, published: bool, subject_types: &[SubjectType]) {
+        if published && !subject_types.contains(&SubjectType::Organisation) {
+            let message = "only what is about organisations is published, never natural persons";
+            self.fault("published", message);
         }
     }
 

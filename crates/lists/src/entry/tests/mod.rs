@@ -37,6 +37,7 @@ fn list_type() -> ListType {
             months_max: Some(36),
         }),
         representation_working_days: 5,
+        published: true,
         in_force: InForce::new(date(2005, 1, 1), None).expect("in order"),
     }
 }

@@ -1,0 +1,160 @@
+//! Lists, and what the active pack publishes.
+
+use tally::client::command_id;
+use tally_proto::tally::lists::v1 as lists;
+use tally_rpc::FaultReport;
+
+use crate::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_hides_what_is_suspended_and_deletes_what_ends() {
+    let scene = Scene::start().await;
+    let mirror = scene.mesh.system(RESOURCES).await;
+    let other = scene.mesh.officer(MARKET, "4").await;
+    let mut follower = Follower::default();
+    let (entry, _) = scene.listed_until(COMPANY, "2027-03-01").await;
+    let told = follower.lists(&mirror).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (told[0].kind(), &told[0].entry_id),
+        (ListKind::Listed, &entry)
+    );
+    let shown = told[0].entry.clone().expect("a content");
+    let expected = lists::PublishedEntry {
+        subject: COMPANY.to_owned(),
+        list_type: "serious-violation".to_owned(),
+        red: false,
+        department: MARKET.to_owned(),
+        term_from: "2026-03-02".to_owned(),
+        term_until: "2027-03-01".to_owned(),
+        decision_number: "listing 1".to_owned(),
+        ground_document_number: format!("penalty of {COMPANY}"),
+        legal_basis: basis(BLACK_LISTING),
+        display_until: "2027-03-01".to_owned(),
+    };
+    assert_eq!(shown, expected);
+
+    accept_objection(&scene.third, &entry).await;
+    let told = follower.lists(&mirror).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].kind(), &told[0].entry),
+        (ListKind::Suspended, &None)
+    );
+    // Who begins now has nothing to hide, and is not shown it either.
+    let mut late = Follower::default();
+    late.lists(&mirror).await;
+    late.assert_was_never_sent(&[COMPANY]);
+
+    let request = lists::UpholdRequest {
+        command_id: command_id(),
+        entry_id: entry.clone(),
+        decision: document("decision on objection 1"),
+        reason: "the facts stand".to_owned(),
+    };
+    other.lists().uphold(request).await.expect("upheld");
+    for follower in [&mut follower, &mut late] {
+        let told = follower.lists(&mirror).await;
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            (told[0].kind(), told[0].entry.as_ref()),
+            (ListKind::Resumed, Some(&expected))
+        );
+    }
+
+    let (wrong, _) = scene.listed_until(OTHER_COMPANY, "2026-09-01").await;
+    assert_eq!(follower.lists(&mirror).await.len(), 1);
+    accept_objection(&scene.third, &wrong).await;
+    let request = lists::CorrectOutRequest {
+        command_id: command_id(),
+        entry_id: wrong.clone(),
+        decision: document("decision on objection 2"),
+        reason: "another company".to_owned(),
+    };
+    scene
+        .third
+        .lists()
+        .correct_out(request)
+        .await
+        .expect("corrected out");
+    let told = follower.lists(&mirror).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (
+            told[0].kind(),
+            told[0].end(),
+            &told[0].entry_id,
+            &told[0].entry
+        ),
+        (
+            ListKind::Ended,
+            lists::PublicationEnd::CorrectedOut,
+            &wrong,
+            &None
+        )
+    );
+
+    scene.mesh.advance("2027-03-02T01:00:00Z").await;
+    scene.mesh.settle().await;
+    let told = follower.lists(&mirror).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (told[0].kind(), told[0].end(), &told[0].entry_id),
+        (ListKind::Ended, lists::PublicationEnd::Expired, &entry)
+    );
+    let internals = [
+        "objection 1",
+        "objection 2",
+        "service 1",
+        "the facts stand",
+        "another company",
+    ];
+    follower.assert_was_never_sent(&internals);
+    scene.mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_the_active_pack_publishes_is_shown() {
+    let scene = scene().await;
+    let mirror = scene.mesh.system(RESOURCES).await;
+    push(&scene.system, full_penalty(COMPANY, "penalty 1")).await;
+    let (entry, _) = scene.listed(OTHER_COMPANY).await;
+    assert_eq!(Follower::default().records(&mirror).await.len(), 2);
+    let mut known = Follower::default();
+    assert_eq!(known.lists(&mirror).await.len(), 1);
+
+    let mut pack = pack();
+    pack.meta.version += ".2";
+    let penalty = pack
+        .record_types
+        .get_mut("administrative-penalty")
+        .expect("there");
+    penalty.published = false;
+    let list = pack.list_types.get_mut("serious-violation").expect("there");
+    list.published = false;
+    let operator = scene.mesh.operator().await;
+    load_pack(&operator, &pack).await.expect("the pack loads");
+    let mut follower = Follower::default();
+    assert_eq!(follower.records(&mirror).await, BTreeMap::new());
+    let mut late = Follower::default();
+    assert_eq!(late.lists(&mirror).await, []);
+    late.assert_was_never_sent(&[OTHER_COMPANY, &entry]);
+    let request = collection::FollowPublicationsRequest {
+        record_types: vec!["administrative-penalty".to_owned(), "unheard-of".to_owned()],
+        ..Default::default()
+    };
+    let refused = mirror.collection().follow_publications(request).await;
+    let report = FaultReport::from(&refused.expect_err("neither is public"));
+    let reasons: Vec<&str> = report
+        .violations
+        .iter()
+        .map(|it| it.reason.as_str())
+        .collect();
+    assert_eq!(reasons, ["NOT_PUBLISHED", "RECORD_TYPE_UNKNOWN"]);
+    let stranger = scene.mesh.system("11990000MB00010701").await;
+    let request = lists::FollowPublicationsRequest::default();
+    let denied = stranger.lists().follow_publications(request).await;
+    let report = FaultReport::from(&denied.expect_err("no department of the pack"));
+    assert_eq!(report.reason, "RIGHT_MISSING");
+    scene.mesh.stop().await;
+}
