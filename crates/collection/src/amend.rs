@@ -18,7 +18,12 @@ use uuid::Uuid;
 use crate::content::{self, Hasher, Named};
 use crate::draft::Judge;
 use crate::intake::sealing_stream;
-use crate::record::{Command, Corrected, RIGHT_CORRECT, RIGHT_WITHDRAW, Record, Rejection};
+use crate::record::{Command, Corrected, Record, Rejection};
+
+/// The right to correct, as the contract names it.
+pub(crate) const RIGHT_CORRECT: &str = "collection.correct";
+/// The right to withdraw, as the contract names it.
+pub(crate) const RIGHT_WITHDRAW: &str = "collection.withdraw";
 
 /// Characters that a reason may have, as the longest remarks of departments' forms.
 pub(crate) const REASON_CHARS_MAX: usize = 2_000;
@@ -102,9 +107,10 @@ async fn correct_now(
         held.seen_by(&policy.pack, department)?;
         held.owned_by(department.as_str(), RIGHT_CORRECT)?;
     }
+    let today = policy.today(deps.clock.now());
     let judge = Judge {
         policy: &policy,
-        today: policy.today(deps.clock.now()),
+        today,
         department,
         held_basis: held.legal_basis(),
     };
@@ -131,6 +137,7 @@ async fn correct_now(
     let body = pb::RecordCorrected {
         content: Some(draft.seal(sealer.as_ref())),
         reason,
+        corrected_on: today.to_string(),
     };
     let command = Command::Correct(Arc::new(Corrected {
         department: department.to_string(),
@@ -188,9 +195,11 @@ async fn withdraw_now(
     let held = load(deps, record_id).await?;
     held.seen_by(&policy.pack, department)?;
     held.owned_by(department.as_str(), RIGHT_WITHDRAW)?;
+    let now = deps.clock.now();
     let command = Command::Withdraw {
         department: department.to_string(),
-        at: deps.clock.now(),
+        at: now,
+        on: policy.today(now),
         reason,
         document,
     };

@@ -1,5 +1,7 @@
 //! The answers to pushed records: receipts, and refusals with every reason.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::append::{Appended, LastRecord};
@@ -15,6 +17,9 @@ use crate::record::Rejection;
 
 /// The right to push, as the contract names it.
 pub(crate) const RIGHT_PUSH: &str = "collection.push";
+
+/// The reason where an id came again with another content.
+const COMMAND_ID_REUSED: &str = "COMMAND_ID_REUSED";
 
 /// The answer to one record.
 pub(crate) struct Answer {
@@ -84,6 +89,13 @@ impl Refused {
         }
     }
 
+    /// The reasons, each once; nothing where the caller was denied the call
+    /// itself: what is denied leaves no trace.
+    fn reasons(&self) -> Option<BTreeSet<&'static str>> {
+        let reasons = self.faults.iter().map(|fault| fault.reason);
+        self.not_competent.is_none().then(|| reasons.collect())
+    }
+
     fn into_faults(mut self) -> Vec<FieldFault> {
         let denied = self.not_competent.map(|message| {
             FieldFault::new("record.record_type", fault::reason::RIGHT_MISSING, message)
@@ -134,6 +146,23 @@ impl Answer {
 }
 
 impl Failure {
+    /// Why the row was refused, each reason once; nothing where it was not
+    /// judged, or the caller was denied the call.
+    pub fn refused_for(&self) -> Option<BTreeSet<&'static str>> {
+        match self {
+            Self::Refused(refused) => refused.reasons(),
+            Self::NotExecuted {
+                error: ExecuteError::Rejected(rejection),
+                ..
+            } => Some(BTreeSet::from([rejection.reason()])),
+            Self::NotExecuted {
+                error: ExecuteError::CommandReused { .. },
+                ..
+            } => Some(BTreeSet::from([COMMAND_ID_REUSED])),
+            Self::NotExecuted { .. } | Self::Unsettled(_) => None,
+        }
+    }
+
     /// The failure of a single call.
     fn into_fault(self) -> Fault {
         match self {
@@ -162,7 +191,7 @@ impl Failure {
             } => {
                 vec![FieldFault::new(
                     "command_id",
-                    "COMMAND_ID_REUSED",
+                    COMMAND_ID_REUSED,
                     error.to_string(),
                 )]
             }

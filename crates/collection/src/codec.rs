@@ -15,6 +15,8 @@ pub const RECORD_ACCEPTED: &str = "tally.collection.v1.RecordAccepted";
 pub const RECORD_CORRECTED: &str = "tally.collection.v1.RecordCorrected";
 /// A record was withdrawn.
 pub const RECORD_WITHDRAWN: &str = "tally.collection.v1.RecordWithdrawn";
+/// Rows that a department pushed were refused.
+pub const REFUSALS_COUNTED: &str = "tally.collection.v1.RefusalsCounted";
 /// Somebody was shown sealed fields; in the log `collection-access`.
 pub const SEALED_OPENED: &str = "tally.collection.v1.SealedOpened";
 
@@ -36,6 +38,7 @@ pub const EVENT_TYPES: &[&str] = &[
     ROW_CORRECTED,
     ROW_RESUBMITTED,
     ROW_DISCARDED,
+    REFUSALS_COUNTED,
 ];
 
 impl Codec for Record {

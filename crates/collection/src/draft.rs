@@ -45,7 +45,7 @@ pub(crate) struct Draft {
     /// First moment of the first day it holds.
     pub effective_at: Timestamp,
     /// The days by which it is due; backfill has no term.
-    pub terms: Option<Terms>,
+    terms: Option<Terms>,
     decided_on: LegalDate,
     term: Term,
     fields: Vec<DraftField>,
@@ -58,6 +58,24 @@ impl Draft {
         self.fields
             .iter()
             .any(|field| matches!(field.value, DraftValue::Personal(_)))
+    }
+
+    /// When it is due and when it comes; what is stored, without the content.
+    pub fn timeliness(&self, policy: &Policy, today: LegalDate) -> pb::RecordAccepted {
+        let mut body = pb::RecordAccepted {
+            accepted_on: today.to_string(),
+            ..pb::RecordAccepted::default()
+        };
+        if let Some(terms) = self.terms {
+            let late = policy.working_days.late(terms.push_by, today);
+            body.publish_by = terms.publish_by.date.to_string();
+            body.publish_by_provisional = terms.publish_by.provisional;
+            body.push_by = terms.push_by.date.to_string();
+            body.push_by_provisional = terms.push_by.provisional;
+            body.late_working_days = late.working_days;
+            body.late_provisional = late.provisional;
+        }
+        body
     }
 
     /// What is stored. Personal values are sealed by `sealer`, that of the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tally_auth::Caller;
-use tally_domain::calendar::Deadline;
+use tally_domain::date::LegalDate;
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::subject::Subject;
@@ -31,6 +31,7 @@ use crate::quarantine::Rejection;
 use crate::quarantine::codec::sealing_stream as row_stream;
 use crate::quarantine::keep::{self, Keep, Keeper, Origin, Places};
 use crate::record::{Accepted, Command, Record};
+use crate::refusals::RowIdentity;
 
 /// Id of the record with this natural key.
 pub fn record_id(
@@ -77,6 +78,10 @@ pub(crate) struct Entry {
     pub command_id: String,
     /// Its id, if that is in order.
     pub id: Option<Uuid>,
+    /// What tells it from others, where its id is in order.
+    pub identity: Option<RowIdentity>,
+    /// Id of the catalogue item; empty if the catalogue has none of that name.
+    pub record_type: String,
     /// The task's record, or why there is no task.
     pub judged: Result<Uuid, Refusal>,
     /// The place in quarantine that it is handed in again from.
@@ -91,7 +96,10 @@ pub(crate) type Refusal = (Refused, Option<CommandKey>);
 
 /// What the events of a chunk have in common.
 pub(crate) struct Common {
-    actor: log_pb::Actor,
+    /// Who pushed them.
+    pub actor: log_pb::Actor,
+    /// The legal day on which they were judged.
+    pub today: LegalDate,
     pack_version: String,
     traceparent: String,
 }
@@ -114,6 +122,8 @@ impl Common {
 struct Judged {
     command_id: String,
     id: Option<Uuid>,
+    identity: Option<RowIdentity>,
+    record_type: String,
     outcome: Result<(Named, SubjectInput, Draft), Refusal>,
     origin: Origin,
     keep: Option<Keep>,
@@ -154,11 +164,12 @@ impl Intake {
     /// No record can be taken now: no policy, or no keys. None was executed.
     pub async fn prepare(&self, requests: Vec<pb::PushRecordsRequest>) -> Result<Chunk, Fault> {
         let policy = self.deps.catalogue.active()?;
+        let today = policy.today(self.deps.clock.now());
         let places = Places::load(&self.deps, &requests).await?;
         let mut hasher = Hasher::new(&self.deps, "collection.push");
         let judged: Vec<_> = requests
             .into_iter()
-            .map(|request| self.judge(&policy, &places, &mut hasher, request))
+            .map(|request| self.judge(&policy, today, &places, &mut hasher, request))
             .collect();
         let mut entries = Vec::with_capacity(judged.len());
         let mut ready = Vec::with_capacity(judged.len());
@@ -197,6 +208,8 @@ impl Intake {
             entries.push(Entry {
                 command_id: judged.command_id,
                 id: judged.id,
+                identity: judged.identity,
+                record_type: judged.record_type,
                 judged: outcome,
                 place,
                 keep: judged.keep,
@@ -205,6 +218,7 @@ impl Intake {
         let sealers = self.sealers(&ready, &mut entries).await?;
         let common = Common {
             actor: self.actor.clone(),
+            today,
             pack_version: policy.version().to_owned(),
             traceparent: tally_telemetry::traceparent_of_current(),
         };
@@ -212,7 +226,8 @@ impl Intake {
             .into_iter()
             .map(|ready| {
                 let context = common.context(ready.command_id);
-                self.task(sealers.get(&ready.id), ready, context)
+                let timeliness = ready.draft.timeliness(&policy, today);
+                self.task(sealers.get(&ready.id), ready, timeliness, context)
             })
             .collect();
         Ok(Chunk {
@@ -225,6 +240,7 @@ impl Intake {
     fn judge(
         &self,
         policy: &Policy,
+        today: LegalDate,
         places: &Places,
         hasher: &mut Hasher<'_>,
         request: pb::PushRecordsRequest,
@@ -236,13 +252,13 @@ impl Intake {
         let origin = places.origin(&self.department, &request.quarantine_id);
         let origin = faults.keep(origin);
         let is_given = request.record.is_some();
-        let record_type = request
+        let claimed = request
             .record
             .as_ref()
             .map_or("", |record| &record.record_type);
-        let not_competent = policy
-            .pack
-            .record_type(record_type)
+        let item = policy.pack.record_type(claimed);
+        let record_type = item.map_or_else(String::new, |item| item.id.clone());
+        let not_competent = item
             .filter(|record_type| !record_type.reporters.contains(&self.department))
             .map(|record_type| {
                 format!(
@@ -250,7 +266,6 @@ impl Intake {
                     record_type.id, self.department
                 )
             });
-        let today = policy.today(self.deps.clock.now());
         let judge = Judge {
             policy,
             today,
@@ -262,7 +277,8 @@ impl Intake {
         if is_refused && matches!(origin, Some(Origin::Became(_))) {
             faults.push(Rejection::Closed.field_fault());
         }
-        let id = named.as_ref().map(|named| named.scope.id);
+        let identity = named.as_ref().map(|named| (named.key.id, named.key.digest));
+        let id = identity.map(|(id, _)| id);
         let place = match origin {
             Some(Origin::Open(place)) => Some(place),
             Some(Origin::None) if request.quarantine && is_refused => {
@@ -303,6 +319,8 @@ impl Intake {
         Judged {
             command_id: request.command_id,
             id,
+            identity,
+            record_type,
             outcome,
             origin: origin.unwrap_or(Origin::None),
             keep,
@@ -346,6 +364,7 @@ impl Intake {
         &self,
         sealer: Option<&Sealer>,
         ready: Ready,
+        timeliness: pb::RecordAccepted,
         context: Arc<EventContext>,
     ) -> Task<Record> {
         let Ready {
@@ -356,15 +375,7 @@ impl Intake {
             place,
             ..
         } = ready;
-        let (basis, effective_at, terms) =
-            (draft.legal_basis.clone(), draft.effective_at, draft.terms);
-        let day = |deadline: Option<Deadline>| {
-            let provisional = deadline.is_some_and(|deadline| deadline.provisional);
-            let date = deadline.map(|deadline| deadline.date.to_string());
-            (date.unwrap_or_default(), provisional)
-        };
-        let (publish_by, publish_by_provisional) = day(terms.map(|terms| terms.publish_by));
-        let (push_by, push_by_provisional) = day(terms.map(|terms| terms.push_by));
+        let (basis, effective_at) = (draft.legal_basis.clone(), draft.effective_at);
         let content = draft.seal(sealer);
         Task {
             stream_id: record_id.to_string(),
@@ -376,11 +387,8 @@ impl Intake {
                 effective_at,
                 body: pb::RecordAccepted {
                     content: Some(content),
-                    publish_by,
-                    publish_by_provisional,
-                    push_by,
-                    push_by_provisional,
                     quarantine_id: place.map(|place| place.to_string()).unwrap_or_default(),
+                    ..timeliness
                 },
             })),
             key,

@@ -1,16 +1,18 @@
 //! Collection: records come in from departments, are judged by the catalogue
 //! item they claim, and get a receipt or every reason against them.
 //!
-//! Owns the aggregates `record` and `quarantine` in the log `collection`, the log
-//! `collection-access` of who was shown sealed fields, and the views
-//! `collection.record`, `collection.count`, `collection.quarantine` and
-//! `collection.quarantine_count`.
+//! Owns the aggregates `record` and `quarantine` and the counts of refused rows
+//! in the log `collection`, the log `collection-access` of who was shown sealed
+//! fields, and the views `collection.record`, `collection.timeliness`,
+//! `collection.quarantine` and `collection.quarantine_count`.
 
 pub mod codec;
+pub mod figures;
 pub mod opening;
 pub mod projection;
 pub mod quarantine;
 pub mod record;
+pub mod refusals;
 
 mod amend;
 mod answer;
@@ -24,6 +26,7 @@ mod push;
 mod query;
 mod service;
 mod settle;
+mod timeliness;
 
 use std::sync::Arc;
 

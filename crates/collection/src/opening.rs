@@ -118,7 +118,8 @@ impl Opening<'_> {
     }
 }
 
-fn new_id(now: Timestamp) -> Uuid {
+/// A UUIDv7 of the clock's time.
+pub(crate) fn new_id(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))

@@ -1,61 +1,139 @@
-//! The read models of collection: each record as it stands, and counts.
+//! The read models of collection: each record as it stands, and what
+//! happened in each month.
 
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use tally_eventlog::append::RowKey;
 use tally_eventlog::consumer::{Poison, Projection, ViewRows};
 use tally_eventlog::event::{Recorded, to_proto_time};
 use tally_proto::tally::collection::v1 as pb;
 
-use crate::codec::{EVENT_TYPES, RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN, department};
+use crate::codec::{
+    EVENT_TYPES, RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN, REFUSALS_COUNTED,
+    ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, department,
+};
+use crate::figures;
 use crate::quarantine::view;
+use crate::timeliness::month_text;
 
 /// View of records, by id.
 pub const RECORD_VIEW: &str = "collection.record";
-/// View of counts, by department and record type.
-pub const COUNT_VIEW: &str = "collection.count";
+/// View of what happened, by department, month and record type.
+pub const TIMELINESS_VIEW: &str = "collection.timeliness";
 
 /// Between the parts of a key.
 pub(crate) const SEPARATOR: u8 = 0;
+
+/// Characters of a month at the beginning of a date.
+const MONTH_CHARS: usize = "2026-03".len();
 
 /// The views over the log `collection`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CollectionViews;
 
-/// An event of a record, as the views need it.
+/// An event, as the views need it.
 enum Change {
-    Accepted(pb::StoredContent),
-    Corrected(pb::StoredContent),
-    Withdrawn { record_type: String },
+    Accepted(Box<pb::RecordAccepted>),
+    Corrected(pb::RecordCorrected),
+    Withdrawn(pb::RecordWithdrawn),
+    Refused(pb::RefusalsCounted),
+    Quarantined(pb::RowQuarantined),
+    Resubmitted(pb::RowResubmitted),
+    Discarded(pb::RowDiscarded),
 }
 
 impl Change {
     fn of(event: &Recorded) -> Result<Option<Self>, Poison> {
-        let content = |content: Option<pb::StoredContent>| {
-            content.ok_or_else(|| Poison::new("an event of a record has no content"))
-        };
         Ok(match event.envelope.event_type.as_str() {
-            RECORD_ACCEPTED => Some(Self::Accepted(content(
-                event.payload::<pb::RecordAccepted>()?.content,
-            )?)),
-            RECORD_CORRECTED => Some(Self::Corrected(content(
-                event.payload::<pb::RecordCorrected>()?.content,
-            )?)),
-            RECORD_WITHDRAWN => {
-                let withdrawn: pb::RecordWithdrawn = event.payload()?;
-                Some(Self::Withdrawn {
-                    record_type: withdrawn.record_type,
-                })
-            }
+            RECORD_ACCEPTED => Some(Self::Accepted(Box::new(event.payload()?))),
+            RECORD_CORRECTED => Some(Self::Corrected(event.payload()?)),
+            RECORD_WITHDRAWN => Some(Self::Withdrawn(event.payload()?)),
+            REFUSALS_COUNTED => Some(Self::Refused(event.payload()?)),
+            ROW_QUARANTINED => Some(Self::Quarantined(event.payload()?)),
+            ROW_RESUBMITTED => Some(Self::Resubmitted(event.payload()?)),
+            ROW_DISCARDED => Some(Self::Discarded(event.payload()?)),
             _ => None,
         })
     }
 
-    fn record_type(&self) -> &str {
+    /// What it adds to the figures, by catalogue item.
+    fn figures(&self) -> Result<Vec<(&str, pb::TimelinessFigures)>, Poison> {
+        Ok(match self {
+            Self::Accepted(accepted) => {
+                let record_type = &content(accepted.content.as_ref())?.record_type;
+                vec![(record_type, figures::of_accepted(accepted))]
+            }
+            Self::Corrected(corrected) => {
+                let record_type = &content(corrected.content.as_ref())?.record_type;
+                let figures = pb::TimelinessFigures {
+                    corrected: 1,
+                    ..pb::TimelinessFigures::default()
+                };
+                vec![(record_type, figures)]
+            }
+            Self::Withdrawn(withdrawn) => {
+                let figures = pb::TimelinessFigures {
+                    withdrawn: 1,
+                    ..pb::TimelinessFigures::default()
+                };
+                vec![(&withdrawn.record_type, figures)]
+            }
+            Self::Refused(refused) => {
+                let refused = refused.refused.iter();
+                refused
+                    .map(|rows| (rows.record_type.as_str(), figures::of_refused(rows)))
+                    .collect()
+            }
+            Self::Quarantined(row) => {
+                let figures = pb::TimelinessFigures {
+                    quarantined: 1,
+                    ..pb::TimelinessFigures::default()
+                };
+                vec![(&row.record_type, figures)]
+            }
+            Self::Resubmitted(row) => {
+                let figures = pb::TimelinessFigures {
+                    resubmitted: 1,
+                    ..pb::TimelinessFigures::default()
+                };
+                vec![(&row.record_type, figures)]
+            }
+            Self::Discarded(row) => {
+                let figures = pb::TimelinessFigures {
+                    discarded: 1,
+                    ..pb::TimelinessFigures::default()
+                };
+                vec![(&row.record_type, figures)]
+            }
+        })
+    }
+
+    /// The legal day of it; empty in events from before it was noted.
+    fn day(&self) -> &str {
         match self {
-            Self::Accepted(content) | Self::Corrected(content) => &content.record_type,
-            Self::Withdrawn { record_type } => record_type,
+            Self::Accepted(accepted) => &accepted.accepted_on,
+            Self::Corrected(corrected) => &corrected.corrected_on,
+            Self::Withdrawn(withdrawn) => &withdrawn.withdrawn_on,
+            Self::Refused(refused) => &refused.refused_on,
+            Self::Quarantined(_) | Self::Resubmitted(_) | Self::Discarded(_) => "",
         }
     }
+
+    /// Whose figures it changes.
+    fn department<'a>(&'a self, event: &'a Recorded) -> &'a str {
+        match self {
+            // The mesh itself closes a row.
+            Self::Quarantined(row) => &row.department,
+            Self::Resubmitted(row) => &row.department,
+            Self::Discarded(row) => &row.department,
+            // Only the department that pushed a record changes it.
+            _ => department(event),
+        }
+    }
+}
+
+fn content(content: Option<&pb::StoredContent>) -> Result<&pb::StoredContent, Poison> {
+    content.ok_or_else(|| Poison::new("an event of a record has no content"))
 }
 
 fn record_key(event: &Recorded) -> RowKey {
@@ -67,24 +145,40 @@ fn record_key(event: &Recorded) -> RowKey {
     }
 }
 
-fn count_key(event: &Recorded, change: &Change) -> RowKey {
-    // Only the department that pushed a record changes it.
-    let key = [
-        department(event).as_bytes(),
+/// The rows of figures that an event changes, in its order.
+fn figure_keys<'a>(
+    event: &'a Recorded,
+    change: &'a Change,
+    figures: &'a [(&str, pb::TimelinessFigures)],
+) -> impl Iterator<Item = RowKey> + 'a {
+    // A projection knows no time zone: of old events, the day in UTC.
+    let month = change.day().get(..MONTH_CHARS).map_or_else(
+        || month_text(event.recorded_at.to_zoned(TimeZone::UTC).date()),
+        str::to_owned,
+    );
+    let prefix = [
+        change.department(event).as_bytes(),
         &[SEPARATOR],
-        change.record_type().as_bytes(),
+        month.as_bytes(),
     ]
     .concat();
-    RowKey {
-        view: COUNT_VIEW,
+    figures.iter().map(move |(record_type, _)| RowKey {
+        view: TIMELINESS_VIEW,
         shard: event.shard,
-        key: key.into(),
-    }
+        key: [&prefix[..], &[SEPARATOR], record_type.as_bytes()]
+            .concat()
+            .into(),
+    })
 }
 
 impl Projection for CollectionViews {
     fn views(&self) -> &'static [&'static str] {
-        &[RECORD_VIEW, COUNT_VIEW, view::ROW_VIEW, view::COUNT_VIEW]
+        &[
+            RECORD_VIEW,
+            TIMELINESS_VIEW,
+            view::ROW_VIEW,
+            view::COUNT_VIEW,
+        ]
     }
 
     fn knows(&self, event_type: &str) -> bool {
@@ -92,51 +186,54 @@ impl Projection for CollectionViews {
     }
 
     fn reads(&self, event: &Recorded) -> Result<Vec<RowKey>, Poison> {
-        if view::is_row_event(&event.envelope.event_type) {
-            return view::reads(event);
-        }
-        let Some(change) = Change::of(event)? else {
-            return Ok(Vec::new());
+        let mut keys = match view::is_row_event(&event.envelope.event_type) {
+            true => view::reads(event)?,
+            false => Vec::new(),
         };
-        let count = count_key(event, &change);
+        let Some(change) = Change::of(event)? else {
+            return Ok(keys);
+        };
+        keys.extend(figure_keys(event, &change, &change.figures()?));
         // A new record has no row yet: nothing is read for it.
-        Ok(match change {
-            Change::Accepted(_) => vec![count],
-            Change::Corrected(_) | Change::Withdrawn { .. } => vec![record_key(event), count],
-        })
+        if matches!(change, Change::Corrected(_) | Change::Withdrawn(_)) {
+            keys.push(record_key(event));
+        }
+        Ok(keys)
     }
 
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
         if view::is_row_event(&event.envelope.event_type) {
-            return view::apply(event, rows);
+            view::apply(event, rows)?;
         }
         let Some(change) = Change::of(event)? else {
             return Ok(());
         };
-        let count_key = count_key(event, &change);
+        let more = change.figures()?;
+        for (key, (_, more)) in figure_keys(event, &change, &more).zip(&more) {
+            let mut row: pb::TimelinessRow = rows.get(&key)?.unwrap_or_default();
+            figures::add(row.figures.get_or_insert_default(), more);
+            rows.put(key, &row);
+        }
         let record_key = record_key(event);
-        let mut count: pb::CountRow = rows.get(&count_key)?.unwrap_or_default();
         let row = match change {
-            Change::Accepted(content) => {
-                count.accepted += 1;
-                new_row(event, content)
-            }
-            Change::Corrected(content) => {
-                count.corrected += 1;
+            Change::Accepted(accepted) => new_row(event, accepted.content.unwrap_or_default()),
+            Change::Corrected(corrected) => {
                 let mut row = held(rows, &record_key)?;
                 row.corrections += 1;
-                row.content = Some(content);
+                row.content = corrected.content;
                 set_basis(&mut row, event);
                 row
             }
-            Change::Withdrawn { .. } => {
-                count.withdrawn += 1;
+            Change::Withdrawn(_) => {
                 let mut row = held(rows, &record_key)?;
                 row.set_state(pb::RecordState::Withdrawn);
                 row
             }
+            Change::Refused(_)
+            | Change::Quarantined(_)
+            | Change::Resubmitted(_)
+            | Change::Discarded(_) => return Ok(()),
         };
-        rows.put(count_key, &count);
         rows.put(record_key, &row);
         Ok(())
     }

@@ -50,6 +50,9 @@ fn content(decided_on: &str) -> pb::StoredContent {
 fn accepted(record: &str) -> Recorded {
     let payload = pb::RecordAccepted {
         content: Some(content("2026-01-01")),
+        push_by: "2026-01-14".into(),
+        late_working_days: 2,
+        accepted_on: "2026-01-16".into(),
         ..Default::default()
     };
     event(record, RECORD_ACCEPTED, &payload)
@@ -59,6 +62,7 @@ fn corrected(record: &str) -> Recorded {
     let payload = pb::RecordCorrected {
         content: Some(content("2026-01-02")),
         reason: "x".into(),
+        corrected_on: "2026-02-01".into(),
     };
     event(record, RECORD_CORRECTED, &payload)
 }
@@ -66,9 +70,30 @@ fn corrected(record: &str) -> Recorded {
 fn withdrawn(record: &str) -> Recorded {
     let payload = pb::RecordWithdrawn {
         record_type: PENALTY.into(),
+        withdrawn_on: "2026-02-28".into(),
         ..Default::default()
     };
     event(record, RECORD_WITHDRAWN, &payload)
+}
+
+fn refused(on: &str) -> Recorded {
+    let rows = |record_type: &str, rows| pb::RefusedRows {
+        record_type: record_type.into(),
+        rows,
+        reasons: vec![pb::ReasonCount {
+            reason: "DATE_FORM".into(),
+            rows,
+        }],
+    };
+    let payload = pb::RefusalsCounted {
+        refused_on: on.into(),
+        refused: vec![rows("", 1), rows(PENALTY, 4)],
+    };
+    event(BUREAU, REFUSALS_COUNTED, &payload)
+}
+
+fn month_key(month: &str, record_type: &str) -> Vec<u8> {
+    [BUREAU, month, record_type].join("\0").into_bytes()
 }
 
 #[test]
@@ -81,6 +106,8 @@ fn a_record_and_its_counts_follow_its_events() {
         corrected("a"),
         corrected("a"),
         withdrawn("b"),
+        refused("2026-02-03"),
+        refused("2026-02-28"),
     ] {
         fold.apply(&event).expect("it can be applied");
     }
@@ -106,13 +133,55 @@ fn a_record_and_its_counts_follow_its_events() {
     );
     let b = pb::RecordRow::decode(row(RECORD_VIEW, b"b")).expect("a row");
     assert_eq!((b.state(), b.corrections), (pb::RecordState::Withdrawn, 0));
-    let key = [BUREAU.as_bytes(), b"\0", PENALTY.as_bytes()].concat();
-    let counts = pb::CountRow::decode(row(COUNT_VIEW, &key)).expect("a row");
-    assert_eq!(
-        (counts.accepted, counts.corrected, counts.withdrawn),
-        (2, 2, 1)
-    );
-    assert_eq!(rows.len(), 3);
+    let figures = |month, record_type| {
+        let row = row(TIMELINESS_VIEW, &month_key(month, record_type));
+        let row = pb::TimelinessRow::decode(row).expect("a row");
+        row.figures.expect("figures")
+    };
+    let january = pb::TimelinessFigures {
+        reported: 2,
+        late_up_to_three: 2,
+        late_working_days: 4,
+        late_working_days_max: 2,
+        ..Default::default()
+    };
+    assert_eq!(figures("2026-01", PENALTY), january);
+    let refused_for = |rows| {
+        vec![pb::ReasonCount {
+            reason: "DATE_FORM".into(),
+            rows,
+        }]
+    };
+    let february = pb::TimelinessFigures {
+        corrected: 2,
+        withdrawn: 1,
+        refused: 8,
+        refused_for: refused_for(8),
+        ..Default::default()
+    };
+    assert_eq!(figures("2026-02", PENALTY), february);
+    let of_no_type = pb::TimelinessFigures {
+        refused: 2,
+        refused_for: refused_for(2),
+        ..Default::default()
+    };
+    assert_eq!(figures("2026-02", ""), of_no_type);
+    assert_eq!(rows.len(), 5);
+}
+
+#[test]
+fn an_event_from_before_the_day_was_noted_counts_in_the_month_it_was_recorded() {
+    let views = CollectionViews;
+    let payload = pb::RecordAccepted {
+        content: Some(content("2026-01-01")),
+        ..Default::default()
+    };
+    let mut fold = Fold::new(&views);
+    fold.apply(&event("a", RECORD_ACCEPTED, &payload))
+        .expect("it can be applied");
+    let rows = fold.into_rows();
+    let key = month_key("2026-03", PENALTY);
+    assert!(rows.keys().any(|row| row.key == key), "{rows:?}");
 }
 
 #[test]

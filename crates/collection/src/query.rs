@@ -27,8 +27,9 @@ use uuid::Uuid;
 use crate::amend::parse_record_id;
 use crate::codec::clear_content;
 use crate::opening::Opening;
-use crate::projection::{COUNT_VIEW, SEPARATOR};
+use crate::projection::{SEPARATOR, TIMELINESS_VIEW};
 use crate::record::{Record, Rejection};
+use crate::{figures, timeliness};
 
 /// Characters that a case number may have; as a document number.
 pub(crate) const CASE_NUMBER_CHARS_MAX: usize = 128;
@@ -122,6 +123,20 @@ pub(crate) async fn record(
         corrections: state.corrections(),
         recorded_at: Some(to_proto_time(first.recorded_at)),
         withheld,
+        terms: terms(&accepted.body),
+    })
+}
+
+/// The terms of a record; backfill has none.
+fn terms(accepted: &pb::RecordAccepted) -> Option<pb::RecordTerms> {
+    (!accepted.push_by.is_empty()).then(|| pb::RecordTerms {
+        publish_by: accepted.publish_by.clone(),
+        publish_by_provisional: accepted.publish_by_provisional,
+        push_by: accepted.push_by.clone(),
+        push_by_provisional: accepted.push_by_provisional,
+        accepted_on: accepted.accepted_on.clone(),
+        late_working_days: accepted.late_working_days,
+        late_provisional: accepted.late_provisional,
     })
 }
 
@@ -182,7 +197,23 @@ impl<'a> Sight<'a> {
     }
 }
 
-/// Counts by department and record type, over all shards.
+/// Waits until the views hold all that the log holds now.
+///
+/// # Errors
+///
+/// The views are behind the log: ask again.
+pub(crate) async fn all_counted(deps: &Deps, reader: &Progress) -> Result<(), Fault> {
+    if caught_up_everywhere(&*deps.store, reader).await {
+        return Ok(());
+    }
+    Err(Fault::unavailable(
+        "VIEW_BEHIND",
+        "the counts are behind the log; ask again",
+        RETRY_AFTER,
+    ))
+}
+
+/// Counts by department and record type, over all shards and months.
 ///
 /// # Errors
 ///
@@ -198,16 +229,10 @@ pub(crate) async fn counts(
     if !request.department.is_empty() && !sight.reaches(request.department.trim()) {
         return Err(sight.denied(RIGHT_COUNTS));
     }
-    if !caught_up_everywhere(&*deps.store, reader).await {
-        return Err(Fault::unavailable(
-            "VIEW_BEHIND",
-            "the counts are behind the log; ask again",
-            RETRY_AFTER,
-        ));
-    }
+    all_counted(deps, reader).await?;
     let mut sums = BTreeMap::new();
     for shard in deps.store.shards().all() {
-        each_row(deps, COUNT_VIEW, shard, &prefix, |key, value| {
+        each_row(deps, TIMELINESS_VIEW, shard, &prefix, |key, value| {
             add_row(key, value, &mut sums)
         })
         .await?;
@@ -238,12 +263,27 @@ pub(crate) async fn each_row(
     view: &'static str,
     shard: Shard,
     prefix: &[u8],
-    mut take: impl FnMut(&[u8], bytes::Bytes) -> Result<(), Fault>,
+    take: impl FnMut(&[u8], bytes::Bytes) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let end = prefix_end(prefix);
-    let mut from = prefix.to_vec();
+    each_row_between(deps, view, shard, (prefix, end.as_deref()), take).await
+}
+
+/// The same with every row from a key on, up to but without another.
+///
+/// # Errors
+///
+/// The store cannot be read, or what `take` says.
+pub(crate) async fn each_row_between(
+    deps: &Deps,
+    view: &'static str,
+    shard: Shard,
+    (from, end): (&[u8], Option<&[u8]>),
+    mut take: impl FnMut(&[u8], bytes::Bytes) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut from = from.to_vec();
     loop {
-        let page = deps.store.scan(view, shard, &from, end.as_deref(), PAGE);
+        let page = deps.store.scan(view, shard, &from, end, PAGE);
         let rows = page.await.map_err(store_fault)?;
         let full = rows.len() == PAGE;
         for (key, value) in rows {
@@ -267,17 +307,23 @@ pub(crate) fn parts(key: &[u8]) -> (String, String) {
 fn add_row(
     key: &[u8],
     value: bytes::Bytes,
-    sums: &mut BTreeMap<Vec<u8>, pb::RecordCount>,
+    sums: &mut BTreeMap<(String, String), pb::RecordCount>,
 ) -> Result<(), Fault> {
-    let row = pb::CountRow::decode(value).map_err(Fault::internal)?;
-    let (department, record_type) = parts(key);
-    let sum = sums.entry(key.to_vec()).or_insert_with(|| pb::RecordCount {
+    let row = pb::TimelinessRow::decode(value).map_err(Fault::internal)?;
+    let figures = row.figures.unwrap_or_default();
+    // Where rows were refused only, there is nothing of these to count.
+    if figures::is_silent(&figures) {
+        return Ok(());
+    }
+    let [department, _, record_type] = timeliness::parts(key);
+    let of = (department.clone(), record_type.clone());
+    let sum = sums.entry(of).or_insert_with(|| pb::RecordCount {
         department,
         record_type,
         ..pb::RecordCount::default()
     });
-    sum.accepted += row.accepted;
-    sum.corrected += row.corrected;
-    sum.withdrawn += row.withdrawn;
+    sum.accepted += figures.reported;
+    sum.corrected += figures.corrected;
+    sum.withdrawn += figures.withdrawn;
     Ok(())
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tally_domain::date::LegalDate;
 use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::fault::FieldFault;
@@ -14,6 +15,8 @@ use tally_eventlog::aggregate::Aggregate;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::log::v1::DocumentRef;
 use tally_rpc::{Fault, fault};
+
+use crate::amend::{RIGHT_CORRECT, RIGHT_WITHDRAW};
 
 /// What is known of a record.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,8 @@ pub enum Command {
         department: String,
         /// When; from then on it is not displayed, shared or used.
         at: Timestamp,
+        /// The legal day of that.
+        on: LegalDate,
         /// Why.
         reason: String,
         /// The decision that revokes the first one.
@@ -124,11 +129,6 @@ pub enum Rejection {
 
 /// The right to see a record, as the contract names it.
 pub const RIGHT_GET: &str = "collection.get";
-/// The right to correct, as the contract names it.
-pub const RIGHT_CORRECT: &str = "collection.correct";
-/// The right to withdraw, as the contract names it.
-pub const RIGHT_WITHDRAW: &str = "collection.withdraw";
-
 impl Record {
     /// True if it was ever accepted.
     pub fn exists(&self) -> bool {
@@ -204,10 +204,9 @@ impl Record {
         }
         let fields = self.differences(pushed.body.content.as_ref(), &pushed.legal_basis);
         if fields.is_empty() {
-            Ok(Vec::new())
-        } else {
-            Err(Rejection::ExistsDifferent { fields })
+            return Ok(Vec::new());
         }
+        Err(Rejection::ExistsDifferent { fields })
     }
 
     fn correct(&self, corrected: &Arc<Corrected>) -> Result<Vec<Event>, Rejection> {
@@ -297,6 +296,7 @@ impl Aggregate for Record {
             Command::Withdraw {
                 department,
                 at,
+                on,
                 reason,
                 document,
             } => {
@@ -312,6 +312,7 @@ impl Aggregate for Record {
                         reason: reason.clone(),
                         document: Some(document.clone()),
                         record_type: record_type.unwrap_or_default(),
+                        withdrawn_on: on.to_string(),
                     },
                 }))])
             }

@@ -65,6 +65,7 @@ fn corrected(content: pb::StoredContent) -> Corrected {
         body: pb::RecordCorrected {
             content: Some(content),
             reason: "a typing error".to_owned(),
+            corrected_on: "2026-03-02".to_owned(),
         },
     }
 }
@@ -83,6 +84,7 @@ fn withdraw(department: &str) -> Command {
     Command::Withdraw {
         department: department.to_owned(),
         at: Timestamp::UNIX_EPOCH,
+        on: jiff::civil::date(2026, 3, 2),
         reason: "revoked on reconsideration".to_owned(),
         document: DocumentRef {
             number: "复〔2026〕2号".to_owned(),
@@ -263,6 +265,7 @@ fn a_withdrawal_carries_the_basis_and_the_type_and_is_the_end() {
     };
     assert_eq!(event.legal_basis, LegalBasisRef::new("regulations/12", 1));
     assert_eq!(event.body.record_type, "administrative-penalty");
+    assert_eq!(event.body.withdrawn_on, "2026-03-02");
     let ended = || given::<Record>([was_accepted(), withdrawn()]);
     assert!(ended().state.is_withdrawn());
     assert_eq!(ended().when(withdraw(BUREAU)), Err(Rejection::Withdrawn));

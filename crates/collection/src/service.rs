@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::intake::Intake;
 use crate::publication::Scope;
 use crate::quarantine::{calls, page};
+use crate::timeliness::Question;
 use crate::{CONSUMER, amend, publication, push, query};
 
 /// The service over its log.
@@ -117,6 +118,18 @@ impl Service {
     ) -> Result<pb::GetRecordResponse, Fault> {
         let caller = Caller::of(&request)?.clone();
         query::record(&self.deps, &caller, request.into_inner()).await
+    }
+
+    async fn timeliness(
+        &self,
+        request: Request<pb::GetTimelinessRequest>,
+    ) -> Result<pb::GetTimelinessResponse, Fault> {
+        let caller = Caller::of(&request)?;
+        let policy = self.deps.catalogue.active()?;
+        let today = policy.today(self.deps.clock.now());
+        let question = Question::decode(caller, request.get_ref(), &policy.pack, today)?;
+        query::all_counted(&self.deps, &self.reader).await?;
+        question.read(&self.deps, &policy).await
     }
 
     async fn count(
@@ -229,6 +242,13 @@ impl CollectionService for Service {
         request: Request<pb::GetRecordRequest>,
     ) -> Result<Response<pb::GetRecordResponse>, Status> {
         Ok(Response::new(self.show(request).await?))
+    }
+
+    async fn get_timeliness(
+        &self,
+        request: Request<pb::GetTimelinessRequest>,
+    ) -> Result<Response<pb::GetTimelinessResponse>, Status> {
+        Ok(Response::new(self.timeliness(request).await?))
     }
 
     async fn get_counts(

@@ -14,10 +14,11 @@ use tally_service::{execute_fault, logs};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Failure, Refused, accepted, as_appended};
-use crate::intake::{Chunk, Common, Intake};
+use crate::intake::{Chunk, Common, Entry, Intake};
 use crate::quarantine::keep::{Keep, became};
 use crate::quarantine::{Quarantine, Rejection};
 use crate::record::Record;
+use crate::refusals;
 
 /// A record that waits for its answer.
 struct Waiting {
@@ -39,9 +40,32 @@ struct Move {
 impl Intake {
     /// Executes what was prepared; the answers are in the order of the requests.
     pub async fn execute(&self, chunk: Chunk) -> Vec<Answer> {
+        let Chunk {
+            mut entries,
+            tasks,
+            common,
+        } = chunk;
+        let rows: Vec<_> = entries
+            .iter_mut()
+            .map(|entry| (entry.identity, std::mem::take(&mut entry.record_type)))
+            .collect();
+        let answers = self.answered(entries, tasks, &common).await;
+        let refused = refusals::of(&answers, rows);
+        if !refused.is_empty() {
+            refusals::count(&self.deps, &common, refused).await;
+        }
+        answers
+    }
+
+    async fn answered(
+        &self,
+        entries: Vec<Entry>,
+        tasks: Vec<Task<Record>>,
+        common: &Common,
+    ) -> Vec<Answer> {
         let mut refused = Vec::new();
-        let mut sent = Vec::with_capacity(chunk.tasks.len());
-        for (at, entry) in chunk.entries.into_iter().enumerate() {
+        let mut sent = Vec::with_capacity(tasks.len());
+        for (at, entry) in entries.into_iter().enumerate() {
             let waiting = Waiting {
                 at,
                 command_id: entry.command_id,
@@ -54,12 +78,12 @@ impl Intake {
                 Err((what, key)) => refused.push((waiting, what, key)),
             }
         }
-        let sent = self.sent(sent, chunk.tasks, &chunk.common);
+        let sent = self.sent(sent, tasks, common);
         if refused.is_empty() {
             return sent.await.into_iter().map(|(_, answer)| answer).collect();
         }
         // Together, so that good records do not wait for bad ones.
-        let (mut answers, others) = join(sent, self.refused(refused, &chunk.common)).await;
+        let (mut answers, others) = join(sent, self.refused(refused, common)).await;
         answers.extend(others);
         answers.sort_unstable_by_key(|(at, _)| *at);
         answers.into_iter().map(|(_, answer)| answer).collect()

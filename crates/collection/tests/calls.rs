@@ -8,7 +8,6 @@ use tally_collection::codec::{RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAW
 use tally_domain::document::DocumentNumber;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::log::v1::DocumentRef;
-use tally_service::logs;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -36,7 +35,7 @@ async fn a_pushed_record_is_in_the_log_at_its_receipt_and_in_the_counts() {
     assert_eq!(accepted.record_id, expected.to_string());
 
     let receipt = accepted.receipt.expect("a receipt");
-    let log = mesh.log(logs::COLLECTION).await;
+    let log = mesh.records().await;
     let [record] = log.as_slice() else {
         panic!("one record")
     };
@@ -113,7 +112,7 @@ async fn a_repeat_is_answered_with_the_first_receipt() {
         (reused.code, reused.reason.as_str()),
         (Code::AlreadyExists, "COMMAND_ID_REUSED")
     );
-    assert_eq!(mesh.log(logs::COLLECTION).await.len(), 1);
+    assert_eq!(mesh.records().await.len(), 1);
 }
 
 #[tokio::test]
@@ -173,7 +172,7 @@ async fn every_fault_is_named_at_once() {
             ("record.fields[3]", "FIELD_UNKNOWN"),
         ]
     );
-    assert!(mesh.log(logs::COLLECTION).await.is_empty());
+    assert!(mesh.records().await.is_empty());
 }
 
 #[tokio::test]
@@ -207,7 +206,7 @@ async fn only_departments_that_report_the_type_push_it() {
         .await
         .expect_err("nobody");
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert!(mesh.log(logs::COLLECTION).await.is_empty());
+    assert!(mesh.records().await.is_empty());
 }
 
 fn correction(
@@ -323,7 +322,7 @@ async fn its_department_corrects_and_withdraws_and_nobody_else() {
         .expect("for audit");
     assert_eq!(audit.state(), pb::RecordState::Withdrawn);
     assert_eq!(mesh.counts(BUREAU).await, [(PENALTY.to_owned(), 1, 1, 1)]);
-    let log = mesh.log(logs::COLLECTION).await;
+    let log = mesh.records().await;
     let types: Vec<&str> = log
         .iter()
         .map(|event| event.envelope.event_type.as_str())

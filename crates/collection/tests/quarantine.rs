@@ -9,6 +9,7 @@ use tally_auth::Caller;
 use tally_collection::codec::{
     RECORD_ACCEPTED, ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, SEALED_OPENED,
 };
+use tally_eventlog::event::Recorded;
 use tally_eventlog::sealing::Opened;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
@@ -138,8 +139,15 @@ async fn counts(mesh: &Mesh, caller: Caller) -> Vec<(String, u64, u64, u64, bool
         .collect()
 }
 
+/// The log without the counts of refused rows.
+async fn of_rows_and_records(mesh: &Mesh) -> Vec<Recorded> {
+    let mut log = mesh.log(logs::COLLECTION).await;
+    log.retain(|event| event.envelope.category != "refusals");
+    log
+}
+
 async fn types(mesh: &Mesh) -> Vec<String> {
-    let log = mesh.log(logs::COLLECTION).await;
+    let log = of_rows_and_records(mesh).await;
     let mut types: Vec<_> = log.into_iter().map(|it| it.envelope.event_type).collect();
     types.sort_unstable();
     types
@@ -207,6 +215,19 @@ async fn a_row_waits_is_corrected_handed_in_again_and_leaves() {
             ROW_QUARANTINED,
             ROW_RESUBMITTED
         ]
+    );
+
+    // All of it is in the month's figures.
+    let given_up = keep(&mesh, bad(2)).await;
+    discard(&mesh, system(BUREAU), id(), &given_up)
+        .await
+        .expect("given up");
+    let figures = mesh.timeliness(system(BUREAU), Default::default()).await;
+    let figures = figures.expect("figures").totals.expect("totals");
+    assert_eq!((figures.reported, figures.refused), (1, 3));
+    assert_eq!(
+        (figures.quarantined, figures.resubmitted, figures.discarded),
+        (2, 1, 1)
     );
 }
 
@@ -425,7 +446,7 @@ async fn a_row_is_opened_for_a_case_and_that_is_logged() {
 async fn nothing_of_a_row_is_stored_in_clear_and_it_is_erased_when_it_leaves() {
     let mesh = Mesh::start().await;
     let place = keep(&mesh, bad(1)).await;
-    let kept = mesh.log(logs::COLLECTION).await;
+    let kept = of_rows_and_records(&mesh).await;
     let bytes = kept[0].envelope.payload.clone();
     let number = penalty(1).document_number;
     for text in [NAME, NUMBER, COMPANY, number.as_str(), "罚款"] {

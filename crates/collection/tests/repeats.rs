@@ -45,7 +45,7 @@ async fn a_push_is_answered_with_its_first_receipt_after_its_basis_ended() {
             .expect_err("another command");
         assert_eq!(fault.reason, "LEGAL_BASIS_NOT_IN_FORCE");
     }
-    assert_eq!(mesh.log(logs::COLLECTION).await.len(), 1);
+    assert_eq!(mesh.records().await.len(), 1);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn what_names_a_person_is_sealed_wherever_it_is_stored() {
         {
             bytes.extend_from_slice(&stored.bytes);
         }
-        for view in ["collection.record", "collection.count"] {
+        for view in ["collection.record", "collection.timeliness"] {
             for (key, value) in mesh
                 .deps
                 .store

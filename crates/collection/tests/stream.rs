@@ -118,7 +118,7 @@ async fn a_bad_record_is_refused_in_its_place_and_the_stream_goes_on() {
     assert_eq!(faults(&answers[5]), [("record", "FIELD_REQUIRED")]);
     assert_eq!(faults(&answers[6]), [("command_id", "COMMAND_ID_REUSED")]);
     accepted(&answers[7]);
-    assert_eq!(mesh.log(logs::COLLECTION).await.len(), 2);
+    assert_eq!(mesh.records().await.len(), 2);
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn two_streams_with_the_same_records_make_each_once() {
         assert_eq!(one.leaf_hash, other.leaf_hash);
         assert_ne!(one.repeated, other.repeated);
     }
-    assert_eq!(mesh.log(logs::COLLECTION).await.len(), 1_000);
+    assert_eq!(mesh.records().await.len(), 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -106,6 +106,8 @@ struct State {
     /// When the active pack was recorded: packs can lie on several shards,
     /// which are read one after the other.
     active_since: Timestamp,
+    /// When the first pack was recorded.
+    first_active: Option<Timestamp>,
     /// Items of packs that are not active yet, by version.
     loading: HashMap<String, Vec<PackItem>>,
 }
@@ -234,6 +236,8 @@ impl Catalogue {
             .load(pack)
             .map_err(|error| error.to_string())?;
         state.policies.insert(version.clone(), policy.clone());
+        let first = state.first_active.unwrap_or(recorded_at);
+        state.first_active = Some(first.min(recorded_at));
         if state.active.is_none() || recorded_at >= state.active_since {
             state.active = Some(policy);
             state.active_since = recorded_at;
@@ -264,6 +268,12 @@ impl Catalogue {
             .unwrap_or_else(PoisonError::into_inner)
             .active
             .clone()
+    }
+
+    /// When the first pack became active: before that nothing could be reported.
+    pub fn first_active_at(&self) -> Option<Timestamp> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.first_active
     }
 
     /// The policy of a version.

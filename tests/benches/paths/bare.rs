@@ -295,6 +295,13 @@ impl collection_server::CollectionService for Collection {
         Err(not_measured())
     }
 
+    async fn get_timeliness(
+        &self,
+        _: Request<collection::GetTimelinessRequest>,
+    ) -> Result<Response<collection::GetTimelinessResponse>, Status> {
+        Err(not_measured())
+    }
+
     async fn get_counts(
         &self,
         _: Request<collection::GetCountsRequest>,

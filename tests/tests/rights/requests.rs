@@ -55,6 +55,7 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
         "tally.collection.v1.CollectionService.FollowPublications"
         | "tally.collection.v1.CollectionService.FollowRegistrations"
         | "tally.lists.v1.ListsService.FollowPublications" => to_the_head,
+        "tally.collection.v1.CollectionService.GetTimeliness" => json!({"department": INITIATOR}),
         "tally.collection.v1.CollectionService.GetCounts" => json!({"department": INITIATOR}),
         "tally.collection.v1.CollectionService.DiscardQuarantined" => {
             json!({"command_id": id, "quarantine_id": quarantine_id, "reason": "because"})

@@ -42,6 +42,7 @@ pub const PENALTY: &str = "administrative-penalty";
 
 pub struct Mesh {
     pub deps: Deps,
+    pub clock: Arc<MovableClock>,
     pub faults: MemoryFaults,
     pub readers: Readers,
     _consumers: Vec<ConsumerHandle>,
@@ -49,9 +50,10 @@ pub struct Mesh {
 
 impl Mesh {
     pub async fn start() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(MovableClock::starting_at(
+        let movable = Arc::new(MovableClock::starting_at(
             "2026-03-02T02:00:00Z".parse().expect("a timestamp"),
         ));
+        let clock: Arc<dyn Clock> = movable.clone();
         let options = GroupOptions::default();
         let store = MemoryStore::open(
             &logs::ALL,
@@ -95,6 +97,7 @@ impl Mesh {
         }
         Self {
             deps,
+            clock: movable,
             faults,
             readers,
             _consumers: consumers,
@@ -224,6 +227,34 @@ impl Mesh {
             basis.in_force.until = Some(jiff::civil::date(2026, 2, 1));
         }
         activate(&self.deps.catalogue, &pack);
+    }
+
+    /// Every event of a record: without the counts of refused rows.
+    pub async fn records(&self) -> Vec<Recorded> {
+        let mut events = self.log(logs::COLLECTION).await;
+        events.retain(|event| event.envelope.category == "record");
+        events
+    }
+
+    /// The figures that somebody sees, on one page.
+    pub async fn timeliness(
+        &self,
+        caller: Caller,
+        request: pb::GetTimelinessRequest,
+    ) -> Result<pb::GetTimelinessResponse, FaultReport> {
+        let response = self.client().get_timeliness(by(caller, request)).await;
+        Ok(response.map_err(report)?.into_inner())
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, to: &str) {
+        let to = to.parse().expect("a timestamp");
+        self.clock.advance_to(to).expect("forward");
+    }
+
+    /// Makes another pack the active one.
+    pub fn activate(&self, pack: &Pack) {
+        activate(&self.deps.catalogue, pack);
     }
 
     /// Every record of a log.

@@ -6,6 +6,7 @@ mod notice;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
 
 use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,15 @@ pub struct Deadline {
     pub provisional: bool,
 }
 
+/// Working days counted between two dates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many.
+    pub working_days: u32,
+    /// Whether a notice still to come may change that.
+    pub provisional: bool,
+}
+
 impl WorkingDays {
     /// The calendar of these notices.
     ///
@@ -71,7 +81,7 @@ impl WorkingDays {
                 provisional: false,
             },
             None => Day {
-                working: !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday),
+                working: is_weekday(date),
                 provisional: !self.covers(date),
             },
         }
@@ -101,6 +111,67 @@ impl WorkingDays {
         deadline
     }
 
+    /// The working days after `date` up to `until`, which is counted: as many as
+    /// [`WorkingDays::after`] takes to come there. None where `until` is not later.
+    ///
+    /// Costs by the days that notices name in between, not by the days: records
+    /// can be years late.
+    pub fn between(&self, date: LegalDate, until: LegalDate) -> Count {
+        if until <= date {
+            return Count::default();
+        }
+        let mut working_days = weekdays_until(until) - weekdays_until(date);
+        for (day, working) in self.named.range((Excluded(date), Included(until))) {
+            working_days += i64::from(*working) - i64::from(is_weekday(*day));
+        }
+        Count {
+            working_days: u32::try_from(working_days).unwrap_or(0),
+            provisional: (date.year()..=until.year())
+                .any(|year| self.is_provisional_within(year, date, until)),
+        }
+    }
+
+    /// How much later than its last day something was done. A day off counts as
+    /// the working day that follows it, so that one day later is never none.
+    ///
+    /// Provisional where the last day is, or a day counted.
+    pub fn late(&self, by: Deadline, done_on: LegalDate) -> Count {
+        let mut late = self.between(by.date, done_on);
+        if done_on > by.date && !self.is_working_day(done_on).working {
+            late.working_days += 1;
+        }
+        late.provisional |= by.provisional;
+        late
+    }
+
+    /// Whether a day of `year` after `date` and up to `until` is neither covered
+    /// nor named by a notice.
+    fn is_provisional_within(&self, year: i16, date: LegalDate, until: LegalDate) -> bool {
+        let day = |month, day| LegalDate::constant(year, month, day);
+        let new_year = day(12, NEW_YEAR_REACH_FROM_DAY);
+        // The part of the year that its own notice settles, and its end.
+        let parts = [
+            (day(1, 1), day(12, NEW_YEAR_REACH_FROM_DAY - 1)),
+            (new_year, day(12, 31)),
+        ];
+        parts.into_iter().any(|(first, last)| {
+            if self.covers(first) {
+                return false;
+            }
+            let last = last.min(until);
+            let (days, named) = if date < first {
+                let named = self
+                    .named
+                    .range((Included(first), Included(last.max(first))));
+                (days_until(last) - days_until(first) + 1, named.count())
+            } else {
+                let named = self.named.range((Excluded(date), Included(last.max(date))));
+                (days_until(last) - days_until(date), named.count())
+            };
+            days > 0 && i64::try_from(named).is_ok_and(|named| days > named)
+        })
+    }
+
     /// The last day that no notice to come can change, counting on from the first
     /// notice without a gap between years; `None` without any notice.
     pub fn settled_until(&self) -> Option<LegalDate> {
@@ -120,4 +191,21 @@ impl WorkingDays {
         };
         self.years.contains(&date.year()) && (!year_end || next_is_published())
     }
+}
+
+/// Whether offices work on a day of that name.
+fn is_weekday(date: LegalDate) -> bool {
+    !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
+}
+
+/// Days from Monday 0001-01-01 to `date`; negative before it.
+fn days_until(date: LegalDate) -> i64 {
+    let span = date - LegalDate::constant(1, 1, 1);
+    i64::from(span.get_days())
+}
+
+/// Mondays to Fridays from Monday 0001-01-01 up to `date`, which is counted.
+fn weekdays_until(date: LegalDate) -> i64 {
+    let days = days_until(date) + 1;
+    days.div_euclid(7) * 5 + days.rem_euclid(7).min(5)
 }

@@ -107,6 +107,111 @@ fn the_worked_deadlines() {
 }
 
 #[test]
+fn between_counts_what_after_adds() {
+    let days = published();
+    for (from, n, until) in [
+        (date(2024, 9, 27), 7, date(2024, 10, 12)),
+        (date(2024, 2, 6), 7, date(2024, 2, 21)),
+        (date(2026, 2, 12), 7, date(2026, 2, 28)),
+        (date(2025, 9, 26), 2, date(2025, 9, 29)),
+    ] {
+        let counted = Count {
+            working_days: n,
+            provisional: false,
+        };
+        assert_eq!(days.between(from, until), counted, "{from} to {until}");
+    }
+    let year = days.between(date(2023, 12, 31), date(2024, 12, 31));
+    assert_eq!((year.working_days, year.provisional), (251, false));
+    assert_eq!(
+        days.between(date(2024, 3, 15), date(2024, 3, 15)),
+        Count::default()
+    );
+    assert_eq!(
+        days.between(date(2024, 3, 18), date(2024, 3, 15)),
+        Count::default()
+    );
+}
+
+/// Day by day, as one would count with a finger.
+fn counted_by_hand(days: &WorkingDays, from: LegalDate, until: LegalDate) -> Count {
+    let mut count = Count::default();
+    let mut day = from;
+    while day < until {
+        day = day.tomorrow().expect("within the calendar");
+        let is = days.is_working_day(day);
+        count.working_days += u32::from(is.working);
+        count.provisional |= is.provisional;
+    }
+    count
+}
+
+#[test]
+fn between_is_what_counting_days_gives() {
+    let of_2023 = HolidayNotice {
+        year: 2023,
+        off: vec![date(2022, 12, 31), date(2023, 1, 1)],
+        makeup: vec![date(2023, 1, 28)],
+    };
+    let calendars = [
+        published(),
+        WorkingDays::default(),
+        WorkingDays::new([of_2023]),
+        WorkingDays::new([
+            notice(2024, OFF_2024, MAKEUP_2024),
+            notice(2026, OFF_2026, MAKEUP_2026),
+        ]),
+    ];
+    let firsts = [
+        date(2022, 12, 24),
+        date(2022, 12, 30),
+        date(2023, 12, 22),
+        date(2024, 2, 3),
+        date(2025, 12, 24),
+        date(2026, 12, 20),
+    ];
+    for days in &calendars {
+        for from in firsts {
+            for length in 0..=420 {
+                let until = from.saturating_add(jiff::Span::new().days(length));
+                assert_eq!(
+                    days.between(from, until),
+                    counted_by_hand(days, from, until),
+                    "{from} to {until}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn who_is_late_is_late_by_a_day_at_least() {
+    let days = published();
+    // Friday before the holiday of October 2024; Saturday the 12th is made up for.
+    let by = settled(date(2024, 9, 30));
+    let late = |on| days.late(by, on).working_days;
+    assert_eq!(late(date(2024, 9, 20)), 0);
+    assert_eq!(late(date(2024, 9, 30)), 0);
+    assert_eq!(
+        late(date(2024, 10, 1)),
+        1,
+        "a day off counts as the next working day"
+    );
+    assert_eq!(late(date(2024, 10, 7)), 1);
+    assert_eq!(late(date(2024, 10, 8)), 1);
+    assert_eq!(late(date(2024, 10, 9)), 2);
+    assert_eq!(late(date(2024, 10, 12)), 5);
+    assert_eq!(late(date(2024, 10, 13)), 6);
+    assert!(!days.late(by, date(2024, 10, 8)).provisional);
+    let provisional = Deadline {
+        provisional: true,
+        ..by
+    };
+    assert!(days.late(provisional, date(2024, 9, 20)).provisional);
+    assert!(days.late(by, date(2027, 1, 4)).provisional);
+}
+
+#[test]
 fn working_days_in_a_year() {
     let days = published();
     for (year, count) in [(2024, 251), (2025, 248), (2026, 248)] {

@@ -81,8 +81,9 @@ pub mod collection_event_type {
 
     /// Those of records.
     pub const OF_RECORDS: [&str; 3] = [RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN];
-    /// Those of refused rows that wait in quarantine: they are no records, and pass by.
-    pub const OF_ROWS: [&str; 4] = [
+    /// Those of refused rows, counted or waiting in quarantine: they are no records, and pass by.
+    pub const OF_ROWS: [&str; 5] = [
+        "tally.collection.v1.RefusalsCounted",
         "tally.collection.v1.RowQuarantined",
         "tally.collection.v1.RowCorrected",
         "tally.collection.v1.RowResubmitted",

@@ -24,8 +24,10 @@ mod receipt;
 mod respond;
 mod rights;
 mod shell;
+mod stats;
 pub(crate) mod table;
 mod template;
+mod timeliness;
 mod up;
 
 use std::path::{Path, PathBuf};
@@ -67,6 +69,9 @@ pub struct Global {
     /// Machine-readable output: one JSON object a line.
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
+    /// Language of tables.
+    #[arg(long, global = true, env = "TALLY_LANG", value_enum, default_value_t, value_name = "LANG", help_heading = EVERYWHERE)]
+    lang: lang::Lang,
     /// What is logged to standard error, in the form of RUST_LOG.
     #[arg(long, global = true, env = "TALLY_LOG", default_value = "warn", help_heading = EVERYWHERE)]
     log: String,
@@ -80,9 +85,6 @@ pub struct Global {
         help_heading = EVERYWHERE
     )]
     otlp: Option<String>,
-    /// Language of tables.
-    #[arg(long, global = true, env = "TALLY_LANG", value_enum, default_value_t, value_name = "LANG", help_heading = EVERYWHERE)]
-    lang: lang::Lang,
 }
 
 fn parse_collector(text: &str) -> Result<String, String> {
@@ -231,7 +233,7 @@ enum Command {
     #[command(subcommand)]
     Follow(follow::Follow),
     /// Counts: records by department and type, feedback by department, month and measure.
-    Stats(audit::Stats),
+    Stats(stats::Stats),
     /// Prints the history as JSON lines.
     Replay(audit::Replay),
     /// What was in force on a day, as known at a time.

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::output::line;
+
 /// Between columns.
 const GAP: &str = "  ";
 
@@ -59,6 +61,13 @@ impl Table {
             }
         }
         lines
+    }
+
+    /// Prints it.
+    pub fn print(&self) {
+        for text in self.lines() {
+            line(&text);
+        }
     }
 
     fn aligned(&self, cells: &[String], widths: &[usize]) -> String {

@@ -14,6 +14,7 @@ mod responder;
 mod rights;
 mod running;
 mod shell;
+mod stats;
 mod tables;
 
 use jiff::{SignedDuration, Timestamp};
