@@ -171,5 +171,14 @@ async fn a_row_about_a_person_is_not_kept() {
         log: "collection".to_owned(),
         ..Default::default()
     };
-    assert!(mesh.replay(request).await.is_empty());
+    // That a row was refused is counted; nothing of it is there.
+    let history = mesh.replay(request).await;
+    let [count] = history.as_slice() else {
+        panic!("one count, not {history:?}")
+    };
+    assert!(count.contains("RefusalsCounted"), "{count}");
+    assert!(
+        !count.contains(NUMBER) && !count.contains("penalty 1"),
+        "{count}"
+    );
 }
