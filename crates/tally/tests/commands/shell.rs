@@ -15,7 +15,8 @@ fn leaves() -> Vec<String> {
     let mut open = vec![(String::new(), tally::cli::Cli::command())];
     while let Some((path, command)) = open.pop() {
         let below: Vec<_> = command.get_subcommands().cloned().collect();
-        if below.is_empty() {
+        // Some do something without a subcommand too.
+        if below.is_empty() || !command.is_subcommand_required_set() {
             found.push(path.trim().to_owned());
         }
         open.extend(
@@ -173,6 +174,9 @@ const RUN: &[(&str, &str)] = &[
     ("directive start", "ID"),
     ("explain", "STOPPING"),
     ("feedback", "--until-head"),
+    ("follow lists", "--until-head"),
+    ("follow records", "--until-head"),
+    ("follow registrations", "--until-head"),
     ("heads", "lists"),
     ("import", "FILE --item administrative-penalty"),
     ("key erase", "collection/record/ID"),
@@ -216,6 +220,7 @@ const RUN: &[(&str, &str)] = &[
     ("report submit", "ID --outcome executed"),
     ("rights", ""),
     ("stats", ""),
+    ("stats timeliness", ""),
     ("status", ""),
     ("subscribe", "--until-head"),
     ("template", "administrative-penalty --out DIR.csv"),
