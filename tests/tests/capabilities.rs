@@ -51,12 +51,31 @@ fn what_is_built_is_shown_by_tests_that_exist() {
         let [number, _, state, place, tests] = cells[..] else {
             panic!("{cells:?}: five columns");
         };
-        let is_open = ["later", "not ours"].iter().any(|open| state.starts_with(open));
-        assert_eq!(is_open, tests.is_empty(), "row {number}: `{state}`, shown by `{tests}`");
-        let known = ["built", "partly", "off by default", "refused", "later", "not ours"];
-        assert!(known.iter().any(|word| state.starts_with(word)), "row {number}: `{state}`");
+        let is_open = ["later", "not ours"]
+            .iter()
+            .any(|open| state.starts_with(open));
+        assert_eq!(
+            is_open,
+            tests.is_empty(),
+            "row {number}: `{state}`, shown by `{tests}`"
+        );
+        let known = [
+            "built",
+            "partly",
+            "off by default",
+            "refused",
+            "later",
+            "not ours",
+        ];
+        assert!(
+            known.iter().any(|word| state.starts_with(word)),
+            "row {number}: `{state}`"
+        );
         for (_, target) in links(place) {
-            assert!(root().join("docs").join(target).exists(), "row {number}: {target}");
+            assert!(
+                root().join("docs").join(target).exists(),
+                "row {number}: {target}"
+            );
         }
         for (test, target) in links(tests) {
             shown += 1;
@@ -71,5 +90,8 @@ fn what_is_built_is_shown_by_tests_that_exist() {
             assert!(is_a_test, "row {number}: {target} has no test `{test}`");
         }
     }
-    assert!(shown > 40, "only {shown} tests are named: is this the whole table?");
+    assert!(
+        shown > 40,
+        "only {shown} tests are named: is this the whole table?"
+    );
 }

@@ -47,7 +47,7 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 ///
-/// It does not exist for the caller, or is withdrawn and the caller did not push it.
+/// It does not exist for the caller: also where it was withdrawn and another department pushed it.
 pub(crate) async fn record(
     deps: &Deps,
     caller: &Caller,
@@ -75,12 +75,6 @@ pub(crate) async fn record(
             .department
             .as_ref()
             .is_some_and(|department| department.as_str() == accepted.department);
-    if state.is_withdrawn() && !is_owner && caller.kind != CallerKind::Operator {
-        return Err(Fault::rejected(
-            Rejection::Withdrawn.reason(),
-            "the record was withdrawn: it is not displayed, shared or used any more",
-        ));
-    }
     let sealed = sealed_fields(content);
     let mut shown = clear_content(&accepted.subject, content, basis);
     let mut withheld: Vec<String> = Vec::new();

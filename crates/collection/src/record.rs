@@ -175,7 +175,9 @@ impl Record {
         let (Some(accepted), Some(content)) = (self.accepted.as_deref(), self.content()) else {
             return Err(Rejection::Unknown);
         };
-        if !pack.may_read_record(&content.record_type, &accepted.department, reader) {
+        let is_owner = reader.as_str() == accepted.department;
+        let is_shared = pack.may_read_record(&content.record_type, &accepted.department, reader);
+        if !is_shared || self.withdrawn && !is_owner {
             return Err(Rejection::Unknown);
         }
         Ok(())

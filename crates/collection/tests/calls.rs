@@ -309,12 +309,20 @@ async fn its_department_corrects_and_withdraws_and_nobody_else() {
             .await
             .map(|_| ()),
         mesh.push(system(BUREAU), id(), corrected).await.map(|_| ()),
-        mesh.get(system(COUNTY), &record, "").await.map(|_| ()),
     ] {
         assert_eq!(
             refused.expect_err("it is withdrawn").reason,
             "RECORD_WITHDRAWN"
         );
+    }
+    // For another department it is as if it had never been.
+    for unseen in [
+        mesh.get(system(COUNTY), &record, "").await.map(|_| ()),
+        mesh.withdraw(system(COUNTY), withdrawal(id(), &record))
+            .await
+            .map(|_| ()),
+    ] {
+        assert_eq!(unseen.expect_err("not for it").reason, "RECORD_UNKNOWN");
     }
     let audit = mesh
         .get(Caller::operator(), &record, "")

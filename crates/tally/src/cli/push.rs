@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
@@ -54,7 +54,16 @@ fn in_order<'de, D: Deserializer<'de>>(fields: D) -> Result<Vec<pb::Field>, D::E
         type Value = Vec<pb::Field>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object of texts")
+            formatter.write_str("an object of texts, or a list of names and values")
+        }
+
+        /// As the contract has them, and as other commands print them.
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(FieldLine { name, value }) = seq.next_element()? {
+                fields.push(pb::Field { name, value });
+            }
+            Ok(fields)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -65,7 +74,15 @@ fn in_order<'de, D: Deserializer<'de>>(fields: D) -> Result<Vec<pb::Field>, D::E
             Ok(fields)
         }
     }
-    fields.deserialize_map(Fields)
+    fields.deserialize_any(Fields)
+}
+
+/// A field in a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldLine {
+    name: String,
+    value: String,
 }
 
 impl RecordLine {
