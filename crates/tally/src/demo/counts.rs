@@ -1,43 +1,104 @@
-//! The records of every department, item by item. All of it must be what the
+//! The records of every department: what the province sees of each item, how
+//! much of it was late, and what was refused. All of it must be what the
 //! departments know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tally_proto::tally::collection::v1::GetCountsRequest;
+use tally_proto::tally::collection::v1::{GetTimelinessRequest, TimelinessFigures};
 
 use super::error::Answered as _;
 use super::province::MONTH;
 use super::summary::{Grid, Section};
-use super::texts::{self, Phrase};
-use super::world::Dept;
+use super::texts::{self, Phrase, Text};
+use super::world::{Dept, Timing};
 use super::{Demo, DemoError};
+
+/// Rows of one page of figures.
+const PAGE_ROWS: u32 = 500;
 
 /// Records of one department and type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RecordCounts {
-    /// Accepted.
-    pub accepted: u64,
+    /// Accepted within their term.
+    pub in_time: u64,
+    /// Accepted after it.
+    pub late: u64,
+    /// Accepted without one, as they are from before the beginning.
+    pub backfilled: u64,
     /// Corrected.
     pub corrected: u64,
     /// Withdrawn.
     pub withdrawn: u64,
+    /// Refused, on a stream or in a table.
+    pub refused: u64,
+    /// Of those, kept in quarantine.
+    pub quarantined: u64,
+    /// Of those, handed in again and accepted.
+    pub resubmitted: u64,
+    /// Of those, given up.
+    pub discarded: u64,
 }
 
 impl RecordCounts {
+    /// Counts an accepted record.
+    pub fn accept(&mut self, timing: Timing) {
+        *match timing {
+            Timing::InTime => &mut self.in_time,
+            Timing::Late => &mut self.late,
+            Timing::Backfill => &mut self.backfilled,
+        } += 1;
+    }
+
+    /// All that were accepted.
+    pub fn accepted(self) -> u64 {
+        self.in_time + self.late + self.backfilled
+    }
+
     /// The sum of both.
     pub fn plus(self, more: Self) -> Self {
         Self {
-            accepted: self.accepted + more.accepted,
+            in_time: self.in_time + more.in_time,
+            late: self.late + more.late,
+            backfilled: self.backfilled + more.backfilled,
             corrected: self.corrected + more.corrected,
             withdrawn: self.withdrawn + more.withdrawn,
+            refused: self.refused + more.refused,
+            quarantined: self.quarantined + more.quarantined,
+            resubmitted: self.resubmitted + more.resubmitted,
+            discarded: self.discarded + more.discarded,
         }
     }
 
-    /// As numbers of a table, in the order of the fields.
-    pub fn row(self) -> Vec<u64> {
-        vec![self.accepted, self.corrected, self.withdrawn]
+    /// As numbers of a table, in the order of [`COLUMNS`].
+    fn row(self) -> [u64; COLUMNS.len()] {
+        [
+            self.accepted(),
+            self.in_time,
+            self.late,
+            self.backfilled,
+            self.corrected,
+            self.withdrawn,
+            self.refused,
+            self.quarantined,
+            self.resubmitted,
+            self.discarded,
+        ]
     }
 }
+
+/// The columns of the figures.
+const COLUMNS: [Text; 10] = [
+    texts::REPORTED,
+    texts::IN_TIME,
+    texts::LATE,
+    texts::BACKFILLED,
+    texts::CORRECTED,
+    texts::WITHDRAWN,
+    texts::REFUSED_ROWS,
+    texts::QUARANTINED,
+    texts::RESUBMITTED,
+    texts::DISCARDED,
+];
 
 impl Demo {
     pub(super) async fn compare_counts(&mut self) -> Result<(), DemoError> {
@@ -52,11 +113,12 @@ impl Demo {
         let mut checks = Vec::new();
         for dept in self.world.depts() {
             let name = texts::CHECK_COUNTS.with(&[&self.world.name(dept)]);
+            // In short: whatever differs beyond that is counted below.
             checks.push((name, said(of(known, dept)), said(of(&found, dept))));
         }
         let differ = keys.iter().filter(|key| known.get(key) != found.get(key));
         let different = differ.count();
-        let accepted = known.values().map(|counts| counts.accepted).sum();
+        let accepted = known.values().map(|counts| counts.accepted()).sum();
         for (name, expected, found) in checks {
             self.summary.equal(&name, &expected, &found);
         }
@@ -71,22 +133,33 @@ impl Demo {
 
     /// What collection counted, by department and item.
     async fn figures(&self) -> Result<BTreeMap<(Dept, String), RecordCounts>, DemoError> {
-        let request = GetCountsRequest {
-            department: String::new(),
-        };
-        let answer = self.cast.operator.collection().get_counts(request).await;
+        let mut collection = self.cast.operator.collection();
         let mut found = BTreeMap::new();
-        for count in answer.during("get the counts")?.into_inner().counts {
-            let dept = self.world.by_id(&count.department);
-            let dept = dept.during("find a department in the pack")?;
-            let counts = RecordCounts {
-                accepted: count.accepted,
-                corrected: count.corrected,
-                withdrawn: count.withdrawn,
+        let mut page_token = String::new();
+        loop {
+            let request = GetTimelinessRequest {
+                from_month: MONTH.to_owned(),
+                to_month: MONTH.to_owned(),
+                page_size: PAGE_ROWS,
+                page_token,
+                ..Default::default()
             };
-            found.insert((dept, count.record_type), counts);
+            let answer = collection.get_timeliness(request).await;
+            let answer = answer.during("get the timeliness")?.into_inner();
+            for row in answer.rows {
+                let dept = self.world.by_id(&row.department);
+                let dept = dept.during("find a department in the pack")?;
+                let counts = counts_of(&row.figures.unwrap_or_default());
+                // What was due and did not come has a row too.
+                if counts != RecordCounts::default() {
+                    found.insert((dept, row.record_type), counts);
+                }
+            }
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return Ok(found);
+            }
         }
-        Ok(found)
     }
 
     fn show_counts(&mut self, found: &BTreeMap<(Dept, String), RecordCounts>) {
@@ -100,33 +173,44 @@ impl Demo {
             .collect();
         let mut total = RecordCounts::default();
         for ((dept, item), counts) in found {
-            let name = self.world.item(item);
-            sections[dept.index()].rows.push((name, counts.row()));
+            let name = match item.as_str() {
+                "" => Phrase::of(&texts::NO_ITEM),
+                item => self.world.item(item),
+            };
+            let row = counts.row().to_vec();
+            sections[dept.index()].rows.push((name, row));
             total = total.plus(*counts);
         }
         sections.push(Section {
             title: Phrase::of(&texts::TOTAL),
-            rows: vec![(Phrase::of(&texts::ALL_ITEMS), total.row())],
+            rows: vec![(Phrase::of(&texts::ALL_ITEMS), total.row().to_vec())],
         });
-        let headings = [
-            texts::ITEM,
-            texts::REPORTED,
-            texts::CORRECTED,
-            texts::WITHDRAWN,
-        ];
+        let headings = std::iter::once(&texts::ITEM).chain(&COLUMNS);
         self.summary.table(Grid {
             title: texts::TABLE_RECORDS.with(&[&MONTH]),
-            headings: headings.iter().map(Phrase::of).collect(),
+            headings: headings.map(Phrase::of).collect(),
             sections,
         });
     }
 }
 
+fn counts_of(figures: &TimelinessFigures) -> RecordCounts {
+    RecordCounts {
+        in_time: figures.in_time,
+        late: figures.late_up_to_three
+            + figures.late_up_to_seven
+            + figures.late_up_to_thirty
+            + figures.late_over_thirty,
+        backfilled: figures.backfilled,
+        corrected: figures.corrected,
+        withdrawn: figures.withdrawn,
+        refused: figures.refused,
+        quarantined: figures.quarantined,
+        resubmitted: figures.resubmitted,
+        discarded: figures.discarded,
+    }
+}
+
 fn said(counts: RecordCounts) -> Phrase {
-    let RecordCounts {
-        accepted,
-        corrected,
-        withdrawn,
-    } = counts;
-    texts::COUNTED.with(&[&accepted, &corrected, &withdrawn])
+    texts::COUNTED.with(&[&counts.accepted(), &counts.late, &counts.refused])
 }

@@ -139,7 +139,10 @@ impl Demo {
             .accepted
             .during("push a record")?
             .record_id;
-        self.ledger.records_of(dept, &record.record_type).accepted += 1;
+        let timing = self.world.timing_of(&record, self.today);
+        self.ledger
+            .records_of(dept, &record.record_type)
+            .accept(timing);
         self.quiet().await?;
         let listing = &self.ledger.listings[self.ledger.special.removed];
         let request = GetEntryRequest {

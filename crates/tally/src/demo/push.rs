@@ -157,10 +157,14 @@ impl Demo {
         self.summary
             .equal(&texts::CHECK_PUSH_ODD.with(&[&name]), &0, &odd);
         for push in pushes {
-            if push.expect == Expect::Accepted {
-                self.ledger
-                    .records_of(dept, &push.record.record_type)
-                    .accepted += 1;
+            // What names no item of the catalogue is counted under none.
+            let item = self.world.pack.record_type(&push.record.record_type);
+            let item = item.map_or("", |item| &item.id);
+            let counts = self.ledger.records_of(dept, item);
+            match push.expect {
+                Expect::Accepted => counts.accept(push.timing),
+                Expect::Refused { .. } => counts.refused += 1,
+                Expect::Same { .. } | Expect::Retried { .. } => {}
             }
         }
         let ids = received.accepted.into_iter();

@@ -70,7 +70,11 @@ impl Demo {
             &faults,
         );
         let known = self.ledger.records_of(table.dept, &table.record_type);
-        known.accepted += made.right;
+        known.in_time += made.right - made.late - made.backfilled;
+        known.late += made.late;
+        known.backfilled += made.backfilled;
+        known.refused += made.wrong;
+        known.quarantined += made.wrong;
         Ok(())
     }
 }

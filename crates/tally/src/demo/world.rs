@@ -6,6 +6,7 @@ use tally_domain::calendar::WorkingDays;
 use tally_domain::department::DepartmentId;
 use tally_domain::legal::LegalBasisRef;
 use tally_domain::policy::{Department, ListPolarity, ListType, Pack, RecordType, TermRule};
+use tally_proto::tally::collection::v1::RecordContent;
 
 use super::texts::Phrase;
 
@@ -195,6 +196,13 @@ impl World {
             Some(terms) if terms.push_by.date < today => Timing::Late,
             Some(_) => Timing::InTime,
         }
+    }
+
+    /// How that record is in time if it is pushed on `today`.
+    pub fn timing_of(&self, record: &RecordContent, today: Date) -> Timing {
+        let decided_on = record.decided_on.parse().unwrap_or(today);
+        let item = self.pack.record_type(&record.record_type);
+        item.map_or(Timing::InTime, |item| self.timing(item, decided_on, today))
     }
 }
 

@@ -161,9 +161,8 @@ impl<'a> Maker<'a> {
             let rule = item.field(&field.name);
             rule.is_some_and(|rule| rule.kind.is_personal())
         });
-        let decided_on = record.decided_on.parse().unwrap_or(self.today);
         Push {
-            timing: self.world.timing(item, decided_on, self.today),
+            timing: self.world.timing_of(&record, self.today),
             record,
             expect,
             personal,

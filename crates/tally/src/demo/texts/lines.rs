@@ -71,7 +71,7 @@ texts! {
     PROVINCE: "the province reads its stream and its statistics", "省级平台读取反馈流与统计";
     FEEDBACK_ITEMS: "{0} items of feedback", "{0} 条反馈消息";
     COUNTS: "the province counts the records", "省级平台统计信用信息";
-    COUNTED: "{0} reported, {1} corrected, {2} withdrawn", "报送 {0} 条，更正 {1} 条，撤回 {2} 条";
+    COUNTED: "{0} reported, {1} late, {2} refused", "报送 {0} 条，逾期 {1} 条，退回 {2} 条";
 
     REPLAY: "the operator replays everything", "运维人员重放全部日志";
     REPLAYED: "{0} records replayed", "重放 {0} 条记录";
@@ -91,8 +91,16 @@ texts! {
     TABLE_RECORDS: "records in {0}, by department and item", "{0} 各部门信用信息报送情况";
     ITEM: "item", "信息类别";
     REPORTED: "reported", "报送";
+    IN_TIME: "in time", "按时";
+    LATE: "late", "逾期";
+    BACKFILLED: "backfilled", "补录";
     CORRECTED: "corrected", "更正";
     WITHDRAWN: "withdrawn", "撤回";
+    REFUSED_ROWS: "refused", "退回";
+    QUARANTINED: "quarantined", "暂存";
+    RESUBMITTED: "handed in again", "重报";
+    DISCARDED: "discarded", "放弃";
+    NO_ITEM: "(not in the catalogue)", "（目录外）";
     TOTAL: "total", "合计";
     ALL_ITEMS: "all items", "全部类别";
     TABLE_FEEDBACK: "directives of {0}, by department and measure", "{0} 各部门联合奖惩任务反馈情况";
