@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tally_proto::tally::collection::v1::{GetTimelinessRequest, TimelinessFigures};
+use tally_proto::tally::collection::v1::{GetTimelinessRequest, RecordContent, TimelinessFigures};
+use tally_proto::tally::sanctions::v1::DecisionVerdict;
 
 use super::error::Answered as _;
+use super::ledger::Ledger;
 use super::province::MONTH;
 use super::summary::{Grid, Section};
 use super::texts::{self, Phrase, Text};
-use super::world::{Dept, Timing};
+use super::world::{Dept, Timing, World};
 use super::{Demo, DemoError};
 
 /// Rows of one page of figures.
@@ -99,6 +101,37 @@ const COLUMNS: [Text; 10] = [
     texts::RESUBMITTED,
     texts::DISCARDED,
 ];
+
+impl Ledger {
+    /// The counts of a department's records of a type.
+    pub fn records_of(&mut self, dept: Dept, record_type: &str) -> &mut RecordCounts {
+        self.records
+            .entry((dept, record_type.to_owned()))
+            .or_default()
+    }
+
+    /// A department's record was accepted that cites no check.
+    pub fn accept(&mut self, world: &World, dept: Dept, record: &RecordContent, timing: Timing) {
+        self.records_of(dept, &record.record_type).accept(timing);
+        if world.needs_check(dept, record) {
+            *self.decisions_of(dept, DecisionVerdict::NotChecked) += 1;
+        }
+    }
+
+    /// A department's record that cites no check was withdrawn.
+    pub fn withdraw(&mut self, world: &World, dept: Dept, record: &RecordContent) {
+        self.records_of(dept, &record.record_type).withdrawn += 1;
+        if world.needs_check(dept, record) {
+            *self.decisions_of(dept, DecisionVerdict::NotChecked) -= 1;
+            *self.decisions_of(dept, DecisionVerdict::Withdrawn) += 1;
+        }
+    }
+
+    /// The count of a department's decisions with that verdict.
+    pub fn decisions_of(&mut self, dept: Dept, verdict: DecisionVerdict) -> &mut u64 {
+        self.decisions.entry((dept, verdict)).or_default()
+    }
+}
 
 impl Demo {
     pub(super) async fn compare_counts(&mut self) -> Result<(), DemoError> {

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 use tally_proto::tally::feedback::v1::ReportedOutcome;
 use tally_proto::tally::log::v1::{Cursor, ShardCursor};
-use tally_proto::tally::sanctions::v1::{Directive, LiftReason};
+use tally_proto::tally::sanctions::v1::{DecisionVerdict, Directive, LiftReason};
 
 use super::content::{Plan, Special};
 use super::counts::RecordCounts;
@@ -171,6 +171,8 @@ pub struct Ledger {
     pub record_ids: Vec<Vec<String>>,
     /// By department and record type.
     pub records: BTreeMap<(Dept, String), RecordCounts>,
+    /// Decisions that need a check first, by department and what their citation is worth.
+    pub decisions: BTreeMap<(Dept, DecisionVerdict), u64>,
     /// The listings.
     pub listings: Vec<Listing>,
     /// The special ones among them.
@@ -230,19 +232,13 @@ impl Ledger {
         Self {
             record_ids: vec![Vec::new(); departments],
             records: BTreeMap::new(),
+            decisions: BTreeMap::new(),
             listings: plan.listings.iter().enumerate().map(listing).collect(),
             special,
             books: vec![Book::default(); departments],
             corrected_at: None,
             nominated_at: None,
         }
-    }
-
-    /// The counts of a department's records of a type.
-    pub fn records_of(&mut self, dept: Dept, record_type: &str) -> &mut RecordCounts {
-        self.records
-            .entry((dept, record_type.to_owned()))
-            .or_default()
     }
 
     /// Ids of the entries that have effect for a subject on a day.

@@ -140,9 +140,7 @@ impl Demo {
             .during("push a record")?
             .record_id;
         let timing = self.world.timing_of(&record, self.today);
-        self.ledger
-            .records_of(dept, &record.record_type)
-            .accept(timing);
+        self.ledger.accept(&self.world, dept, &record, timing);
         self.quiet().await?;
         let listing = &self.ledger.listings[self.ledger.special.removed];
         let request = GetEntryRequest {

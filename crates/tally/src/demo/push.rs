@@ -160,10 +160,12 @@ impl Demo {
             // What names no item of the catalogue is counted under none.
             let item = self.world.pack.record_type(&push.record.record_type);
             let item = item.map_or("", |item| &item.id);
-            let counts = self.ledger.records_of(dept, item);
             match push.expect {
-                Expect::Accepted => counts.accept(push.timing),
-                Expect::Refused { .. } => counts.refused += 1,
+                Expect::Accepted => {
+                    self.ledger
+                        .accept(&self.world, dept, &push.record, push.timing);
+                }
+                Expect::Refused { .. } => self.ledger.records_of(dept, item).refused += 1,
                 Expect::Same { .. } | Expect::Retried { .. } => {}
             }
         }
@@ -208,9 +210,7 @@ impl Demo {
                     .withdraw_record(request)
                     .await
                     .during("withdraw a record")?;
-                self.ledger
-                    .records_of(dept, &push.record.record_type)
-                    .withdrawn += 1;
+                self.ledger.withdraw(&self.world, dept, &push.record);
             }
         }
         self.summary

@@ -198,6 +198,16 @@ impl World {
         }
     }
 
+    /// Whether the department has to check before the decision of that record.
+    pub fn needs_check(&self, dept: Dept, record: &RecordContent) -> bool {
+        let decided_on = record.decided_on.parse();
+        let due = |on| {
+            let pack = &self.pack;
+            pack.check_before(&record.record_type, self.id(dept), on)
+        };
+        decided_on.is_ok_and(|on| due(on).is_some())
+    }
+
     /// How that record is in time if it is pushed on `today`.
     pub fn timing_of(&self, record: &RecordContent, today: Date) -> Timing {
         let decided_on = record.decided_on.parse().unwrap_or(today);

@@ -35,7 +35,7 @@ fn the_demo_holds_and_speaks_chinese() {
     assert_eq!(summary["counts"]["listings"], 30);
     assert_eq!(summary["counts"]["departments"], 15);
     let tables = summary["tables"].as_array().expect("tables");
-    assert_eq!(tables.len(), 3);
+    assert_eq!(tables.len(), 4);
     let sections = |table: usize| tables[table]["sections"].as_array().expect("sections");
     let reporting = sections(0)
         .iter()

@@ -13,11 +13,11 @@ use jiff::civil::Date;
 use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use tally_domain::policy::{ListPolarity, ListType};
-use tally_proto::tally::collection::v1::RecordContent;
+use tally_proto::tally::collection::v1::{Field, RecordContent};
 
 use super::world::{Dept, Timing, World, has_explicit_term};
 
-pub use records::correction_of;
+pub use records::decision_of;
 pub use tables::Table;
 
 /// Subjects that are listed.
@@ -174,6 +174,17 @@ impl Plan {
     pub fn total(&self) -> u64 {
         self.pushes.iter().map(|pushes| pushes.len() as u64).sum()
     }
+}
+
+/// The record with another remark, which every type has a place for.
+pub fn correction_of(record: &RecordContent) -> RecordContent {
+    let mut corrected = record.clone();
+    corrected.fields.retain(|field| field.name != "remarks");
+    corrected.fields.push(Field {
+        name: "remarks".to_owned(),
+        value: "confirmed after review".to_owned(),
+    });
+    corrected
 }
 
 /// As many for each list, red ones first; initiators and grounds take turns.

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::civil::{Date, date};
 use jiff::{Span, ToSpan as _};
-use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use tally_domain::policy::{Backfill, FieldKind, FieldRule, RecordType};
 use tally_proto::tally::collection::v1::{Field, RecordContent};
 use tally_proto::tally::log::v1::LegalBasisRef;
@@ -357,13 +357,20 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// The record with another remark, which every type has a place for.
-pub fn correction_of(record: &RecordContent) -> RecordContent {
-    let mut corrected = record.clone();
-    corrected.fields.retain(|field| field.name != "remarks");
-    let remark = "confirmed after review".to_owned();
-    corrected.fields.push(field("remarks", remark));
-    corrected
+/// A record of that type in which the department reports what it decided on
+/// `today` about one of the organisations.
+pub fn decision_of(
+    world: &World,
+    dept: Dept,
+    record_type: &str,
+    today: Date,
+    organisations: &[Organisation],
+    about: usize,
+) -> RecordContent {
+    let rng = Xoshiro256PlusPlus::seed_from_u64(about as u64);
+    let mut maker = Maker::new(world, dept, today, organisations, rng);
+    let item = maker.item(record_type);
+    maker.record(item, about, today, Pick::Any)
 }
 
 fn field(name: &str, value: String) -> Field {

@@ -7,9 +7,9 @@ use tally_domain::identifier::Scheme;
 use tally_domain::policy::{FieldKind, Form, FormColumn, Level, RecordType, Target};
 use tally_proto::tally::collection::v1::RecordContent;
 
-use super::identifiers;
 use super::records::Maker;
-use crate::demo::world::{Dept, Timing, World};
+use super::{Push, identifiers};
+use crate::demo::world::{Dept, World};
 
 /// Rows of a table, before repeated and empty ones.
 const ROWS: usize = 60;
@@ -39,10 +39,6 @@ pub enum Writing {
 pub struct Made {
     /// Rows that are right, and given for the first time.
     pub right: u64,
-    /// Of those, with a term that is over.
-    pub late: u64,
-    /// Of those, from before the beginning.
-    pub backfilled: u64,
     /// Rows given a second time.
     pub again: u64,
     /// Rows that are wrong.
@@ -54,7 +50,7 @@ pub struct Made {
 }
 
 /// A table to be imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Name of the file.
     pub file_name: String,
@@ -70,6 +66,10 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     /// What was made.
     pub made: Made,
+    /// The rows that are right, and given for the first time.
+    pub right: Vec<Push>,
+    /// The rows that are wrong, as they should be.
+    pub spoilt: Vec<Push>,
 }
 
 /// The tables of a department: one of the province has penalties in an old file,
@@ -108,6 +108,7 @@ fn table<'a>(
         .filter(|column| column.to != Target::Ignored)
         .collect();
     let mut made = Made::default();
+    let (mut right, mut spoilt) = (Vec::new(), Vec::new());
     let mut rows = vec![columns.iter().map(|c| title(c, writing)).collect()];
     for number in 0..ROWS {
         let push = maker.for_table(item);
@@ -119,11 +120,11 @@ fn table<'a>(
             made.wrong += 1;
             made.faults += spoil(&columns, item, &mut cells, number / WRONG_EVERY);
             rows.push(cells);
+            spoilt.push(push);
             continue;
         }
         made.right += 1;
-        made.late += u64::from(push.timing == Timing::Late);
-        made.backfilled += u64::from(push.timing == Timing::Backfill);
+        right.push(push);
         if number.is_multiple_of(AGAIN_EVERY) {
             made.again += 1;
             rows.push(cells.clone());
@@ -148,6 +149,8 @@ fn table<'a>(
         heading: form.name_zh.unwrap_or(form.name),
         rows,
         made,
+        right,
+        spoilt,
     }
 }
 

@@ -10,6 +10,9 @@ texts! {
     CHECK_IMPORT: "import: {0}", "导入：{0}";
     CHECK_IMPORT_FAULTS: "import: {0}: faults named in its report", "导入：{0}：报告中指出的错误数";
 
+    CHECK_QUARANTINE_CLOSED: "quarantine: corrected rows that name their record", "暂存：更正重报后注明所成信息的行";
+    CHECK_QUARANTINE: "quarantine: {0}", "暂存：{0}";
+
     CHECK_LISTED: "subjects listed by two officers", "由两名经办人员列入的主体";
     CHECK_REPRESENTATION: "last day for a representation", "陈述申辩截止日";
     CHECK_NO_COMPETENCE: "a department without competence nominates", "无权部门提名";
@@ -24,6 +27,11 @@ texts! {
     CHECK_AS_KNOWN: "checks answered as the clients know", "查询答复与所知一致";
     CHECK_ASKED_AGAIN: "checks asked again give the first receipt", "再次查询得到首次回执";
     CHECK_CHECKED: "a check {0}", "查询：{0}";
+
+    CHECK_RECEIPT: "the signed receipt of a check, by the public keys alone", "仅凭公钥验证查询的签名回执";
+    CHECK_RECEIPT_ALTERED: "the same receipt without its signature", "去掉签名的同一回执";
+    CHECK_DECISIONS: "decisions: {0}", "应查必查：{0}";
+    CHECK_DECISIONS_DIFFER: "decisions: departments and verdicts that differ", "应查必查：不一致的部门与结论";
 
     CHECK_TOKEN: "a check with the objection's receipt", "携异议回执查询";
     CHECK_SUSPENDED: "directives told to stop", "被告知中止的任务";

@@ -25,6 +25,10 @@ texts! {
     IMPORT: "departments import tables that people filled in", "各部门导入人工填报的表格";
     IMPORTED: "{0} accepted, {1} known before, {2} quarantined, {3} refused, {4} empty", "接收 {0} 行，已有 {1} 行，暂存待改 {2} 行，退回 {3} 行，空行 {4} 行";
 
+    QUARANTINE: "departments work their quarantine", "各部门处理暂存待改的信息";
+    WORKED: "{0}: one row is corrected and handed in again, one is given up", "{0}：更正重报一行，放弃一行";
+    IN_QUARANTINE: "{0} waiting, {1} handed in again, {2} given up", "待改 {0} 行，重报 {1} 行，放弃 {2} 行";
+
     LIST: "officers list, two for each listing", "经办人员列入名单，每次由两人办理";
     LIST_SECOND: "the days for a representation are over", "陈述申辩期满";
     LISTED_ON: "{0} listed on {1}", "{1} 列入 {0} 家";
@@ -42,6 +46,8 @@ texts! {
     IN_FORCE: "in force", "在效";
     UNDETERMINED: "undetermined", "无法判定";
     NOT_IN_FORCE: "not in force", "不在效";
+
+    DECISIONS: "departments decide, after a check or without one", "各部门作出决定，有的先行查询，有的未查询";
 
     OBJECT: "two objections, and a serious record about an honest taxpayer", "两起异议，以及一条关于诚信纳税人的严重失信信息";
     OBJECT_AGAIN: "one more objection, which is still open by the end", "又一起异议，至结束时仍未处理完毕";
@@ -99,7 +105,7 @@ texts! {
     REFUSED_ROWS: "refused", "退回";
     QUARANTINED: "quarantined", "暂存";
     RESUBMITTED: "handed in again", "重报";
-    DISCARDED: "discarded", "放弃";
+    DISCARDED: "given up", "放弃";
     NO_ITEM: "(not in the catalogue)", "（目录外）";
     TOTAL: "total", "合计";
     ALL_ITEMS: "all items", "全部类别";
@@ -115,6 +121,14 @@ texts! {
     RETURNED: "returned", "已退回";
     OVERDUE: "overdue", "逾期未报";
     CLOSED: "closed", "已终止";
+    TABLE_DECISIONS: "decisions that need a check first, by department and verdict", "各部门应查必查情况";
+    DEPARTMENT: "department", "部门";
+    CHECKED_CLEAR: "checked, clear", "已查询，无在效措施";
+    NOT_CHECKED: "not checked", "未查询";
+    CHECK_OTHER_SUBJECT: "check about another", "查询对象不符";
+    MEASURE_IN_FORCE: "sanction in force", "惩戒措施在效";
+    HOLDS: "holds", "有效";
+    HOLDS_NOT: "does not hold", "无效";
     TABLE_LISTS: "lists on {0}", "{0} 各类名单情况";
     LIST_NAME: "list", "名单";
     ENTRIES: "entries", "主体";
