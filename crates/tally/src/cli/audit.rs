@@ -74,7 +74,8 @@ impl Replay {
 pub struct AsOf {
     /// The day: what was in force at its end.
     on: String,
-    /// As the log knew it at this time, RFC 3339; without it, now.
+    /// As the log knew it at this time, RFC 3339; without it, now. The answer is `closed` once nothing
+    /// recorded later can fall before that time, and `provisional` until then.
     #[arg(long, value_name = "TIME")]
     known: Option<Timestamp>,
     /// Only this subject and what is linked to it: scheme:value.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
@@ -68,7 +68,12 @@ fn in_order<'de, D: Deserializer<'de>>(fields: D) -> Result<Vec<pb::Field>, D::E
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut fields = Vec::new();
-            while let Some((name, value)) = map.next_entry()? {
+            while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
+                // A number would lose how its amount was written.
+                let serde_json::Value::String(value) = value else {
+                    let fault = format!("field `{name}` is written as a text, in quotes");
+                    return Err(A::Error::custom(fault));
+                };
                 fields.push(pb::Field { name, value });
             }
             Ok(fields)

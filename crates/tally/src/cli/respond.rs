@@ -77,9 +77,9 @@ fn describe(item: &pb::SubscribeResponse) -> String {
 pub enum Directive {
     /// The department has received it.
     Acknowledge(Answer),
-    /// The department has begun.
+    /// The department has begun; a standing measure is applied from now on.
     Start(Answer),
-    /// The department has executed it.
+    /// The department has executed it: a one-off measure once, a standing one in a case.
     Execute {
         #[command(flatten)]
         answer: Answer,
