@@ -106,6 +106,15 @@ impl Refused {
 }
 
 impl Answer {
+    /// The answer to a record that was not accepted, and waits nowhere so far.
+    pub fn failed(command_id: String, failure: Failure) -> Self {
+        Self {
+            command_id,
+            outcome: Err(failure),
+            quarantine_id: None,
+        }
+    }
+
     /// The answer to a single call.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub const SEALED_OPENED: &str = "tally.collection.v1.SealedOpened";
 pub const ROW_QUARANTINED: &str = "tally.collection.v1.RowQuarantined";
 /// A quarantined row was handed in again and refused again.
 pub const ROW_CORRECTED: &str = "tally.collection.v1.RowCorrected";
+/// A record that is handed in again took its place.
+pub const ROW_TAKEN: &str = "tally.collection.v1.RowTaken";
 /// A quarantined row was handed in again and accepted.
 pub const ROW_RESUBMITTED: &str = "tally.collection.v1.RowResubmitted";
 /// A quarantined row was given up.
@@ -36,6 +38,7 @@ pub const EVENT_TYPES: &[&str] = &[
     RECORD_WITHDRAWN,
     ROW_QUARANTINED,
     ROW_CORRECTED,
+    ROW_TAKEN,
     ROW_RESUBMITTED,
     ROW_DISCARDED,
     REFUSALS_COUNTED,

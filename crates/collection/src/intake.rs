@@ -25,11 +25,13 @@ use tally_service::{Deps, Policy, subject};
 use uuid::Uuid;
 
 use crate::answer::{RIGHT_PUSH, Refused};
+use crate::chunk::{Chunk, Common, Entry, Refusal};
 use crate::content::{self, Hasher, Named};
 use crate::draft::{Draft, Judge};
 use crate::quarantine::Rejection;
 use crate::quarantine::codec::sealing_stream as row_stream;
-use crate::quarantine::keep::{self, Keep, Keeper, Origin, Places};
+use crate::quarantine::keep::{self, Keep, Keeper};
+use crate::quarantine::places::{Origin, Places};
 use crate::record::{Accepted, Command, Record};
 use crate::refusals::RowIdentity;
 
@@ -63,59 +65,6 @@ pub(crate) struct Intake {
     caller: Caller,
     pub(crate) department: DepartmentId,
     actor: log_pb::Actor,
-}
-
-/// Records on their way, in the order of their requests.
-pub(crate) struct Chunk {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) tasks: Vec<Task<Record>>,
-    pub(crate) common: Common,
-}
-
-/// A record on its way.
-pub(crate) struct Entry {
-    /// The command, as it was named.
-    pub command_id: String,
-    /// Its id, if that is in order.
-    pub id: Option<Uuid>,
-    /// What tells it from others, where its id is in order.
-    pub identity: Option<RowIdentity>,
-    /// Id of the catalogue item; empty if the catalogue has none of that name.
-    pub record_type: String,
-    /// The task's record, or why there is no task.
-    pub judged: Result<Uuid, Refusal>,
-    /// The place in quarantine that it is handed in again from.
-    pub place: Option<Uuid>,
-    /// What is kept if it is refused.
-    pub keep: Option<Keep>,
-}
-
-/// What is wrong, and the command if its id is in order: it may have been
-/// applied before the policy changed.
-pub(crate) type Refusal = (Refused, Option<CommandKey>);
-
-/// What the events of a chunk have in common.
-pub(crate) struct Common {
-    /// Who pushed them.
-    pub actor: log_pb::Actor,
-    /// The legal day on which they were judged.
-    pub today: LegalDate,
-    pack_version: String,
-    traceparent: String,
-}
-
-impl Common {
-    /// What those of one command have.
-    pub fn context(&self, command_id: Uuid) -> Arc<EventContext> {
-        Arc::new(EventContext {
-            actor: self.actor.clone(),
-            pack_version: self.pack_version.clone(),
-            command_id,
-            causation_id: command_id,
-            correlation_id: command_id,
-            traceparent: self.traceparent.clone(),
-        })
-    }
 }
 
 /// A record as it was judged.
@@ -165,17 +114,20 @@ impl Intake {
     pub async fn prepare(&self, requests: Vec<pb::PushRecordsRequest>) -> Result<Chunk, Fault> {
         let policy = self.deps.catalogue.active()?;
         let today = policy.today(self.deps.clock.now());
-        let places = Places::load(&self.deps, &requests).await?;
+        let named = requests.iter().map(|request| &request.quarantine_id);
+        let named = named.filter_map(|place| Uuid::try_parse(place).ok());
+        let places = Places::load(&self.deps, named.collect()).await?;
         let mut hasher = Hasher::new(&self.deps, "collection.push");
-        let judged: Vec<_> = requests
+        let mut judged: Vec<_> = requests
             .into_iter()
             .map(|request| self.judge(&policy, today, &places, &mut hasher, request))
             .collect();
+        self.place(&mut judged).await?;
         let mut entries = Vec::with_capacity(judged.len());
         let mut ready = Vec::with_capacity(judged.len());
         for judged in judged {
-            let place = match judged.origin {
-                Origin::Open(place) => Some(place),
+            let place = match &judged.origin {
+                Origin::Open(place) => Some(place.clone()),
                 Origin::None | Origin::Became(_) => None,
             };
             let outcome = match judged.outcome {
@@ -199,7 +151,7 @@ impl Intake {
                             command_id: named.scope.id,
                             subject: subject.to_string(),
                             draft,
-                            place,
+                            place: place.as_ref().map(|place| place.id),
                         });
                         Ok(id)
                     }
@@ -279,12 +231,15 @@ impl Intake {
         }
         let identity = named.as_ref().map(|named| (named.key.id, named.key.digest));
         let id = identity.map(|(id, _)| id);
-        let place = match origin {
-            Some(Origin::Open(place)) => Some(place),
-            Some(Origin::None) if request.quarantine && is_refused => {
-                id.map(|id| keep::row_id(&self.department, id))
-            }
+        let again = match &origin {
+            Some(Origin::Open(waits)) => Some(waits),
             _ => None,
+        };
+        let place = match origin {
+            Some(Origin::None) if request.quarantine && is_refused => {
+                Some(keep::row_id(&self.department, &content))
+            }
+            _ => again.map(|waits| waits.id),
         };
         let keep = match (id, place) {
             (Some(id), Some(place)) if is_given => {
@@ -293,7 +248,6 @@ impl Intake {
                     today,
                     department: &self.department,
                 };
-                let again = matches!(origin, Some(Origin::Open(_)));
                 match keeper.keep(hasher.encoded(), place, again, id) {
                     Ok(keep) => keep,
                     Err(fault) => {
@@ -325,6 +279,20 @@ impl Intake {
             origin: origin.unwrap_or(Origin::None),
             keep,
         }
+    }
+
+    /// Finds another place for rows that would come where one has left.
+    async fn place(&self, judged: &mut [Judged]) -> Result<(), Fault> {
+        let keeps = judged.iter_mut().filter_map(|judged| judged.keep.as_mut());
+        let mut new: Vec<_> = keeps.filter(|keep| !keep.again).collect();
+        let ids = new.iter().map(|keep| keep.place).collect();
+        let places = Places::load(&self.deps, ids).await?;
+        for keep in &mut new {
+            if places.is_left(keep.place) {
+                keep.elsewhere();
+            }
+        }
+        Ok(())
     }
 
     /// The sealers of the records that need one; rows that may be kept get

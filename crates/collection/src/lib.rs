@@ -16,6 +16,7 @@ pub mod refusals;
 
 mod amend;
 mod answer;
+mod chunk;
 mod content;
 mod draft;
 mod fields;

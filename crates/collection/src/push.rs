@@ -17,7 +17,8 @@ use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 use crate::answer::Answer;
-use crate::intake::{Chunk, Intake};
+use crate::chunk::Chunk;
+use crate::intake::Intake;
 
 /// Records in one chunk. More share a commit, and wait for it together.
 const CHUNK_RECORDS_MAX: usize = 512;

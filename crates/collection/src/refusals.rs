@@ -22,9 +22,9 @@ use tally_service::{Deps, logs};
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::chunk::Common;
 use crate::codec::REFUSALS_COUNTED;
 use crate::figures::add_reason;
-use crate::intake::Common;
 use crate::opening::new_id;
 
 /// Stream category of the counts of refused rows: one stream per department.

@@ -4,17 +4,21 @@
 mod support;
 
 use futures::stream;
+use jiff::SignedDuration;
 use support::{BUREAU, COMPANY, COUNTY, Mesh, PENALTY, by, field, id, penalty, report, system};
 use tally_auth::Caller;
 use tally_collection::codec::{
-    RECORD_ACCEPTED, ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, SEALED_OPENED,
+    RECORD_ACCEPTED, ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, ROW_TAKEN,
+    SEALED_OPENED,
 };
-use tally_eventlog::event::Recorded;
+use tally_collection::quarantine::{Command, Quarantine};
+use tally_eventlog::event::{EventContext, Recorded};
+use tally_eventlog::execute::Task;
 use tally_eventlog::sealing::Opened;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
 use tally_rpc::FaultReport;
-use tally_service::logs;
+use tally_service::{logs, process_key};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -213,7 +217,8 @@ async fn a_row_waits_is_corrected_handed_in_again_and_leaves() {
             RECORD_ACCEPTED,
             ROW_CORRECTED,
             ROW_QUARANTINED,
-            ROW_RESUBMITTED
+            ROW_RESUBMITTED,
+            ROW_TAKEN
         ]
     );
 
@@ -286,17 +291,173 @@ async fn a_refusal_sent_again_is_the_same_row() {
     let again = push(&mesh, system(BUREAU), vec![one.clone()]).await;
     assert_eq!(again[0], settled[0]);
     assert_eq!(types(&mesh).await, [ROW_QUARANTINED; 2]);
-    // Corrected in the caller's own system and sent under the same id: the row stays there.
+    // The same file under new ids.
+    let later = vec![request(bad(2), ""), request(bad(1), "")];
+    let later = push(&mesh, system(BUREAU), later).await;
+    assert_eq!(later, [settled[2].clone(), settled[0].clone()]);
+    assert_eq!(types(&mesh).await, [ROW_QUARANTINED; 2]);
+    let figures = mesh.timeliness(system(BUREAU), Default::default()).await;
+    let figures = figures.expect("figures").totals.expect("totals");
+    assert_eq!(figures.quarantined, 2);
+    // Another row is another place, also under the same id.
     let changed = pb::PushRecordsRequest {
         record: Some(bad(3)),
         ..one
     };
     let changed = push(&mesh, system(BUREAU), vec![changed]).await;
-    assert_eq!(changed[0], settled[0]);
+    assert_ne!(changed[0], settled[0]);
+    assert_eq!(types(&mesh).await, [ROW_QUARANTINED; 3]);
+
+    // Once its place was left, the row waits in a new one, and there once.
+    let (_, place) = settled[0].clone().expect_err("refused");
+    discard(&mesh, system(BUREAU), id(), &place)
+        .await
+        .expect("given up");
+    list(&mesh, system(BUREAU), pb::QuarantineState::Open).await;
+    let anew = request(bad(1), "");
+    let first = push(&mesh, system(BUREAU), vec![anew.clone()]).await;
+    let again = push(&mesh, system(BUREAU), vec![anew]).await;
+    assert_eq!(first, again);
+    let (_, elsewhere) = first[0].clone().expect_err("refused");
+    assert!(!elsewhere.is_empty() && elsewhere != place);
+    let shown = get(&mesh, system(BUREAU), &elsewhere, "case-1").await;
+    assert_eq!(shown.expect("shown").record, Some(bad(1)));
+}
+
+/// One reason of the refusal, and where the row waits.
+fn refusal(settled: &Settled, at: usize, reason: &str) -> String {
+    let (reasons, place) = settled[at].clone().expect_err("refused");
+    assert!(reasons.contains(&reason.to_owned()), "{reasons:?}");
+    place
+}
+
+#[tokio::test]
+async fn one_record_comes_out_of_a_place() {
+    let mesh = Mesh::start().await;
+    let place = keep(&mesh, bad(1)).await;
+    // Of one chunk, and of chunks that overtake the process manager.
+    let requests = vec![request(penalty(1), &place), request(penalty(2), &place)];
+    let settled = push(&mesh, system(BUREAU), requests).await;
+    let record = settled[0].clone().expect("accepted");
+    assert_eq!(refusal(&settled, 1, "QUARANTINE_CLOSED"), "");
+    for record in [penalty(3), bad(4)] {
+        let settled = push(&mesh, system(BUREAU), vec![request(record, &place)]).await;
+        assert_eq!(refusal(&settled, 0, "QUARANTINE_CLOSED"), "");
+    }
+    let fault = discard(&mesh, system(BUREAU), id(), &place).await;
+    assert_eq!(fault.expect_err("it has left").reason, "QUARANTINE_CLOSED");
+    let left = list(&mesh, system(BUREAU), pb::QuarantineState::Resubmitted).await;
+    assert_eq!(left[0].record_id, record);
     assert_eq!(
         types(&mesh).await,
-        [ROW_CORRECTED, ROW_QUARANTINED, ROW_QUARANTINED]
+        [RECORD_ACCEPTED, ROW_QUARANTINED, ROW_RESUBMITTED, ROW_TAKEN]
     );
+}
+
+#[tokio::test]
+async fn a_bad_row_for_a_place_that_was_just_left_is_told_so() {
+    let mesh = Mesh::start().await;
+    for n in 0..20 {
+        let place = keep(&mesh, bad(n)).await;
+        // As chunks follow each other on a stream, faster than a row is closed.
+        let one = push(&mesh, system(BUREAU), vec![request(penalty(n), &place)]).await;
+        let other = push(&mesh, system(BUREAU), vec![request(bad(n + 100), &place)]).await;
+        assert!(one[0].is_ok());
+        assert_eq!(refusal(&other, 0, "QUARANTINE_CLOSED"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_a_refused_record_took_is_free_again() {
+    let mesh = Mesh::start().await;
+    push(&mesh, system(BUREAU), vec![request(penalty(1), "")]).await;
+    let place = keep(&mesh, bad(1)).await;
+    let mut other = penalty(1);
+    other.decided_on = "2026-02-11".into();
+    let settled = push(&mesh, system(BUREAU), vec![request(other, &place)]).await;
+    assert_eq!(refusal(&settled, 0, "RECORD_EXISTS_DIFFERENT"), place);
+    let settled = push(&mesh, system(BUREAU), vec![request(penalty(2), &place)]).await;
+    let record = settled[0].clone().expect("another record comes out of it");
+    let left = list(&mesh, system(BUREAU), pb::QuarantineState::Resubmitted).await;
+    assert_eq!(left[0].record_id, record);
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_if_the_record_that_took_it_never_came() {
+    let mesh = Mesh::start().await;
+    let place = keep(&mesh, bad(1)).await;
+    let take = Task::<Quarantine> {
+        stream_id: place.clone(),
+        subject: String::new(),
+        command: Command::Take {
+            department: BUREAU.into(),
+            record_id: id().to_string(),
+            released: None,
+            at: mesh.deps.clock.now(),
+        },
+        key: process_key(id()),
+        context: EventContext {
+            actor: Default::default(),
+            pack_version: String::new(),
+            command_id: id(),
+            causation_id: id(),
+            correlation_id: id(),
+            traceparent: String::new(),
+        }
+        .into(),
+        note: Default::default(),
+        fresh: false,
+        guards: Vec::new(),
+    };
+    let executor = &mesh.deps.executor;
+    executor
+        .execute(logs::COLLECTION, take)
+        .await
+        .expect("taken");
+    let settled = push(&mesh, system(BUREAU), vec![request(penalty(1), &place)]).await;
+    assert_eq!(refusal(&settled, 0, "QUARANTINE_CLOSED"), "", "on its way");
+    let later = mesh.deps.clock.now() + SignedDuration::from_secs(61);
+    mesh.clock.advance_to(later).expect("forward");
+    let settled = push(&mesh, system(BUREAU), vec![request(penalty(1), &place)]).await;
+    assert!(settled[0].is_ok(), "{settled:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_kept_names_no_place() {
+    let mesh = Mesh::start().await;
+    let place = keep(&mesh, bad(1)).await;
+    let unknown = pb::RecordContent {
+        record_type: "of-no-pack".into(),
+        ..bad(1)
+    };
+    let person = pb::RecordContent {
+        subject: format!("cn-resident-id:{NUMBER}"),
+        ..bad(1)
+    };
+    let requests = vec![request(unknown, &place), request(person, &place)];
+    for outcome in push(&mesh, system(BUREAU), requests).await {
+        assert_eq!(outcome.expect_err("refused").1, "");
+    }
+    let shown = get(&mesh, system(BUREAU), &place, "case-1").await;
+    let shown = shown.expect("it waits as it was");
+    assert_eq!(shown.record, Some(bad(1)));
+    assert_eq!(shown.row.expect("a row").corrections, 0);
+}
+
+#[tokio::test]
+async fn a_row_that_is_corrected_too_often_waits_as_it_was() {
+    let mesh = Mesh::start().await;
+    let place = keep(&mesh, bad(0)).await;
+    for n in 1..=50 {
+        let settled = push(&mesh, system(BUREAU), vec![request(bad(n), &place)]).await;
+        let (reasons, waits) = settled[0].clone().expect_err("refused");
+        assert_eq!(waits, place, "{n}: {reasons:?}");
+    }
+    let settled = push(&mesh, system(BUREAU), vec![request(bad(51), &place)]).await;
+    let reason = "QUARANTINE_CORRECTED_TOO_OFTEN";
+    assert_eq!(refusal(&settled, 0, reason), "");
+    let shown = get(&mesh, system(BUREAU), &place, "case-1").await;
+    assert_eq!(shown.expect("shown").record, Some(bad(50)));
 }
 
 #[tokio::test]

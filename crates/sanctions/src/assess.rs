@@ -43,6 +43,7 @@ pub mod event_type {
         WITHDRAWN,
         "tally.collection.v1.RowQuarantined",
         "tally.collection.v1.RowCorrected",
+        "tally.collection.v1.RowTaken",
         "tally.collection.v1.RowResubmitted",
         "tally.collection.v1.RowDiscarded",
         "tally.collection.v1.RefusalsCounted",

@@ -15,12 +15,13 @@ use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::repeat::or_first;
-use tally_service::reply::{load_fault, store_fault};
+use tally_service::reply::store_fault;
 use tally_service::wiring::caught_up_everywhere;
 use tally_service::{Deps, execute_fault, logs, receipt};
 use uuid::Uuid;
 
 use super::codec::{CONTENT, unseal};
+use super::places::{Found, Places};
 use super::view::{COUNT_VIEW, ROW_VIEW, rows_of_type};
 use super::{Command, Quarantine, Rejection};
 use crate::amend::REASON_CHARS_MAX;
@@ -48,7 +49,8 @@ pub(crate) async fn get(
     let Some(case_number) = case_number else {
         return Err(Fault::invalid(faults.into_vec()));
     };
-    let (id, state) = load(deps, department, &request.quarantine_id).await?;
+    let (id, found) = load(deps, department, &request.quarantine_id).await?;
+    let state = found.state;
     let row = state.of(department.as_str())?;
     let mut answer = pb::GetQuarantinedResponse {
         row: state.shown(&id.to_string()),
@@ -118,13 +120,14 @@ async fn discard_now(
 ) -> Result<Receipt, Fault> {
     let department = caller.department()?;
     let policy = deps.catalogue.active()?;
-    let (id, _) = load(deps, department, quarantine_id).await?;
+    let (id, found) = load(deps, department, quarantine_id).await?;
     let task = Task::<Quarantine> {
         stream_id: id.to_string(),
         subject: String::new(),
         command: Command::Discard {
             department: department.to_string(),
             reason,
+            released: found.released,
             at: deps.clock.now(),
         },
         key: named.key,
@@ -143,16 +146,11 @@ async fn load(
     deps: &Deps,
     department: &DepartmentId,
     quarantine_id: &str,
-) -> Result<(Uuid, Quarantine), Fault> {
+) -> Result<(Uuid, Found), Fault> {
     let id = Uuid::try_parse(quarantine_id).map_err(|_| Rejection::Unknown)?;
-    let loaded = deps
-        .executor
-        .load::<Quarantine>(logs::COLLECTION, &[&id.to_string()])
-        .await
-        .map_err(load_fault)?;
-    let state = loaded.into_iter().next().unwrap_or_default().state;
-    state.of(department.as_str())?;
-    Ok((id, state))
+    let found = Places::load(deps, vec![id]).await?.take(id);
+    found.state.of(department.as_str())?;
+    Ok((id, found))
 }
 
 /// Waits until the views hold what the log holds.

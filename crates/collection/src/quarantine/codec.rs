@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::{End, Event, Quarantine, Row};
 use crate::codec::{
-    ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, encoded, fault, legal_basis,
+    ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, ROW_TAKEN, encoded, fault,
+    legal_basis,
 };
 
 /// Name under which a row's content is sealed.
@@ -67,6 +68,20 @@ impl Codec for Quarantine {
                 let body = body.encode_to_vec();
                 encoded(ROW_CORRECTED, body, row.at, &row.legal_basis)
             }
+            Event::Taken {
+                row,
+                record_id,
+                since,
+                at,
+            } => {
+                let body = pb::RowTaken {
+                    department: row.department.clone(),
+                    record_type: row.record_type.clone(),
+                    record_id: record_id.clone(),
+                    quarantined_at: Some(to_proto_time(*since)),
+                };
+                encoded(ROW_TAKEN, body.encode_to_vec(), *at, &row.legal_basis)
+            }
             Event::Ended {
                 row,
                 end,
@@ -108,11 +123,20 @@ impl Codec for Quarantine {
                     since: time(recorded, body.quarantined_at)?,
                 })
             }
+            ROW_TAKEN => {
+                let body: pb::RowTaken = recorded.payload()?;
+                Ok(Event::Taken {
+                    since: time(recorded, body.quarantined_at)?,
+                    record_id: body.record_id,
+                    row: row_without_content(recorded, body.department, body.record_type)?,
+                    at,
+                })
+            }
             ROW_RESUBMITTED => {
                 let body: pb::RowResubmitted = recorded.payload()?;
                 let since = time(recorded, body.quarantined_at)?;
                 let record_id = body.record_id;
-                let row = closed_row(recorded, body.department, body.record_type)?;
+                let row = row_without_content(recorded, body.department, body.record_type)?;
                 let end = End::Resubmitted { record_id };
                 Ok(Event::Ended {
                     row,
@@ -125,7 +149,7 @@ impl Codec for Quarantine {
                 let body: pb::RowDiscarded = recorded.payload()?;
                 let since = time(recorded, body.quarantined_at)?;
                 let reason = body.reason;
-                let row = closed_row(recorded, body.department, body.record_type)?;
+                let row = row_without_content(recorded, body.department, body.record_type)?;
                 let end = End::Discarded { reason };
                 Ok(Event::Ended {
                     row,
@@ -167,8 +191,8 @@ fn ended(row: &Row, end: &End, since: Timestamp) -> (&'static str, Vec<u8>) {
     }
 }
 
-/// The end repeats whose row it was, and not what it said.
-fn closed_row(
+/// Taking and the end repeat whose row it is, and not what it says.
+fn row_without_content(
     recorded: &Recorded,
     department: String,
     record_type: String,

@@ -5,7 +5,6 @@
 //! known type, of another department's item, or about a natural person where
 //! those are off, nothing stays but the refusal.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,90 +23,30 @@ use tally_eventlog::ids::{follow_up_id, named_id};
 use tally_eventlog::merkle::Hash;
 use tally_eventlog::sealing::Sealer;
 use tally_proto::tally::collection::v1 as pb;
-use tally_rpc::Fault;
-use tally_service::reply::load_fault;
-use tally_service::{Deps, Policy, digest, logs, subject};
+use tally_service::{Policy, digest, subject};
 use uuid::Uuid;
 
 use super::codec::seal;
-use super::{Command, End, Quarantine, Rejection, Row};
+use super::places::Waits;
+use super::{Command, Quarantine, Row};
 
 /// Bytes of a row that is kept. What departments exchange is far below.
 const ROW_BYTES_MAX: usize = 256 << 10;
 
-/// Id of the row that a department's command leaves in quarantine.
-pub(crate) fn row_id(department: &DepartmentId, command_id: Uuid) -> Uuid {
+/// Id of a department's row that says this; `content` is its keyed hash.
+pub(crate) fn row_id(department: &DepartmentId, content: &Hash) -> Uuid {
+    let content = Uuid::new_v8(first_bytes(content)).to_string();
     named_id(
         <Quarantine as Aggregate>::CATEGORY,
-        &[department.as_str(), &command_id.to_string()],
+        &[department.as_str(), &content],
     )
 }
 
-/// Where the records of a chunk are handed in again from, as far as they are.
-pub(crate) struct Places(HashMap<Uuid, Quarantine>);
-
-/// Where a record is handed in again from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// It is new.
-    None,
-    /// From a row that waits.
-    Open(Uuid),
-    /// From a row that has become this record: it may be known by it again.
-    Became(Uuid),
-}
-
-impl Places {
-    /// Loads the rows that the requests name.
-    ///
-    /// # Errors
-    ///
-    /// They cannot be read.
-    pub async fn load(deps: &Deps, requests: &[pb::PushRecordsRequest]) -> Result<Self, Fault> {
-        let mut ids: Vec<Uuid> = requests
-            .iter()
-            .filter_map(|request| Uuid::try_parse(&request.quarantine_id).ok())
-            .collect();
-        if ids.is_empty() {
-            return Ok(Self(HashMap::new()));
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        let names: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let rows = deps.executor.load::<Quarantine>(logs::COLLECTION, &names);
-        let rows = rows.await.map_err(load_fault)?;
-        let rows = rows.into_iter().map(|row| row.state);
-        Ok(Self(ids.into_iter().zip(rows).collect()))
-    }
-
-    /// Where a record is handed in again from.
-    ///
-    /// # Errors
-    ///
-    /// The fault of `quarantine_id`.
-    pub fn origin(
-        &self,
-        department: &DepartmentId,
-        quarantine_id: &str,
-    ) -> Result<Origin, FieldFault> {
-        if quarantine_id.is_empty() {
-            return Ok(Origin::None);
-        }
-        let unknown = || Rejection::Unknown.field_fault();
-        let id = Uuid::try_parse(quarantine_id).map_err(|_| unknown())?;
-        let row = self.0.get(&id).ok_or_else(unknown)?;
-        row.of(department.as_str())
-            .map_err(Rejection::field_fault)?;
-        match row.end() {
-            None => Ok(Origin::Open(id)),
-            Some(End::Resubmitted { record_id }) => {
-                let record_id = Uuid::try_parse(record_id);
-                Ok(Origin::Became(record_id.map_err(|_| unknown())?))
-            }
-            Some(End::Discarded { .. }) => Err(Rejection::Closed.field_fault()),
-        }
-    }
+/// Half of a hash tells two rows apart as well as an id does.
+fn first_bytes(hash: &Hash) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    bytes
 }
 
 /// A refused row that may be kept. Without `Debug`: it may name persons.
@@ -116,7 +55,10 @@ pub(crate) struct Keep {
     pub place: Uuid,
     /// The command that is refused.
     pub command_id: Uuid,
-    again: bool,
+    /// It was handed in again from there.
+    pub again: bool,
+    /// The record that took its place and does not hold it, if one was found.
+    pub released: Option<String>,
     legal_basis: LegalBasisRef,
     record: pb::RecordContent,
     sealer: Option<Sealer>,
@@ -133,8 +75,8 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// The row, if it may be kept; `encoded` is the record as it came. It is
-    /// handed in `again` where its place has a row already.
+    /// The row, if it may be kept; `encoded` is the record as it came. `again`
+    /// is where it was handed in again from.
     ///
     /// # Errors
     ///
@@ -143,7 +85,7 @@ impl Keeper<'_> {
         &self,
         encoded: &[u8],
         place: Uuid,
-        again: bool,
+        again: Option<&Waits>,
         command_id: Uuid,
     ) -> Result<Option<Keep>, FieldFault> {
         let Ok(record) = pb::RecordContent::decode(encoded) else {
@@ -161,7 +103,8 @@ impl Keeper<'_> {
         }
         Ok(Some(Keep {
             place,
-            again,
+            again: again.is_some(),
+            released: again.and_then(|waits| waits.released.clone()),
             command_id,
             legal_basis,
             record,
@@ -189,6 +132,15 @@ impl Keeper<'_> {
 }
 
 impl Keep {
+    /// Puts it elsewhere, because a row that said the same has left its place. The
+    /// same under the same command is there again.
+    pub fn elsewhere(&mut self) {
+        self.place = named_id(
+            <Quarantine as Aggregate>::CATEGORY,
+            &[&self.place.to_string(), &self.command_id.to_string()],
+        );
+    }
+
     /// Gives it what seals it.
     pub fn seal_with(&mut self, sealer: Sealer) {
         self.sealer = Some(sealer);
@@ -242,7 +194,10 @@ impl Keep {
             at,
         });
         let command = match self.again {
-            true => Command::Correct(row),
+            true => Command::Correct {
+                row,
+                released: self.released,
+            },
             false => Command::Keep(row),
         };
         let key = follow_up(department, self.command_id, content);
@@ -251,6 +206,33 @@ impl Keep {
             ..task(self.place, command, key, context)
         }
     }
+}
+
+/// The command that takes the place which a record is handed in again from.
+pub(crate) fn take(
+    from: &Waits,
+    record_id: Uuid,
+    department: &DepartmentId,
+    command_id: Uuid,
+    at: Timestamp,
+    context: Arc<EventContext>,
+) -> Task<Quarantine> {
+    let body = pb::RowTaken {
+        department: department.to_string(),
+        record_id: record_id.to_string(),
+        ..pb::RowTaken::default()
+    };
+    let content = digest("collection.take", &body);
+    // Its id is of the place as it was seen: what was freed since is taken anew.
+    let seen = follow_up_id(command_id, &from.version.unwrap_or_default().to_be_bytes());
+    let key = follow_up(department, seen, content);
+    let command = Command::Take {
+        department: body.department,
+        record_id: body.record_id,
+        released: from.released.clone(),
+        at,
+    };
+    task(from.id, command, key, context)
 }
 
 /// The command that a row has become a record which was there already.

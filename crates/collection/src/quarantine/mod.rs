@@ -1,6 +1,6 @@
 //! The aggregate of a quarantined row: a refused record that waits until its
-//! department corrects it or gives it up. One stream per row, named after the
-//! command that was refused.
+//! department corrects it or gives it up. One stream per row, named after what
+//! the row says, so that the same row is not kept twice.
 
 pub mod codec;
 pub mod view;
@@ -8,6 +8,7 @@ pub mod view;
 pub(crate) mod calls;
 pub(crate) mod keep;
 pub(crate) mod page;
+pub(crate) mod places;
 
 use std::sync::Arc;
 
@@ -30,7 +31,17 @@ pub struct Quarantine {
     since: Option<Timestamp>,
     changed_at: Option<Timestamp>,
     corrections: u32,
+    taken: Option<Taken>,
     end: Option<End>,
+}
+
+/// A record that is handed in again from this place, and is on its way or out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The record.
+    pub record_id: String,
+    /// When it took the place.
+    pub at: Timestamp,
 }
 
 /// A row as it was handed in, sealed.
@@ -68,11 +79,27 @@ pub enum End {
 /// What is asked of a quarantined row.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Keep a row that was refused. Asked again, with other faults or content,
-    /// it waits as it is now.
+    /// Keep a row that was refused. One that waits there already stays as it is:
+    /// it is the same row, or was corrected since.
     Keep(Arc<Row>),
     /// It was handed in again and refused again.
-    Correct(Arc<Row>),
+    Correct {
+        /// As it is now.
+        row: Arc<Row>,
+        /// A record that took the place and does not hold it, if one was found.
+        released: Option<String>,
+    },
+    /// A record is handed in again: no other may come out of this place.
+    Take {
+        /// Department that asks.
+        department: String,
+        /// The record.
+        record_id: String,
+        /// A record that took the place and does not hold it, if one was found.
+        released: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
     /// It was handed in again and accepted.
     Resubmit {
         /// The record.
@@ -86,6 +113,8 @@ pub enum Command {
         department: String,
         /// Why.
         reason: String,
+        /// A record that took the place and does not hold it, if one was found.
+        released: Option<String>,
         /// When.
         at: Timestamp,
     },
@@ -105,6 +134,17 @@ pub enum Event {
         /// Since when it has been there.
         since: Timestamp,
     },
+    /// A record that is handed in again took the place.
+    Taken {
+        /// The row as it was last.
+        row: Arc<Row>,
+        /// The record.
+        record_id: String,
+        /// Since when the row has been there.
+        since: Timestamp,
+        /// When.
+        at: Timestamp,
+    },
     /// It is over.
     Ended {
         /// The row as it was last.
@@ -123,9 +163,14 @@ pub enum Event {
 pub enum Rejection {
     /// There is no such row, or it is another department's.
     Unknown,
-    /// It is over.
+    /// It is over, or another record is coming out of it.
     Closed,
+    /// It was corrected as often as one row may be.
+    CorrectedTooOften,
 }
+
+/// How often one row is corrected: its stream grows by all of it each time.
+const CORRECTIONS_MAX: u32 = 50;
 
 impl Quarantine {
     /// The row as it was handed in last.
@@ -136,6 +181,11 @@ impl Quarantine {
     /// What became of it; nothing while it waits.
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
+    }
+
+    /// The record that took the place last, if no correction has freed it.
+    pub fn taken(&self) -> Option<&Taken> {
+        self.taken.as_ref()
     }
 
     /// The row, for its department. Others are not told that there is one.
@@ -174,11 +224,34 @@ impl Quarantine {
         Ok((row, since))
     }
 
-    fn correct(&self, new: &Arc<Row>) -> Result<Vec<Event>, Rejection> {
+    /// Refuses where a record holds the place: one that took it, and of which
+    /// it was not found that it `released` it.
+    fn not_held(&self, released: Option<&str>) -> Result<(), Rejection> {
+        let taken = self.taken.as_ref().map(|taken| taken.record_id.as_str());
+        match taken {
+            Some(_) if taken != released => Err(Rejection::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&self, new: &Arc<Row>) -> Result<Vec<Event>, Rejection> {
+        if self.row.is_none() {
+            return Ok(vec![Event::Quarantined(new.clone())]);
+        }
+        self.open_for(&new.department)?;
+        self.not_held(None)?;
+        Ok(Vec::new())
+    }
+
+    fn correct(&self, new: &Arc<Row>, released: Option<&str>) -> Result<Vec<Event>, Rejection> {
         let (row, since) = self.open_for(&new.department)?;
-        // Equal rows seal equal.
-        if row.content == new.content && row.faults == new.faults {
+        self.not_held(released)?;
+        // Equal rows seal equal. A place that was taken is freed by the event.
+        if self.taken.is_none() && row.content == new.content && row.faults == new.faults {
             return Ok(Vec::new());
+        }
+        if self.corrections >= CORRECTIONS_MAX {
+            return Err(Rejection::CorrectedTooOften);
         }
         Ok(vec![Event::Corrected {
             row: new.clone(),
@@ -197,13 +270,37 @@ impl Aggregate for Quarantine {
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Keep(row) if self.row.is_none() => Ok(vec![Event::Quarantined(row.clone())]),
-            Command::Keep(row) | Command::Correct(row) => self.correct(row),
+            Command::Keep(row) => self.keep(row),
+            Command::Correct { row, released } => self.correct(row, released.as_deref()),
+            Command::Take {
+                department,
+                record_id,
+                released,
+                at,
+            } => {
+                let (row, since) = self.open_for(department)?;
+                let taken = self.taken.as_ref();
+                if taken.is_some_and(|taken| taken.record_id == *record_id) {
+                    return Ok(Vec::new());
+                }
+                self.not_held(released.as_deref())?;
+                Ok(vec![Event::Taken {
+                    row: row.clone(),
+                    record_id: record_id.clone(),
+                    since,
+                    at: *at,
+                }])
+            }
             Command::Resubmit { record_id, at } => {
-                // An effect: what is over stays as it is.
+                // An effect: what is over stays as it is, and so does a row that
+                // was corrected, or taken by another, after this record let go of it.
+                let taken = self.taken.as_ref();
                 let (Some(row), Some(since), None) = (&self.row, self.since, &self.end) else {
                     return Ok(Vec::new());
                 };
+                if taken.is_none_or(|taken| taken.record_id != *record_id) {
+                    return Ok(Vec::new());
+                }
                 let record_id = record_id.clone();
                 Ok(vec![Event::Ended {
                     row: row.clone(),
@@ -215,9 +312,11 @@ impl Aggregate for Quarantine {
             Command::Discard {
                 department,
                 reason,
+                released,
                 at,
             } => {
                 let (row, since) = self.open_for(department)?;
+                self.not_held(released.as_deref())?;
                 let reason = reason.clone();
                 Ok(vec![Event::Ended {
                     row: row.clone(),
@@ -240,6 +339,11 @@ impl Aggregate for Quarantine {
                 self.row = Some(row.clone());
                 self.changed_at = Some(row.at);
                 self.corrections += 1;
+                self.taken = None;
+            }
+            Event::Taken { record_id, at, .. } => {
+                let record_id = record_id.clone();
+                self.taken = Some(Taken { record_id, at: *at });
             }
             Event::Ended { end, at, .. } => {
                 self.end = Some(end.clone());
@@ -255,6 +359,7 @@ impl Rejection {
         match self {
             Self::Unknown => "QUARANTINE_UNKNOWN",
             Self::Closed => "QUARANTINE_CLOSED",
+            Self::CorrectedTooOften => "QUARANTINE_CORRECTED_TOO_OFTEN",
         }
     }
 
@@ -263,7 +368,10 @@ impl Rejection {
         match self {
             Self::Unknown => "there is no row in quarantine with this id",
             Self::Closed => {
-                "the row left the quarantine: it was handed in again or discarded; a new row needs no place there"
+                "the row left the quarantine: it was handed in again, or is being, or was discarded; a new row needs no place there"
+            }
+            Self::CorrectedTooOften => {
+                "the row was corrected 50 times, and stays as it was before this time; discard it and push it anew"
             }
         }
     }
@@ -278,7 +386,9 @@ impl From<Rejection> for Fault {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::Unknown => Fault::unseen(rejection.reason(), RIGHT_GET, rejection.message()),
-            Rejection::Closed => Fault::rejected(rejection.reason(), rejection.message()),
+            Rejection::Closed | Rejection::CorrectedTooOften => {
+                Fault::rejected(rejection.reason(), rejection.message())
+            }
         }
     }
 }

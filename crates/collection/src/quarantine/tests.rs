@@ -46,10 +46,40 @@ fn resubmit() -> Command {
 }
 
 fn discard(department: &str) -> Command {
+    discard_released(department, None)
+}
+
+fn discard_released(department: &str, released: Option<&str>) -> Command {
     Command::Discard {
         department: department.into(),
         reason: "entered twice".into(),
+        released: released.map(str::to_owned),
         at: at(9),
+    }
+}
+
+fn take(record_id: &str, released: Option<&str>) -> Command {
+    Command::Take {
+        department: BUREAU.into(),
+        record_id: record_id.into(),
+        released: released.map(str::to_owned),
+        at: at(8),
+    }
+}
+
+fn taken(record_id: &str) -> Event {
+    Event::Taken {
+        row: row("penalty", b"a", 0),
+        record_id: record_id.into(),
+        since: at(0),
+        at: at(8),
+    }
+}
+
+fn correct(row: &Arc<Row>, released: Option<&str>) -> Command {
+    Command::Correct {
+        row: row.clone(),
+        released: released.map(str::to_owned),
     }
 }
 
@@ -93,7 +123,7 @@ fn a_refused_row_is_kept_once() {
 
 #[test]
 fn a_row_that_is_refused_again_waits_as_it_is_now() {
-    let correct = |row| Command::Correct(row);
+    let correct = |row| correct(&row, None);
     let new = row("licence", b"b", 3);
     let corrected = Event::Corrected {
         row: new.clone(),
@@ -109,10 +139,13 @@ fn a_row_that_is_refused_again_waits_as_it_is_now() {
         Ok(vec![]),
         "asked twice"
     );
-    // The same under the command that left it there.
+    // The file that it came from once more does not undo that.
     assert_eq!(
-        when(&[kept()], Command::Keep(new.clone())),
-        Ok(vec![corrected.clone()])
+        when(
+            &[kept(), corrected.clone()],
+            Command::Keep(row("penalty", b"a", 4))
+        ),
+        Ok(vec![])
     );
     let state = given::<Quarantine>([kept(), corrected]).state;
     let shown = state.shown(ID).expect("it is there");
@@ -139,11 +172,77 @@ fn a_row_that_is_refused_again_waits_as_it_is_now() {
 
 #[test]
 fn a_row_leaves_once_however_often_it_is_told() {
-    assert_eq!(when(&[kept()], resubmit()), Ok(vec![resubmitted()]));
+    assert_eq!(
+        when(&[kept(), taken("r")], resubmit()),
+        Ok(vec![resubmitted()])
+    );
     // A crash between the effect and the checkpoint tells it again.
     assert_eq!(when(&[kept(), resubmitted()], resubmit()), Ok(vec![]));
     assert_eq!(when(&[kept(), discarded()], resubmit()), Ok(vec![]));
     assert_eq!(when(&[], resubmit()), Ok(vec![]));
+}
+
+#[test]
+fn one_record_at_a_time_takes_a_place() {
+    assert_eq!(when(&[kept()], take("r", None)), Ok(vec![taken("r")]));
+    let history = [kept(), taken("r")];
+    assert_eq!(when(&history, take("r", None)), Ok(vec![]), "a repeat");
+    let new = row("licence", b"b", 3);
+    // It is unknown whether another holds it, or known of an earlier one only.
+    for released in [None, Some("earlier")] {
+        for command in [
+            take("s", released),
+            correct(&new, released),
+            discard_released(BUREAU, released),
+            Command::Keep(new.clone()),
+        ] {
+            assert_eq!(when(&history, command), Err(Rejection::Closed));
+        }
+    }
+    // It was refused, or never arrived.
+    let released = Some("r");
+    assert_eq!(when(&history, take("s", released)), Ok(vec![taken("s")]));
+    assert_eq!(
+        when(&history, discard_released(BUREAU, released)),
+        Ok(vec![discarded()])
+    );
+    let corrected = when(&history, correct(&new, released)).expect("corrected");
+    let free = [&history[..], &corrected].concat();
+    assert_eq!(
+        when(&free, discard(BUREAU)).map(|events| events.len()),
+        Ok(1)
+    );
+    // What waits there now is no longer what that record was made from.
+    assert_eq!(when(&free, resubmit()), Ok(vec![]));
+    assert_eq!(
+        when(&[kept(), taken("r"), taken("s")], resubmit()),
+        Ok(vec![])
+    );
+    for end in [resubmitted(), discarded()] {
+        let history = [kept(), end];
+        assert_eq!(when(&history, take("s", None)), Err(Rejection::Closed));
+    }
+    assert_eq!(when(&[], take("s", None)), Err(Rejection::Unknown));
+}
+
+#[test]
+fn a_row_is_corrected_fifty_times_at_most() {
+    let mut history = vec![kept()];
+    for n in 0..CORRECTIONS_MAX {
+        let new = row("penalty", if n % 2 == 0 { b"b" } else { b"c" }, 3);
+        history.extend(when(&history, correct(&new, None)).expect("corrected"));
+    }
+    assert_eq!(history.len(), 51);
+    let same = row("penalty", b"c", 3);
+    assert_eq!(when(&history, correct(&same, None)), Ok(vec![]));
+    let new = row("penalty", b"d", 3);
+    assert_eq!(
+        when(&history, correct(&new, None)),
+        Err(Rejection::CorrectedTooOften)
+    );
+    assert!(Rejection::CorrectedTooOften.message().contains("50 times"));
+    assert_eq!(when(&history, take("r", None)).map(|it| it.len()), Ok(1));
+    assert_eq!(when(&history, discard(BUREAU)).map(|it| it.len()), Ok(1));
 }
 
 #[test]
@@ -195,6 +294,10 @@ fn events_are_read_as_they_were_written() {
         let decoded = Quarantine::decode(&recorded(ID, &event)).expect("an event");
         assert_eq!(decoded, event);
     }
+    let decoded = Quarantine::decode(&recorded(ID, &taken("r"))).expect("an event");
+    let state = given::<Quarantine>([kept(), decoded]).state;
+    let by = state.taken().expect("it is taken");
+    assert_eq!((by.record_id.as_str(), by.at), ("r", at(8)));
     for (event, end) in [(resubmitted(), "r"), (discarded(), "entered twice")] {
         let decoded = Quarantine::decode(&recorded(ID, &event)).expect("an event");
         let state = given::<Quarantine>([kept(), decoded]).state;
@@ -219,7 +322,7 @@ fn the_views_agree_with_the_row_and_count_it_once() {
         since: at(0),
         at: at(9),
     };
-    let history = [kept(), corrected, moved];
+    let history = [kept(), corrected, taken("r"), moved];
     let applied = |history: &[Event]| {
         let mut fold = Fold::new(&CollectionViews);
         fold.apply(&recorded(other, &kept())).expect("applies");

@@ -11,7 +11,7 @@ use tally_eventlog::shard::Shard;
 use tally_proto::tally::collection::v1 as pb;
 
 use super::{End, Event, Quarantine, Row};
-use crate::codec::{ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED};
+use crate::codec::{ROW_CORRECTED, ROW_DISCARDED, ROW_QUARANTINED, ROW_RESUBMITTED, ROW_TAKEN};
 use crate::projection::SEPARATOR;
 
 /// View of rows: by department, state, record type and the time they came.
@@ -100,7 +100,7 @@ fn state_of(end: &End) -> pb::QuarantineState {
 pub(crate) fn is_row_event(event_type: &str) -> bool {
     matches!(
         event_type,
-        ROW_QUARANTINED | ROW_CORRECTED | ROW_RESUBMITTED | ROW_DISCARDED
+        ROW_QUARANTINED | ROW_CORRECTED | ROW_TAKEN | ROW_RESUBMITTED | ROW_DISCARDED
     )
 }
 
@@ -122,6 +122,8 @@ pub(crate) fn reads(recorded: &Recorded) -> Result<Vec<RowKey>, Poison> {
                 count_key(shard, department, &row.record_type),
             ]
         }
+        // Until it has left it waits.
+        Event::Taken { .. } => Vec::new(),
         Event::Ended { row, since, .. } => {
             let (department, record_type) = (&row.department, &row.record_type);
             vec![
@@ -168,6 +170,7 @@ pub(crate) fn apply(recorded: &Recorded, rows: &mut ViewRows) -> Result<(), Pois
             }
             Ok(())
         }
+        Event::Taken { .. } => Ok(()),
         Event::Ended {
             row: last,
             end,

@@ -82,10 +82,11 @@ pub mod collection_event_type {
     /// Those of records.
     pub const OF_RECORDS: [&str; 3] = [RECORD_ACCEPTED, RECORD_CORRECTED, RECORD_WITHDRAWN];
     /// Those of refused rows, counted or waiting in quarantine: they are no records, and pass by.
-    pub const OF_ROWS: [&str; 5] = [
+    pub const OF_ROWS: [&str; 6] = [
         "tally.collection.v1.RefusalsCounted",
         "tally.collection.v1.RowQuarantined",
         "tally.collection.v1.RowCorrected",
+        "tally.collection.v1.RowTaken",
         "tally.collection.v1.RowResubmitted",
         "tally.collection.v1.RowDiscarded",
     ];

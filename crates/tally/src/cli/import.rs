@@ -218,7 +218,7 @@ impl Import {
         let report = self
             .report
             .clone()
-            .unwrap_or_else(|| beside(&self.file, "faults.xlsx"));
+            .unwrap_or_else(|| next_report(&self.file));
         let left_out = match counts.bad() {
             0 => 0,
             _ => run.faults.write_book(&report, &run.columns)?,
@@ -364,6 +364,17 @@ impl Run {
             }
         });
     }
+}
+
+/// The report beside a file: a new one, because one that is there may have been
+/// edited since.
+fn next_report(file: &Path) -> PathBuf {
+    let first = beside(file, "faults.xlsx");
+    let more = (2..).map(|n: u32| beside(file, &format!("faults-{n}.xlsx")));
+    std::iter::once(first)
+        .chain(more)
+        .find(|report| !report.exists())
+        .expect("a directory has fewer files than numbers")
 }
 
 /// A file's name with more after it, in the same directory.

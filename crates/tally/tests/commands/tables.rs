@@ -134,6 +134,16 @@ fn a_table_is_imported_and_its_bad_rows_are_corrected_and_handed_in_again() {
     assert!(!place.file("penalties.csv.tally-import").exists());
     assert!(!place.file("penalties.csv.tally-faults").exists());
 
+    // Once more: nothing is kept twice, and the report may have been edited.
+    let first = std::fs::read(&report).expect("a report");
+    let numbered = place.file("penalties.csv.faults-2.xlsx");
+    tally(&place, &import).exits(2).says(&[
+        "5 rows: accepted 0, known before 3, quarantined 2, refused 0",
+        &numbered.display().to_string(),
+    ]);
+    assert_eq!(std::fs::read(&report).expect("a report"), first);
+    assert_eq!(read(&numbered).len(), 3);
+
     let waiting = |state: &str| {
         let line = format!("--json --as market quarantine list --state {state}");
         tally(&place, &line).exits(0).lines().len()
