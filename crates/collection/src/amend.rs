@@ -10,12 +10,11 @@ use tally_eventlog::pb::Receipt;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::repeat::or_first;
 use tally_service::reply::{keyring_fault, load_fault};
-use tally_service::{Deps, execute_fault, logs, receipt, subject};
+use tally_service::{Deps, logs, subject};
 use uuid::Uuid;
 
-use crate::content::{self, Hasher, Named};
+use crate::content::{self, Named, once};
 use crate::draft::Judge;
 use crate::intake::sealing_stream;
 use crate::record::{Command, Corrected, Record, Rejection};
@@ -74,16 +73,16 @@ pub(crate) async fn correct(
     mut request: pb::CorrectRecordRequest,
 ) -> Result<pb::CorrectRecordResponse, Fault> {
     let id = std::mem::take(&mut request.command_id);
-    let content = Hasher::new(deps, "collection.correct").hash(&request);
-    let command = content::named(deps, caller, &id, content);
-    let key = command.as_ref().ok().map(|command| command.key.clone());
-    let corrected = correct_now(deps, caller, command, request).await;
-    or_first(deps, logs::COLLECTION, key, corrected, |first| {
-        Ok(receipt(first))
-    })
-    .await
-    .map(|receipt| pb::CorrectRecordResponse {
-        receipt: Some(receipt),
+    let receipt = once(
+        deps,
+        caller,
+        RIGHT_CORRECT,
+        &id,
+        request,
+        |command, request| correct_now(deps, caller, command, request),
+    );
+    Ok(pb::CorrectRecordResponse {
+        receipt: Some(receipt.await?),
     })
 }
 
@@ -161,16 +160,16 @@ pub(crate) async fn withdraw(
     mut request: pb::WithdrawRecordRequest,
 ) -> Result<pb::WithdrawRecordResponse, Fault> {
     let id = std::mem::take(&mut request.command_id);
-    let content = Hasher::new(deps, "collection.withdraw").hash(&request);
-    let command = content::named(deps, caller, &id, content);
-    let key = command.as_ref().ok().map(|command| command.key.clone());
-    let withdrawn = withdraw_now(deps, caller, command, request).await;
-    or_first(deps, logs::COLLECTION, key, withdrawn, |first| {
-        Ok(receipt(first))
-    })
-    .await
-    .map(|receipt| pb::WithdrawRecordResponse {
-        receipt: Some(receipt),
+    let receipt = once(
+        deps,
+        caller,
+        RIGHT_WITHDRAW,
+        &id,
+        request,
+        |command, request| withdraw_now(deps, caller, command, request),
+    );
+    Ok(pb::WithdrawRecordResponse {
+        receipt: Some(receipt.await?),
     })
 }
 
@@ -226,7 +225,5 @@ async fn execute(
         fresh: false,
         guards: Vec::new(),
     };
-    let executed = deps.executor.execute(logs::COLLECTION, task).await;
-    let appended = executed.map_err(|error| execute_fault(error, Fault::from))?;
-    Ok(receipt(&appended))
+    content::execute(deps, task).await
 }

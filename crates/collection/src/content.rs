@@ -9,11 +9,16 @@
 use prost::Message;
 use tally_auth::Caller;
 use tally_domain::fault::FieldFault;
+use tally_eventlog::aggregate::Codec;
 use tally_eventlog::append::CommandKey;
+use tally_eventlog::execute::Task;
 use tally_eventlog::merkle::Hash;
+use tally_eventlog::pb::Receipt;
 use tally_eventlog::sealing::KeyRing;
 use tally_proto::tally::collection::v1 as pb;
-use tally_service::{CommandScope, Deps};
+use tally_rpc::Fault;
+use tally_service::repeat::or_first;
+use tally_service::{CommandScope, Deps, execute_fault, logs, receipt};
 
 /// A command under its id, before it is judged.
 pub(crate) struct Named {
@@ -83,4 +88,42 @@ pub(crate) fn named(
     let scope = CommandScope::new(caller, command_id, &*deps.clock)?;
     let key = scope.key(content);
     Ok(Named { scope, key })
+}
+
+/// The receipt of one command that came under an id. A repeat is answered with
+/// the first receipt, also where `now` would refuse it.
+///
+/// # Errors
+///
+/// What `now` says, or that the store cannot be read.
+pub(crate) async fn once<R: Message, F: Future<Output = Result<Receipt, Fault>>>(
+    deps: &Deps,
+    caller: &Caller,
+    kind: &'static str,
+    command_id: &str,
+    request: R,
+    now: impl FnOnce(Result<Named, FieldFault>, R) -> F,
+) -> Result<Receipt, Fault> {
+    let content = Hasher::new(deps, kind).hash(&request);
+    let command = named(deps, caller, command_id, content);
+    let key = command.as_ref().ok().map(|command| command.key.clone());
+    let outcome = now(command, request).await;
+    or_first(deps, logs::COLLECTION, key, outcome, |first| {
+        Ok(receipt(first))
+    })
+    .await
+}
+
+/// Executes a command.
+///
+/// # Errors
+///
+/// The rejection, or that the log did not take it.
+pub(crate) async fn execute<A: Codec>(deps: &Deps, task: Task<A>) -> Result<Receipt, Fault>
+where
+    Fault: From<A::Rejection>,
+{
+    let executed = deps.executor.execute(logs::COLLECTION, task).await;
+    let appended = executed.map_err(|error| execute_fault(error, Fault::from))?;
+    Ok(receipt(&appended))
 }

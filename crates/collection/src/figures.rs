@@ -4,10 +4,7 @@ use tally_proto::tally::collection::v1 as pb;
 
 /// The figures of one acceptance.
 pub(crate) fn of_accepted(accepted: &pb::RecordAccepted) -> pb::TimelinessFigures {
-    let mut figures = pb::TimelinessFigures {
-        reported: 1,
-        ..pb::TimelinessFigures::default()
-    };
+    let mut figures = one(|it| &mut it.reported);
     if accepted.push_by.is_empty() {
         figures.backfilled = 1;
         return figures;
@@ -24,6 +21,13 @@ pub(crate) fn of_accepted(accepted: &pb::RecordAccepted) -> pb::TimelinessFigure
     *class = 1;
     figures.late_working_days = u64::from(late);
     figures.late_working_days_max = late;
+    figures
+}
+
+/// One of what a figure counts.
+pub(crate) fn one(of: fn(&mut pb::TimelinessFigures) -> &mut u64) -> pb::TimelinessFigures {
+    let mut figures = pb::TimelinessFigures::default();
+    *of(&mut figures) = 1;
     figures
 }
 

@@ -2,17 +2,17 @@
 //! the quarantine; and once a row has left, what it said is erased.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
 use tally_eventlog::event::Recorded;
-use tally_eventlog::execute::{ExecuteError, Task};
+use tally_eventlog::execute::ExecuteError;
 use tally_eventlog::ids::Cause;
 use tally_service::{Deps, process_context, process_key};
 use uuid::Uuid;
 
 use crate::codec::{RECORD_ACCEPTED, ROW_DISCARDED, ROW_RESUBMITTED};
 use crate::quarantine::codec::sealing_stream;
-use crate::quarantine::{Command, Quarantine, Rejection};
+use crate::quarantine::keep::task;
+use crate::quarantine::{Command, Rejection};
 
 /// Closes quarantined rows, and erases those that are closed.
 pub(crate) struct Leaving(pub Deps);
@@ -55,19 +55,12 @@ impl Leaving {
         quarantine_id: String,
     ) -> Result<(), ReactError> {
         let id = cause.derived_id(0);
-        let task = Task::<Quarantine> {
-            stream_id: quarantine_id,
-            subject: String::new(),
-            command: Command::Resubmit {
-                record_id: accepted.envelope.stream_id.clone(),
-                at: accepted.recorded_at,
-            },
-            key: process_key(id),
-            context: process_context(accepted, id),
-            note: Bytes::new(),
-            fresh: false,
-            guards: Vec::new(),
+        let command = Command::Resubmit {
+            record_id: accepted.envelope.stream_id.clone(),
+            at: accepted.recorded_at,
         };
+        let context = process_context(accepted, id);
+        let task = task(quarantine_id, command, process_key(id), context);
         match self.0.executor.execute(self.0.log, task).await {
             Ok(_) => Ok(()),
             Err(error) => Err(retry(error)),

@@ -65,18 +65,10 @@ impl Change {
             }
             Self::Corrected(corrected) => {
                 let record_type = &content(corrected.content.as_ref())?.record_type;
-                let figures = pb::TimelinessFigures {
-                    corrected: 1,
-                    ..pb::TimelinessFigures::default()
-                };
-                vec![(record_type, figures)]
+                vec![(record_type, figures::one(|it| &mut it.corrected))]
             }
             Self::Withdrawn(withdrawn) => {
-                let figures = pb::TimelinessFigures {
-                    withdrawn: 1,
-                    ..pb::TimelinessFigures::default()
-                };
-                vec![(&withdrawn.record_type, figures)]
+                vec![(&withdrawn.record_type, figures::one(|it| &mut it.withdrawn))]
             }
             Self::Refused(refused) => {
                 let refused = refused.refused.iter();
@@ -85,26 +77,12 @@ impl Change {
                     .collect()
             }
             Self::Quarantined(row) => {
-                let figures = pb::TimelinessFigures {
-                    quarantined: 1,
-                    ..pb::TimelinessFigures::default()
-                };
-                vec![(&row.record_type, figures)]
+                vec![(&row.record_type, figures::one(|it| &mut it.quarantined))]
             }
             Self::Resubmitted(row) => {
-                let figures = pb::TimelinessFigures {
-                    resubmitted: 1,
-                    ..pb::TimelinessFigures::default()
-                };
-                vec![(&row.record_type, figures)]
+                vec![(&row.record_type, figures::one(|it| &mut it.resubmitted))]
             }
-            Self::Discarded(row) => {
-                let figures = pb::TimelinessFigures {
-                    discarded: 1,
-                    ..pb::TimelinessFigures::default()
-                };
-                vec![(&row.record_type, figures)]
-            }
+            Self::Discarded(row) => vec![(&row.record_type, figures::one(|it| &mut it.discarded))],
         })
     }
 

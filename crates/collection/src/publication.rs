@@ -5,19 +5,16 @@
 //! active one let it be: neither a later pack nor an earlier one opens more.
 
 use std::collections::{BTreeSet, HashMap};
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::Stream;
-use jiff::Timestamp;
 use tally_domain::department::DepartmentId;
 use tally_domain::fault::FieldFault;
 use tally_domain::policy::{Level, RecordType};
 use tally_domain::subject::{Subject, SubjectType};
 use tally_eventlog::aggregate::{Aggregate as _, Codec as _};
 use tally_eventlog::event::{Recorded, to_proto_time};
-use tally_eventlog::pb::{Cursor, ShardCursor};
+use tally_eventlog::pb::Cursor;
 use tally_eventlog::store::LogSource;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::stored_field::Value;
@@ -128,42 +125,19 @@ impl Scope {
     }
 }
 
-/// An item before it has its message.
-pub(crate) struct Item {
-    log_id: Bytes,
-    cursor: ShardCursor,
-    recorded_at: Timestamp,
-    kind: pb::PublicationKind,
-    record_id: String,
-    record: Option<pb::PublishedRecord>,
-    pack_version: String,
-}
+/// What a follower of publications is sent.
+type Item = pb::FollowPublicationsResponse;
 
-impl From<Item> for pb::FollowPublicationsResponse {
-    fn from(item: Item) -> Self {
-        Self {
-            log_id: item.log_id,
-            cursor: Some(item.cursor),
-            recorded_at: Some(to_proto_time(item.recorded_at)),
-            kind: item.kind.into(),
-            record_id: item.record_id,
-            record: item.record,
-            pack_version: item.pack_version,
-        }
-    }
-}
-
-impl From<Item> for pb::FollowRegistrationsResponse {
-    fn from(item: Item) -> Self {
-        Self {
-            log_id: item.log_id,
-            cursor: Some(item.cursor),
-            recorded_at: Some(to_proto_time(item.recorded_at)),
-            kind: item.kind.into(),
-            record_id: item.record_id,
-            record: item.record,
-            pack_version: item.pack_version,
-        }
+/// The same for a follower of registrations.
+pub(crate) fn registration(item: Item) -> pb::FollowRegistrationsResponse {
+    pb::FollowRegistrationsResponse {
+        log_id: item.log_id,
+        cursor: item.cursor,
+        recorded_at: item.recorded_at,
+        kind: item.kind,
+        record_id: item.record_id,
+        record: item.record,
+        pack_version: item.pack_version,
     }
 }
 
@@ -171,7 +145,7 @@ impl From<Item> for pb::FollowRegistrationsResponse {
 pub(crate) struct Followed<M> {
     deps: Deps,
     scope: Scope,
-    message: PhantomData<fn() -> M>,
+    message: fn(Item) -> M,
 }
 
 /// A record after one of its events: what there was to show of it then.
@@ -179,11 +153,11 @@ type State = Option<pb::PublishedRecord>;
 
 impl<M> Followed<M> {
     /// For a follower that asks for this.
-    pub(crate) fn new(deps: Deps, scope: Scope) -> Self {
+    pub(crate) fn new(deps: Deps, scope: Scope, message: fn(Item) -> M) -> Self {
         Self {
             deps,
             scope,
-            message: PhantomData,
+            message,
         }
     }
 
@@ -279,7 +253,7 @@ impl<M> Followed<M> {
             (false, None) => return None,
         };
         Some(Item {
-            kind,
+            kind: kind.into(),
             record_id: recorded.envelope.stream_id.clone(),
             record,
             pack_version: policy.version().to_owned(),
@@ -288,7 +262,7 @@ impl<M> Followed<M> {
     }
 }
 
-impl<M: From<Item> + Send + 'static> Selection for Followed<M> {
+impl<M: Send + 'static> Selection for Followed<M> {
     type Item = M;
 
     async fn items(&mut self, records: Vec<Recorded>) -> Result<Vec<(u64, M)>, Fault> {
@@ -308,7 +282,7 @@ impl<M: From<Item> + Send + 'static> Selection for Followed<M> {
         let told = concerned.iter().filter_map(|recorded| {
             let states = states.get(recorded.envelope.stream_id.as_str())?;
             let item = self.told(&policy, recorded, states)?;
-            Some((recorded.position, item.into()))
+            Some((recorded.position, (self.message)(item)))
         });
         Ok(told.collect())
     }
@@ -320,7 +294,7 @@ impl<M: From<Item> + Send + 'static> Selection for Followed<M> {
             pack_version: pack_version.unwrap_or_default(),
             ..checkpoint(at)
         };
-        Some(item.into())
+        Some((self.message)(item))
     }
 }
 
@@ -328,12 +302,10 @@ impl<M: From<Item> + Send + 'static> Selection for Followed<M> {
 fn checkpoint(at: &Mark) -> Item {
     Item {
         log_id: at.log_id(),
-        cursor: at.cursor(),
-        recorded_at: at.recorded_at,
-        kind: pb::PublicationKind::Checkpoint,
-        record_id: String::new(),
-        record: None,
-        pack_version: String::new(),
+        cursor: Some(at.cursor()),
+        recorded_at: Some(to_proto_time(at.recorded_at)),
+        kind: pb::PublicationKind::Checkpoint.into(),
+        ..Item::default()
     }
 }
 
@@ -373,14 +345,15 @@ fn shown(
     }
 }
 
-/// The follower's stream of these items.
-pub(crate) async fn stream<M: From<Item> + Send + 'static>(
+/// The follower's stream of these items, each as its `message`.
+pub(crate) async fn stream<M: Send + 'static>(
     deps: &Deps,
     scope: Scope,
     cursor: Option<&Cursor>,
     until_head: bool,
+    message: fn(Item) -> M,
 ) -> Result<impl Stream<Item = Result<M, Status>> + Send + use<M>, Fault> {
     let source: Arc<dyn LogSource> = deps.store.clone();
-    let followed = Followed::<M>::new(deps.clone(), scope);
+    let followed = Followed::new(deps.clone(), scope, message);
     follow(source, logs::COLLECTION, followed, cursor, until_head).await
 }

@@ -20,7 +20,6 @@ use tally_proto::tally::log::v1::Sealed;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::reply::store_fault;
-use tally_service::wiring::caught_up_everywhere;
 use tally_service::{Deps, Policy, logs};
 use uuid::Uuid;
 
@@ -36,6 +35,9 @@ pub(crate) const CASE_NUMBER_CHARS_MAX: usize = 128;
 
 /// The right to see counts, as the contract names it.
 const RIGHT_COUNTS: &str = "collection.counts";
+
+/// What the figures are part of, where a caller is told that they are behind.
+pub(crate) const COUNTS_ARE: &str = "the counts are";
 
 /// Rows read at a time.
 const PAGE: usize = 1_000;
@@ -164,15 +166,27 @@ pub(crate) struct Sight<'a>(Option<(&'a DepartmentId, Arc<Policy>)>);
 
 impl<'a> Sight<'a> {
     /// A department sees its own division and those below, the operator all.
+    /// Also the start of the keys of what is asked for; `department` is empty
+    /// for all that the caller sees.
     ///
     /// # Errors
     ///
-    /// No policy pack is loaded.
-    pub fn of(deps: &Deps, caller: &'a Caller) -> Result<Self, Fault> {
-        Ok(Self(match &caller.department {
+    /// No policy pack is loaded, or the department is not for the caller to see.
+    pub fn of(
+        deps: &Deps,
+        caller: &'a Caller,
+        department: &str,
+        right: &str,
+    ) -> Result<(Self, Vec<u8>), Fault> {
+        let prefix = prefix(department).map_err(|fault| Fault::invalid(vec![fault]))?;
+        let sight = Self(match &caller.department {
             None => None,
             Some(own) => Some((own, deps.catalogue.active()?)),
-        }))
+        });
+        if department.is_empty() || sight.reaches(department.trim()) {
+            return Ok((sight, prefix));
+        }
+        Err(out_of_sight(right, "counts"))
     }
 
     /// True if the department is among them.
@@ -180,31 +194,29 @@ impl<'a> Sight<'a> {
         let sight = self.0.as_ref();
         sight.is_none_or(|(own, policy)| policy.pack.oversees(own, department))
     }
-
-    /// The refusal of a question about another.
-    pub fn denied(&self, right: &str) -> Fault {
-        Fault::permission(
-            right,
-            "a department sees the counts of its own division and of those below; leave the \
-             department out, or name one of them",
-        )
-    }
 }
 
-/// Waits until the views hold all that the log holds now.
+/// The refusal of a question about a department that the caller does not see.
+pub(crate) fn out_of_sight(right: &str, what: &str) -> Fault {
+    let message = format!(
+        "a department sees the {what} of its own division and of those below; leave the \
+         department out, or name one of them"
+    );
+    Fault::permission(right, message)
+}
+
+/// Waits until the views hold all that the log holds now. `are` says what is
+/// not known before that.
 ///
 /// # Errors
 ///
 /// The views are behind the log: ask again.
-pub(crate) async fn all_counted(deps: &Deps, reader: &Progress) -> Result<(), Fault> {
-    if caught_up_everywhere(&*deps.store, reader).await {
+pub(crate) async fn caught_up(deps: &Deps, reader: &Progress, are: &str) -> Result<(), Fault> {
+    if deps.sources.caught_up_everywhere(reader).await {
         return Ok(());
     }
-    Err(Fault::unavailable(
-        "VIEW_BEHIND",
-        "the counts are behind the log; ask again",
-        RETRY_AFTER,
-    ))
+    let message = format!("{are} behind the log; ask again");
+    Err(Fault::unavailable("VIEW_BEHIND", message, RETRY_AFTER))
 }
 
 /// Counts by department and record type, over all shards and months.
@@ -218,12 +230,8 @@ pub(crate) async fn counts(
     caller: &Caller,
     request: pb::GetCountsRequest,
 ) -> Result<pb::GetCountsResponse, Fault> {
-    let prefix = prefix(&request.department).map_err(|fault| Fault::invalid(vec![fault]))?;
-    let sight = Sight::of(deps, caller)?;
-    if !request.department.is_empty() && !sight.reaches(request.department.trim()) {
-        return Err(sight.denied(RIGHT_COUNTS));
-    }
-    all_counted(deps, reader).await?;
+    let (sight, prefix) = Sight::of(deps, caller, &request.department, RIGHT_COUNTS)?;
+    caught_up(deps, reader, COUNTS_ARE).await?;
     let mut sums = BTreeMap::new();
     for shard in deps.store.shards().all() {
         each_row(deps, TIMELINESS_VIEW, shard, &prefix, |key, value| {
@@ -239,7 +247,7 @@ pub(crate) async fn counts(
     })
 }
 
-pub(crate) fn prefix(department: &str) -> Result<Vec<u8>, FieldFault> {
+fn prefix(department: &str) -> Result<Vec<u8>, FieldFault> {
     if department.is_empty() {
         return Ok(Vec::new());
     }

@@ -128,7 +128,7 @@ impl Service {
         let policy = self.deps.catalogue.active()?;
         let today = policy.today(self.deps.clock.now());
         let question = Question::decode(caller, request.get_ref(), &policy.pack, today)?;
-        query::all_counted(&self.deps, &self.reader).await?;
+        query::caught_up(&self.deps, &self.reader, query::COUNTS_ARE).await?;
         question.read(&self.deps, &policy).await
     }
 
@@ -183,7 +183,8 @@ impl Service {
         let request = request.into_inner();
         let scope = Scope::registered(request.division)?;
         let (cursor, until_head) = (request.cursor.as_ref(), request.until_head);
-        let items = publication::stream(&self.deps, scope, cursor, until_head).await?;
+        let item = publication::registration;
+        let items = publication::stream(&self.deps, scope, cursor, until_head, item).await?;
         Ok(seat.hold(items))
     }
 
@@ -198,7 +199,8 @@ impl Service {
         let request = request.into_inner();
         let scope = Scope::public(&policy, request.record_types)?;
         let (cursor, until_head) = (request.cursor.as_ref(), request.until_head);
-        let items = publication::stream(&self.deps, scope, cursor, until_head).await?;
+        let item = |item| item;
+        let items = publication::stream(&self.deps, scope, cursor, until_head, item).await?;
         Ok(seat.hold(items))
     }
 }

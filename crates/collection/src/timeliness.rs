@@ -13,14 +13,13 @@ use tally_service::field::Faults;
 
 pub(crate) use page::parts;
 
+use crate::query::out_of_sight;
+
 /// The right to ask, as the contract names it.
 const RIGHT: &str = "collection.timeliness";
 
 /// Months that one question may be about.
 const MONTHS_MAX: i32 = 36;
-
-const PAGE: u32 = 100;
-const PAGE_MAX: u32 = 500;
 
 /// A question, understood.
 pub(crate) struct Question {
@@ -73,11 +72,7 @@ impl Question {
         if let (Some(reader), Some(department)) = (&reader, &department)
             && !pack.oversees(reader, department.as_str())
         {
-            return Err(Fault::permission(
-                RIGHT,
-                "a department sees the figures of its own division and of those below; leave the \
-                 department out, or name one of them",
-            ));
+            return Err(out_of_sight(RIGHT, "figures"));
         }
         let current = today.first_of_month();
         let to = match request.to_month.as_str() {
@@ -91,27 +86,10 @@ impl Question {
         if let (Some(from), Some(to)) = (from, to) {
             range(from, to, &mut faults);
         }
-        if request.page_size > PAGE_MAX {
-            let message = format!("a page has at most {PAGE_MAX} rows");
-            faults.add("page_size", "VALUE_TOO_LARGE", message);
-        }
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => {
-                let place = Place::parse(token);
-                if place.is_none() {
-                    let message = "pass the token of the page before exactly as it was received";
-                    faults.add("page_token", "PAGE_TOKEN_MALFORMED", message);
-                }
-                place
-            }
-        };
+        let size = tally_service::page::size(&mut faults, request.page_size, "rows");
+        let after = tally_service::page::token(&mut faults, &request.page_token, Place::parse);
         let (Some(from), Some(to), true) = (from, to, faults.is_empty()) else {
             return Err(Fault::invalid(faults.into_vec()));
-        };
-        let size = match request.page_size {
-            0 => PAGE,
-            size => size,
         };
         Ok(Self {
             reader,
@@ -119,7 +97,7 @@ impl Question {
             from,
             to,
             record_type: request.record_type.clone(),
-            size: size as usize,
+            size,
             after,
             current,
         })

@@ -7,14 +7,11 @@ use tally_eventlog::store::{EventStore, prefix_end};
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::store_fault;
+use tally_service::{page, store_fault};
 use uuid::Uuid;
 
 use crate::projection::{Side, correction_row, corrections_of};
 use crate::view;
-
-const PAGE: u32 = 100;
-const PAGE_MAX: u32 = 500;
 
 /// Which part of whose corrections.
 #[derive(Debug)]
@@ -51,18 +48,10 @@ impl Page {
             let message = "say whose corrections: the code of a department";
             faults.add("department", "FIELD_REQUIRED", message);
         }
-        let size = size(&mut faults, request.page_size, "corrections");
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => {
-                let place = Place::parse(token).filter(|place| place.shard.0 < shards);
-                if place.is_none() {
-                    let message = "pass the token of the page before exactly as it was received";
-                    faults.add("page_token", "PAGE_TOKEN_MALFORMED", message);
-                }
-                place
-            }
-        };
+        let size = page::size(&mut faults, request.page_size, "corrections");
+        let after = page::token(&mut faults, &request.page_token, |token| {
+            Place::parse(token).filter(|place| place.shard.0 < shards)
+        });
         if !faults.is_empty() {
             return Err(Fault::invalid(faults.into_vec()));
         }
@@ -138,18 +127,6 @@ pub fn whose(
             "a department sees its own only; leave the department out",
         )),
         None => Ok(asked.to_owned()),
-    }
-}
-
-/// The size of a page, or one fault more.
-pub fn size(faults: &mut Faults, asked: u32, what: &str) -> usize {
-    if asked > PAGE_MAX {
-        let message = format!("a page has at most {PAGE_MAX} {what}");
-        faults.add("page_size", "VALUE_TOO_LARGE", message);
-    }
-    match asked {
-        0 => PAGE as usize,
-        size => size as usize,
     }
 }
 

@@ -10,10 +10,10 @@ use tally_eventlog::store::{EventStore, prefix_end};
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::store_fault;
+use tally_service::{page, store_fault};
 use uuid::Uuid;
 
-use crate::corrections::{size, whose};
+use crate::corrections::whose;
 use crate::decision::Verdict;
 use crate::projection::{counts_of, decision_key, decisions_of};
 use crate::view;
@@ -74,7 +74,7 @@ impl Page {
             let message = "say whose decisions: the code of a department";
             faults.add("department", "FIELD_REQUIRED", message);
         }
-        let size = size(&mut faults, request.page_size, "decisions");
+        let size = page::size(&mut faults, request.page_size, "decisions");
         read_month(&mut faults, &request.month);
         let verdicts: Vec<Verdict> = VERDICTS
             .into_iter()
@@ -84,17 +84,9 @@ impl Page {
             let message = "no decision is kept under this verdict; use another, or none for all";
             faults.add("verdict", "VERDICT_UNKNOWN", message);
         }
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => {
-                let place = Place::parse(token).filter(|place| place.shard.0 < shards);
-                if place.is_none() {
-                    let message = "pass the token of the page before exactly as it was received";
-                    faults.add("page_token", "PAGE_TOKEN_MALFORMED", message);
-                }
-                place
-            }
-        };
+        let after = page::token(&mut faults, &request.page_token, |token| {
+            Place::parse(token).filter(|place| place.shard.0 < shards)
+        });
         if !faults.is_empty() {
             return Err(Fault::invalid(faults.into_vec()));
         }

@@ -8,6 +8,7 @@ pub mod follow;
 pub mod jws;
 pub mod log_service;
 pub mod open_streams;
+pub mod page;
 pub mod provisional;
 pub mod repeat;
 pub mod reply;

@@ -2,32 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use prost::Message as _;
 use tally_auth::Caller;
 use tally_domain::department::DepartmentId;
+use tally_domain::fault::FieldFault;
 use tally_eventlog::consumer::Progress;
-use tally_eventlog::execute::Task;
 use tally_eventlog::pb::Receipt;
 use tally_eventlog::shard::Shard;
 use tally_eventlog::store::prefix_end;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
-use tally_service::repeat::or_first;
-use tally_service::reply::store_fault;
-use tally_service::wiring::caught_up_everywhere;
-use tally_service::{Deps, execute_fault, logs, receipt};
+use tally_service::{Deps, store_fault};
 use uuid::Uuid;
 
 use super::codec::{CONTENT, unseal};
+use super::keep::task;
 use super::places::{Found, Places};
 use super::view::{COUNT_VIEW, ROW_VIEW, rows_of_type};
 use super::{Command, Quarantine, Rejection};
 use crate::amend::REASON_CHARS_MAX;
-use crate::content::{self, Hasher, Named};
+use crate::content::{Named, execute, once};
 use crate::opening::Opening;
-use crate::query::{CASE_NUMBER_CHARS_MAX, RETRY_AFTER, Sight, each_row, parts, prefix};
+use crate::query::{CASE_NUMBER_CHARS_MAX, Sight, caught_up, each_row, parts};
+
+/// The right to see counts, as the contract names it.
+const RIGHT_COUNTS: &str = "collection.quarantine.counts";
+
+/// What the rows are part of, where a caller is told that they are behind.
+pub(super) const ROWS_ARE: &str = "what is known of the quarantine is";
 
 /// One row, opened for a case number.
 ///
@@ -90,55 +93,42 @@ pub(crate) async fn discard(
     mut request: pb::DiscardQuarantinedRequest,
 ) -> Result<pb::DiscardQuarantinedResponse, Fault> {
     let id = std::mem::take(&mut request.command_id);
-    let content = Hasher::new(deps, "collection.discard").hash(&request);
-    let command = content::named(deps, caller, &id, content);
-    let key = command.as_ref().ok().map(|command| command.key.clone());
-    let mut faults = Faults::default();
-    let reason = faults.text("reason", &request.reason, REASON_CHARS_MAX);
-    let named = faults.keep(command);
-    let discarded = match (named, reason) {
-        (Some(named), Some(reason)) => {
-            discard_now(deps, caller, named, &request.quarantine_id, reason).await
-        }
-        _ => Err(Fault::invalid(faults.into_vec())),
-    };
-    or_first(deps, logs::COLLECTION, key, discarded, |first| {
-        Ok(receipt(first))
-    })
-    .await
-    .map(|receipt| pb::DiscardQuarantinedResponse {
-        receipt: Some(receipt),
+    let receipt = once(
+        deps,
+        caller,
+        "collection.discard",
+        &id,
+        request,
+        |command, request| discard_now(deps, caller, command, request),
+    );
+    Ok(pb::DiscardQuarantinedResponse {
+        receipt: Some(receipt.await?),
     })
 }
 
 async fn discard_now(
     deps: &Deps,
     caller: &Caller,
-    named: Named,
-    quarantine_id: &str,
-    reason: String,
+    command: Result<Named, FieldFault>,
+    request: pb::DiscardQuarantinedRequest,
 ) -> Result<Receipt, Fault> {
+    let mut faults = Faults::default();
+    let reason = faults.text("reason", &request.reason, REASON_CHARS_MAX);
+    let named = faults.keep(command);
+    let (Some(named), Some(reason)) = (named, reason) else {
+        return Err(Fault::invalid(faults.into_vec()));
+    };
     let department = caller.department()?;
     let policy = deps.catalogue.active()?;
-    let (id, found) = load(deps, department, quarantine_id).await?;
-    let task = Task::<Quarantine> {
-        stream_id: id.to_string(),
-        subject: String::new(),
-        command: Command::Discard {
-            department: department.to_string(),
-            reason,
-            released: found.released,
-            at: deps.clock.now(),
-        },
-        key: named.key,
-        context: named.scope.context(policy.version()),
-        note: Bytes::new(),
-        fresh: false,
-        guards: Vec::new(),
+    let (id, found) = load(deps, department, &request.quarantine_id).await?;
+    let command = Command::Discard {
+        department: department.to_string(),
+        reason,
+        released: found.released,
+        at: deps.clock.now(),
     };
-    let executed = deps.executor.execute(logs::COLLECTION, task).await;
-    let appended = executed.map_err(|error| execute_fault(error, Fault::from))?;
-    Ok(receipt(&appended))
+    let context = named.scope.context(policy.version());
+    execute(deps, task(id.to_string(), command, named.key, context)).await
 }
 
 /// A row of the department.
@@ -153,22 +143,6 @@ async fn load(
     Ok((id, found))
 }
 
-/// Waits until the views hold what the log holds.
-///
-/// # Errors
-///
-/// They are behind: ask again.
-pub(super) async fn caught_up(deps: &Deps, reader: &Progress) -> Result<(), Fault> {
-    if caught_up_everywhere(&*deps.store, reader).await {
-        return Ok(());
-    }
-    Err(Fault::unavailable(
-        "VIEW_BEHIND",
-        "what is known of the quarantine is behind the log; ask again",
-        RETRY_AFTER,
-    ))
-}
-
 /// Counts by department and record type, as far as the caller sees them.
 ///
 /// # Errors
@@ -180,12 +154,8 @@ pub(crate) async fn counts(
     reader: &Progress,
     request: pb::GetQuarantineCountsRequest,
 ) -> Result<pb::GetQuarantineCountsResponse, Fault> {
-    let prefix = prefix(&request.department).map_err(|fault| Fault::invalid(vec![fault]))?;
-    let sight = Sight::of(deps, caller)?;
-    if !request.department.is_empty() && !sight.reaches(request.department.trim()) {
-        return Err(sight.denied("collection.quarantine.counts"));
-    }
-    caught_up(deps, reader).await?;
+    let (sight, prefix) = Sight::of(deps, caller, &request.department, RIGHT_COUNTS)?;
+    caught_up(deps, reader, ROWS_ARE).await?;
     let mut sums = BTreeMap::new();
     for shard in deps.store.shards().all() {
         let mut waiting = Vec::new();

@@ -134,29 +134,17 @@ impl Codec for Quarantine {
             }
             ROW_RESUBMITTED => {
                 let body: pb::RowResubmitted = recorded.payload()?;
-                let since = time(recorded, body.quarantined_at)?;
                 let record_id = body.record_id;
-                let row = row_without_content(recorded, body.department, body.record_type)?;
+                let whose = (body.department, body.record_type);
                 let end = End::Resubmitted { record_id };
-                Ok(Event::Ended {
-                    row,
-                    end,
-                    since,
-                    at,
-                })
+                end_of(recorded, whose, body.quarantined_at, end)
             }
             ROW_DISCARDED => {
                 let body: pb::RowDiscarded = recorded.payload()?;
-                let since = time(recorded, body.quarantined_at)?;
                 let reason = body.reason;
-                let row = row_without_content(recorded, body.department, body.record_type)?;
+                let whose = (body.department, body.record_type);
                 let end = End::Discarded { reason };
-                Ok(Event::Ended {
-                    row,
-                    end,
-                    since,
-                    at,
-                })
+                end_of(recorded, whose, body.quarantined_at, end)
             }
             other => Err(fault(
                 recorded,
@@ -189,6 +177,21 @@ fn ended(row: &Row, end: &End, since: Timestamp) -> (&'static str, Vec<u8>) {
             (ROW_DISCARDED, body.encode_to_vec())
         }
     }
+}
+
+/// The end of a row of a department, of a record type.
+fn end_of(
+    recorded: &Recorded,
+    (department, record_type): (String, String),
+    quarantined_at: Option<prost_types::Timestamp>,
+    end: End,
+) -> Result<Event, DecodeError> {
+    Ok(Event::Ended {
+        since: time(recorded, quarantined_at)?,
+        row: row_without_content(recorded, department, record_type)?,
+        end,
+        at: recorded.effective_at,
+    })
 }
 
 /// Taking and the end repeat whose row it is, and not what it says.

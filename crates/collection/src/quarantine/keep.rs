@@ -203,7 +203,7 @@ impl Keep {
         let key = follow_up(department, self.command_id, content);
         Task {
             fresh: !self.again,
-            ..task(self.place, command, key, context)
+            ..task(self.place.to_string(), command, key, context)
         }
     }
 }
@@ -232,7 +232,7 @@ pub(crate) fn take(
         released: from.released.clone(),
         at,
     };
-    task(from.id, command, key, context)
+    task(from.id.to_string(), command, key, context)
 }
 
 /// The command that a row has become a record which was there already.
@@ -250,17 +250,23 @@ pub(crate) fn became(
         ..pb::RowResubmitted::default()
     };
     let key = follow_up(department, command_id, digest("collection.resubmit", &body));
-    task(place, Command::Resubmit { record_id, at }, key, context)
+    task(
+        place.to_string(),
+        Command::Resubmit { record_id, at },
+        key,
+        context,
+    )
 }
 
-fn task(
-    place: Uuid,
+/// A command about a row.
+pub(crate) fn task(
+    place: String,
     command: Command,
     key: CommandKey,
     context: Arc<EventContext>,
 ) -> Task<Quarantine> {
     Task {
-        stream_id: place.to_string(),
+        stream_id: place,
         // Its subject is sealed with the rest.
         subject: String::new(),
         command,

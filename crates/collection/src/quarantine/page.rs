@@ -9,16 +9,13 @@ use tally_eventlog::shard::Shard;
 use tally_eventlog::store::{EventStore, prefix_end};
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
-use tally_service::Deps;
 use tally_service::field::Faults;
-use tally_service::reply::store_fault;
+use tally_service::{Deps, page, store_fault};
 use uuid::Uuid;
 
-use super::calls::caught_up;
+use super::calls::ROWS_ARE;
 use super::view::{Place, ROW_VIEW, rows_of, rows_of_type};
-
-const PAGE: u32 = 100;
-const PAGE_MAX: u32 = 500;
+use crate::query::caught_up;
 
 /// A page of the caller's rows.
 ///
@@ -37,7 +34,7 @@ pub(crate) async fn list(
         caller.department()?.as_str(),
         store.shards().get(),
     )?;
-    caught_up(deps, reader).await?;
+    caught_up(deps, reader, ROWS_ARE).await?;
     page.read(store).await
 }
 
@@ -66,33 +63,18 @@ impl<'a> Page<'a> {
         shards: u16,
     ) -> Result<Self, Fault> {
         let mut faults = Faults::default();
-        if request.page_size > PAGE_MAX {
-            let message = format!("a page has at most {PAGE_MAX} rows");
-            faults.add("page_size", "VALUE_TOO_LARGE", message);
-        }
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => {
-                let token = Token::parse(token).filter(|token| token.shard.0 < shards);
-                if token.is_none() {
-                    let message = "pass the token of the page before exactly as it was received";
-                    faults.add("page_token", "PAGE_TOKEN_MALFORMED", message);
-                }
-                token
-            }
-        };
+        let size = page::size(&mut faults, request.page_size, "rows");
+        let after = page::token(&mut faults, &request.page_token, |token| {
+            Token::parse(token).filter(|token| token.shard.0 < shards)
+        });
         if !faults.is_empty() {
             return Err(Fault::invalid(faults.into_vec()));
         }
-        let size = match request.page_size {
-            0 => PAGE,
-            size => size,
-        };
         Ok(Self {
             department,
             state: request.state(),
             record_type: &request.record_type,
-            size: size as usize,
+            size,
             after,
         })
     }
