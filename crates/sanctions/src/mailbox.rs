@@ -17,7 +17,6 @@ use tally_eventlog::store::{EventStore, Row, prefix_end};
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::reply::{cursor_fault, store_fault};
-use tally_service::wiring::caught_up_everywhere;
 use tally_service::{Deps, logs};
 use tokio::sync::watch;
 use tonic::Status;
@@ -53,7 +52,7 @@ pub async fn subscribe(
     if request.until_head || resumes.iter().any(|resume| *resume != Resume::default()) {
         // The end, and the place of a cursor, are known when the mailboxes hold
         // all that the log holds now.
-        if !caught_up_everywhere(&*store, &progress).await {
+        if !deps.sources.caught_up_everywhere(&progress).await {
             return Err(Fault::unavailable(
                 "MAILBOX_BEHIND",
                 "the mailboxes are behind the log; subscribe again",

@@ -38,12 +38,9 @@ pub fn token<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tally_domain::fault::FieldFault;
 
-    fn reasons(faults: Faults) -> Vec<(String, &'static str)> {
-        let faults = faults.into_vec().into_iter();
-        faults.map(|fault| (fault.field, fault.reason)).collect()
-    }
+    use super::*;
 
     #[test]
     fn a_page_has_a_size_by_default_and_a_largest_one() {
@@ -52,8 +49,9 @@ mod tests {
         assert_eq!(size(&mut faults, 500, "rows"), 500);
         assert!(faults.is_empty());
         size(&mut faults, 501, "rows");
-        let expected = ("page_size".to_owned(), "VALUE_TOO_LARGE");
-        assert_eq!(reasons(faults), [expected]);
+        let message = "a page has at most 500 rows";
+        let fault = FieldFault::new("page_size", "VALUE_TOO_LARGE", message);
+        assert_eq!(faults.into_vec(), [fault]);
     }
 
     #[test]
@@ -64,7 +62,8 @@ mod tests {
         assert_eq!(token(&mut faults, "7", read), Some(7));
         assert!(faults.is_empty());
         assert_eq!(token(&mut faults, "x", read), None);
-        let expected = ("page_token".to_owned(), "PAGE_TOKEN_MALFORMED");
-        assert_eq!(reasons(faults), [expected]);
+        let message = "pass the token of the page before exactly as it was received";
+        let fault = FieldFault::new("page_token", "PAGE_TOKEN_MALFORMED", message);
+        assert_eq!(faults.into_vec(), [fault]);
     }
 }

@@ -72,13 +72,3 @@ pub async fn caught_up(source: &dyn LogSource, progress: &Progress, shard: Shard
     let size = *source.watch(progress.log(), shard).borrow();
     progress.wait_for(shard, size, CATCH_UP_WAIT).await
 }
-
-/// The same for every shard.
-pub async fn caught_up_everywhere(source: &dyn LogSource, progress: &Progress) -> bool {
-    for shard in source.shards().all() {
-        if !caught_up(source, progress, shard).await {
-            return false;
-        }
-    }
-    true
-}

@@ -22,7 +22,7 @@ use tally_proto::tally::catalog::v1 as catalog;
 use tally_proto::tally::lists::v1 as lists;
 use tally_service::catalogue::{event_type, item_to_proto, meta_to_proto};
 use tally_service::log_service::Logs;
-use tally_service::logs;
+use tally_service::{Sources, logs};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use uuid::Uuid;
@@ -145,7 +145,8 @@ impl Mesh {
     /// Waits until the consumer has all that there is.
     pub async fn caught_up(&self) {
         let progress = self.consumer.progress();
-        assert!(tally_service::wiring::caught_up_everywhere(&*self.store, progress).await);
+        let sources = Sources::all_in(self.store.clone());
+        assert!(sources.caught_up_everywhere(progress).await);
     }
 
     /// Sets or deletes a row of the view behind the consumer's back.

@@ -194,7 +194,7 @@ impl Mesh {
             tally_feedback::SELF_CONSUMER,
         ] {
             let progress = self.readers.get(name);
-            assert!(tally_service::wiring::caught_up_everywhere(&*self.store, &progress).await);
+            assert!(self.deps.sources.caught_up_everywhere(&progress).await);
         }
     }
 

@@ -78,13 +78,7 @@ impl Sanctions {
         let store = &*self.deps.store;
         let department = caller.department.as_ref();
         let page = corrections::Page::decode(request.get_ref(), department, store.shards().get())?;
-        if !self.deps.sources.caught_up_everywhere(&self.own).await {
-            return Err(Fault::unavailable(
-                "CORRECTIONS_BEHIND",
-                "what is known of the corrections is behind the log; ask again",
-                CATCH_UP_WAIT,
-            ));
-        }
+        self.known("CORRECTIONS_BEHIND", "corrections").await?;
         page.read(store).await
     }
 
@@ -98,13 +92,15 @@ impl Sanctions {
     }
 
     async fn decisions_known(&self) -> Result<(), Fault> {
+        self.known("DECISIONS_BEHIND", "decisions").await
+    }
+
+    /// Waits until the views hold all that the log holds now of `what`.
+    async fn known(&self, reason: &'static str, what: &str) -> Result<(), Fault> {
         if self.deps.sources.caught_up_everywhere(&self.own).await {
             return Ok(());
         }
-        Err(Fault::unavailable(
-            "DECISIONS_BEHIND",
-            "what is known of the decisions is behind the log; ask again",
-            CATCH_UP_WAIT,
-        ))
+        let message = format!("what is known of the {what} is behind the log; ask again");
+        Err(Fault::unavailable(reason, message, CATCH_UP_WAIT))
     }
 }
