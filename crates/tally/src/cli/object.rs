@@ -74,13 +74,20 @@ impl Object {
     }
 }
 
-/// Arguments of `tally link`.
+/// Which identifiers.
 #[derive(Debug, Args)]
-pub struct Link {
+struct Pair {
     /// One identifier: scheme:value.
     subject: String,
     /// The other: scheme:value.
     linked: String,
+}
+
+/// Arguments of `tally link`.
+#[derive(Debug, Args)]
+pub struct Link {
+    #[command(flatten)]
+    pair: Pair,
     /// Legal basis on which listings of one reach the other: id@version.
     #[arg(long, value_parser = parse_basis)]
     basis: log::LegalBasisRef,
@@ -95,21 +102,14 @@ impl Link {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let request = pb::LinkIdentifiersRequest {
             command_id: self.command_id.clone(),
-            subject: self.subject.clone(),
-            linked_subject: self.linked.clone(),
+            subject: self.pair.subject.clone(),
+            linked_subject: self.pair.linked.clone(),
             evidence: Some(self.document.to_proto()?),
             legal_basis: Some(self.basis.clone()),
         };
-        print(
-            global.json,
-            global
-                .client()
-                .await?
-                .lists()
-                .link_identifiers(request)
-                .await?
-                .get_ref(),
-        );
+        let mut lists = global.client().await?.lists();
+        let answer = lists.link_identifiers(request).await?;
+        print(global.json, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -117,10 +117,8 @@ impl Link {
 /// Arguments of `tally unlink`.
 #[derive(Debug, Args)]
 pub struct Unlink {
-    /// One identifier: scheme:value.
-    subject: String,
-    /// The other: scheme:value.
-    linked: String,
+    #[command(flatten)]
+    pair: Pair,
     /// Why.
     #[arg(long)]
     reason: String,
@@ -133,20 +131,13 @@ impl Unlink {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let request = pb::UnlinkIdentifiersRequest {
             command_id: self.command_id.clone(),
-            subject: self.subject.clone(),
-            linked_subject: self.linked.clone(),
+            subject: self.pair.subject.clone(),
+            linked_subject: self.pair.linked.clone(),
             reason: self.reason.clone(),
         };
-        print(
-            global.json,
-            global
-                .client()
-                .await?
-                .lists()
-                .unlink_identifiers(request)
-                .await?
-                .get_ref(),
-        );
+        let mut lists = global.client().await?.lists();
+        let answer = lists.unlink_identifiers(request).await?;
+        print(global.json, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
 }
