@@ -95,29 +95,10 @@ pub async fn list_black(
     second: &Client,
     listing: &BlackListing,
 ) -> (String, Receipt) {
-    let entry_id = nominate(first, listing).await;
-    let request = lists::NotifyRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        served_on: listing.served_on.clone(),
-        proof_of_service: document("service 1"),
-    };
-    first.lists().notify(request).await.expect("notified");
-    let request = lists::RepresentRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        document: None,
-        waived: true,
-    };
-    first.lists().represent(request).await.expect("waived");
-    let request = lists::ListRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        decision: document("listing 1"),
-    };
+    let entry_id = nominate_and_hear(first, listing).await;
     let listed = second
         .lists()
-        .list(request)
+        .list(confirmation(&entry_id))
         .await
         .expect("listed by a second officer")
         .into_inner();

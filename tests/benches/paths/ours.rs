@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tally::client::{Client, command_id};
+use tally::client::Client;
 use tally::data_dir::DataDir;
 use tally::mesh::{Mesh, MeshOptions};
 use tally_auth::identity::Identity;
@@ -13,11 +13,8 @@ use tally_domain::document::DocumentNumber;
 use tally_domain::subject::Subject;
 use tally_eventlog::shard::LogName;
 use tally_eventlog::store::LogSource as _;
-use tally_proto::tally::lists::v1 as lists;
 use tally_rpc::{ClientTls, ServerTls};
-use tally_tests::harness::{
-    BlackListing, Harness, MARKET, basis, confirmation, document, list_black, penalty, push,
-};
+use tally_tests::harness::{BlackListing, Harness, MARKET, list_black, penalty, push};
 use tempfile::TempDir;
 
 use crate::content::{RECORD_TYPE, document_number};
@@ -149,34 +146,12 @@ async fn list(world: &World, first: &Client, second: &Client, n: usize, subject:
     let about: Subject = subject.parse().expect("an organisation");
     let number = DocumentNumber::parse(&document_number(n)).expect("a document's number");
     let ground = tally_collection::record_id(&department, &number, &about, RECORD_TYPE);
-    let request = lists::NominateRequest {
-        command_id: command_id(),
-        subject: subject.to_owned(),
+    let listing = BlackListing {
         list_type: world.list_type.to_owned(),
-        ground_record_id: ground.to_string(),
-        criterion: "serious violation established by a final decision".to_owned(),
-        legal_basis: basis(world.listing),
-        term_from: "2026-03-02".to_owned(),
-        term_until: "2027-03-01".to_owned(),
+        basis: world.listing.to_owned(),
+        ..BlackListing::today(subject, &ground.to_string(), "2027-03-01")
     };
-    let nominated = first.lists().nominate(request).await.expect("nominated");
-    let entry_id = nominated.into_inner().entry_id;
-    let request = lists::NotifyRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        served_on: "2026-03-02".to_owned(),
-        proof_of_service: document("service 1"),
-    };
-    first.lists().notify(request).await.expect("notified");
-    let request = lists::RepresentRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        document: None,
-        waived: true,
-    };
-    first.lists().represent(request).await.expect("waived");
-    let listed = second.lists().list(confirmation(&entry_id)).await;
-    listed.expect("listed by a second officer");
+    list_black(first, second, &listing).await;
 }
 
 /// What the load's clients show.

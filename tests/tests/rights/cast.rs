@@ -9,7 +9,9 @@ use tally_domain::policy::Pack;
 use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::lists::v1 as lists;
 use tally_rpc::FaultReport;
-use tally_tests::harness::{COMPANY, Harness, OTHER_COMPANY, basis, document, mailbox, push};
+use tally_tests::harness::{
+    BlackListing, COMPANY, Harness, OTHER_COMPANY, basis, document, list_black, mailbox, push,
+};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 /// City level: pushed the record, listed the subject, stated the link.
@@ -182,7 +184,12 @@ async fn facts(mesh: &Harness) -> Facts {
     let second = mesh.officer(INITIATOR, "2").await;
     let (record_id, _) = push(&system, content("order 1")).await;
     let quarantine_id = quarantined(&system).await;
-    let entry_id = listed(&first, &second, &record_id).await;
+    let listing = BlackListing {
+        list_type: LIST_TYPE.to_owned(),
+        basis: LISTING.to_owned(),
+        ..BlackListing::today(COMPANY, &record_id, "2027-03-01")
+    };
+    let (entry_id, _) = list_black(&first, &second, &listing).await;
     let link = lists::LinkIdentifiersRequest {
         command_id: command_id(),
         subject: OTHER_COMPANY.to_owned(),
@@ -218,36 +225,4 @@ async fn quarantined(system: &Client) -> String {
     let refused = system.collection().push_record(request).await;
     let fault = FaultReport::from(&refused.expect_err("it lacks its fields"));
     fault.metadata["quarantine_id"].clone()
-}
-
-async fn listed(first: &Client, second: &Client, record_id: &str) -> String {
-    let request = lists::NominateRequest {
-        command_id: command_id(),
-        subject: COMPANY.to_owned(),
-        list_type: LIST_TYPE.to_owned(),
-        ground_record_id: record_id.to_owned(),
-        criterion: "ordered to pay and has not paid".to_owned(),
-        legal_basis: basis(LISTING),
-        term_from: "2026-03-02".to_owned(),
-        term_until: "2027-03-01".to_owned(),
-    };
-    let nominated = first.lists().nominate(request).await.expect("nominated");
-    let entry_id = nominated.into_inner().entry_id;
-    let request = lists::NotifyRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        served_on: "2026-03-02".to_owned(),
-        proof_of_service: document("service 1"),
-    };
-    first.lists().notify(request).await.expect("notified");
-    let request = lists::RepresentRequest {
-        command_id: command_id(),
-        entry_id: entry_id.clone(),
-        document: None,
-        waived: true,
-    };
-    first.lists().represent(request).await.expect("waived");
-    let request = tally_tests::harness::confirmation(&entry_id);
-    second.lists().list(request).await.expect("listed");
-    entry_id
 }
