@@ -1,7 +1,5 @@
-//! A mesh for tests: a data directory, certificates, the small policy pack,
-//! and the people of the main job.
+//! A mesh for tests: a data directory, certificates, and the small policy pack.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,13 +9,12 @@ use tally::mesh::{Mesh, MeshOptions};
 use tally::pack_client::load_pack;
 use tally_auth::identity::Identity;
 use tally_catalog::pack::BuiltIn;
-use tally_proto::tally::audit::v1 as audit;
-use tally_proto::tally::log::v1::{DocumentRef, LegalBasisRef, Receipt};
+use tally_proto::tally::log::v1::{DocumentRef, LegalBasisRef};
 use tally_proto::tally::node::v1 as node;
-use tally_proto::tally::sanctions::v1 as sanctions;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
+pub use crate::scene::Scene;
 pub use crate::steps::*;
 
 /// The market supervision department of the small pack: province level, lists black.
@@ -248,122 +245,6 @@ impl Harness {
             .collect()
     }
 
-    /// Asks what was in force at the end of a day, as known at a time.
-    ///
-    /// # Panics
-    ///
-    /// If it is refused.
-    pub async fn as_of(
-        &self,
-        on: &str,
-        known_at: Option<prost_types::Timestamp>,
-        subject: &str,
-    ) -> audit::AsOfResponse {
-        let request = audit::AsOfRequest {
-            on: on.to_owned(),
-            known_at,
-            subject: subject.to_owned(),
-            list_type: String::new(),
-        };
-        self.operator()
-            .await
-            .audit()
-            .as_of(request)
-            .await
-            .expect("answered")
-            .into_inner()
-    }
-
-    /// All lines of the history that a request asks for.
-    ///
-    /// # Panics
-    ///
-    /// If the stream fails.
-    pub async fn replay(&self, request: audit::ReplayRequest) -> Vec<String> {
-        let mut records = self
-            .operator()
-            .await
-            .audit()
-            .replay(request)
-            .await
-            .expect("replays")
-            .into_inner();
-        let mut lines = Vec::new();
-        while let Some(record) = records.message().await.expect("the stream goes on") {
-            lines.push(record.json);
-        }
-        lines
-    }
-
-    /// Everything that `verify` finds: log, shard, position, reason.
-    ///
-    /// # Panics
-    ///
-    /// If the stream fails, or there was nothing to verify.
-    pub async fn faults(&self) -> Vec<(String, u32, Option<u64>, String)> {
-        let operator = self.operator().await;
-        let mut shards = operator
-            .audit()
-            .verify(audit::VerifyRequest {})
-            .await
-            .expect("verifies")
-            .into_inner();
-        let mut faults = Vec::new();
-        let mut records = 0;
-        while let Some(result) = shards.message().await.expect("the stream goes on") {
-            let head = result.head.unwrap_or_default();
-            records += head.size;
-            let log = result.log;
-            faults.extend(
-                result
-                    .faults
-                    .into_iter()
-                    .map(|fault| (log.clone(), head.shard, fault.position, fault.reason)),
-            );
-        }
-        assert!(records > 0, "there was nothing to verify");
-        faults
-    }
-
-    /// Views that are not what their log makes them.
-    ///
-    /// # Panics
-    ///
-    /// If the stream fails, or there was nothing to compare.
-    pub async fn differing_views(&self) -> BTreeSet<String> {
-        let operator = self.operator().await;
-        let mut rebuilt = operator
-            .audit()
-            .rebuild(audit::RebuildRequest {})
-            .await
-            .expect("rebuilds")
-            .into_inner();
-        let mut views = BTreeSet::new();
-        let mut rows = 0;
-        while let Some(result) = rebuilt.message().await.expect("the stream goes on") {
-            rows += result.rows;
-            assert_eq!(result.differences.is_empty(), result.differences_total == 0);
-            views.extend(
-                result
-                    .differences
-                    .into_iter()
-                    .map(|difference| difference.view),
-            );
-        }
-        assert!(rows > 0, "there was nothing to compare");
-        views
-    }
-
-    /// The history verifies, and every view is what the logs make it.
-    ///
-    /// # Panics
-    ///
-    /// If not.
-    pub async fn assert_history_holds(&self) {
-        assert_eq!(self.faults().await, []);
-        assert_eq!(self.differing_views().await, BTreeSet::new());
-    }
-
     /// Stops the mesh and gives its directory back.
     ///
     /// # Panics
@@ -372,99 +253,5 @@ impl Harness {
     pub async fn stop(self) -> TempDir {
         self.mesh.stop().await.expect("the mesh stops cleanly");
         self.dir
-    }
-}
-
-/// The people of the main job: a system and officers of the department that
-/// lists, and a department that responds.
-pub struct Scene {
-    /// The mesh.
-    pub mesh: Harness,
-    /// System of the listing department.
-    pub system: Client,
-    /// Its first officer: nominates.
-    pub first: Client,
-    /// Its second officer: lists.
-    pub second: Client,
-    /// Its third officer: had no part in a listing.
-    pub third: Client,
-    /// System of the responding department.
-    pub responder: Client,
-}
-
-impl Scene {
-    /// A mesh on 2026-03-02, 09:00 in the pack's time zone, and its people.
-    ///
-    /// # Panics
-    ///
-    /// If anything fails: it is a test.
-    pub async fn start() -> Self {
-        let mesh = Harness::start("2026-03-02T01:00:00Z").await;
-        Self {
-            system: mesh.system(MARKET).await,
-            first: mesh.officer(MARKET, "1").await,
-            second: mesh.officer(MARKET, "2").await,
-            third: mesh.officer(MARKET, "3").await,
-            responder: mesh.system(TAX).await,
-            mesh,
-        }
-    }
-
-    /// Pushes a record about a subject and lists the subject on it, from today
-    /// for a year.
-    ///
-    /// # Panics
-    ///
-    /// If a step is refused.
-    pub async fn listed(&self, subject: &str) -> (String, Receipt) {
-        self.listed_until(subject, "2027-03-01").await
-    }
-
-    /// The same with another last day.
-    ///
-    /// # Panics
-    ///
-    /// If a step is refused.
-    pub async fn listed_until(&self, subject: &str, until: &str) -> (String, Receipt) {
-        let number = format!("penalty of {subject}");
-        let (record, _) = push(&self.system, penalty(subject, &number, "2026-03-01")).await;
-        list_black(
-            &self.first,
-            &self.second,
-            &BlackListing::today(subject, &record, until),
-        )
-        .await
-    }
-
-    /// Asks as the responding department.
-    ///
-    /// # Panics
-    ///
-    /// If it is refused.
-    pub async fn check(&self, subject: &str) -> sanctions::CheckResponse {
-        self.responder
-            .sanctions()
-            .check(question(subject))
-            .await
-            .expect("answered")
-            .into_inner()
-    }
-
-    /// The same, having seen at least a receipt of `lists`.
-    ///
-    /// # Panics
-    ///
-    /// If it is refused.
-    pub async fn check_after(&self, subject: &str, receipt: &Receipt) -> sanctions::CheckResponse {
-        let request = sanctions::CheckRequest {
-            at_least: Some(token(receipt)),
-            ..question(subject)
-        };
-        self.responder
-            .sanctions()
-            .check(request)
-            .await
-            .expect("answered")
-            .into_inner()
     }
 }

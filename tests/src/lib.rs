@@ -2,5 +2,7 @@
 
 pub mod contracts;
 pub mod harness;
+mod history;
 pub mod records;
+mod scene;
 pub mod steps;

@@ -1,0 +1,93 @@
+//! The people of the main job.
+
+use tally::client::Client;
+use tally_proto::tally::log::v1::Receipt;
+use tally_proto::tally::sanctions::v1 as sanctions;
+
+use crate::harness::{Harness, MARKET, TAX};
+use crate::steps::{BlackListing, check_after, list_black, penalty, push, question};
+
+/// The people of the main job: a system and officers of the department that
+/// lists, and a department that responds.
+pub struct Scene {
+    /// The mesh.
+    pub mesh: Harness,
+    /// System of the listing department.
+    pub system: Client,
+    /// Its first officer: nominates.
+    pub first: Client,
+    /// Its second officer: lists.
+    pub second: Client,
+    /// Its third officer: had no part in a listing.
+    pub third: Client,
+    /// System of the responding department.
+    pub responder: Client,
+}
+
+impl Scene {
+    /// A mesh on 2026-03-02, 09:00 in the pack's time zone, and its people.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn start() -> Self {
+        let mesh = Harness::start("2026-03-02T01:00:00Z").await;
+        Self {
+            system: mesh.system(MARKET).await,
+            first: mesh.officer(MARKET, "1").await,
+            second: mesh.officer(MARKET, "2").await,
+            third: mesh.officer(MARKET, "3").await,
+            responder: mesh.system(TAX).await,
+            mesh,
+        }
+    }
+
+    /// Pushes a record about a subject and lists the subject on it, from today
+    /// for a year.
+    ///
+    /// # Panics
+    ///
+    /// If a step is refused.
+    pub async fn listed(&self, subject: &str) -> (String, Receipt) {
+        self.listed_until(subject, "2027-03-01").await
+    }
+
+    /// The same with another last day.
+    ///
+    /// # Panics
+    ///
+    /// If a step is refused.
+    pub async fn listed_until(&self, subject: &str, until: &str) -> (String, Receipt) {
+        let number = format!("penalty of {subject}");
+        let (record, _) = push(&self.system, penalty(subject, &number, "2026-03-01")).await;
+        list_black(
+            &self.first,
+            &self.second,
+            &BlackListing::today(subject, &record, until),
+        )
+        .await
+    }
+
+    /// Asks as the responding department.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn check(&self, subject: &str) -> sanctions::CheckResponse {
+        self.responder
+            .sanctions()
+            .check(question(subject))
+            .await
+            .expect("answered")
+            .into_inner()
+    }
+
+    /// The same, having seen at least a receipt of `lists`.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn check_after(&self, subject: &str, receipt: &Receipt) -> sanctions::CheckResponse {
+        check_after(&self.responder, subject, receipt).await
+    }
+}
