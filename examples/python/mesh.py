@@ -80,6 +80,13 @@ def details_of(error):
     return reason, delay
 
 
+def confirm(step):
+    """A person says yes to each step."""
+    print(f"{step}?", flush=True)
+    if sys.stdin.readline().strip() != "yes":
+        sys.exit(0)
+
+
 def pause(attempt, delay):
     """Waits as told, else longer each time; never all clients at the same moment."""
     wait = delay if delay is not None else min(30, 0.25 * 2**attempt)

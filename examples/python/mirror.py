@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A mirror: keeps in one SQLite file what the public may see now.
 
-    mirror.py follow --mesh tally-data --system NAME [--file mirror.sqlite] [--until-head]
+    mirror.py follow --mesh tally-data --system NAME [--file mirror.sqlite] [--until-head] [--confirm]
     mirror.py show   [--file mirror.sqlite] [--on YYYY-MM-DD]
 
 Follows published records and published lists and does what docs/PUBLICATION.md asks
@@ -22,7 +22,7 @@ import time
 
 import grpc
 
-from mesh import REPEAT, connect, details_of, make_stubs
+from mesh import REPEAT, confirm, connect, details_of, make_stubs
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS shown (
@@ -72,7 +72,10 @@ class Records:
         return self.pb.FollowPublicationsRequest(cursor=cursor, until_head=until_head)
 
     def apply(self, keep, item):
+        """Does what an item says. Gives what that was; of a checkpoint nothing."""
         kind = self.pb.PublicationKind.Name(item.kind).removeprefix("PUBLICATION_KIND_")
+        if kind == "CHECKPOINT":
+            return ""
         if kind in ("PUBLISHED", "CHANGED"):
             record = item.record
             keep.show(item.record_id, record.valid_from, record.display_until, {
@@ -80,9 +83,10 @@ class Records:
                 "department": record.department, "document": record.document_number,
                 "decided_on": record.decided_on,
                 "fields": {field.name: field.value for field in record.fields}})
-        elif kind != "CHECKPOINT":
+        else:
             # Withdrawn; what a later version says is no reason to go on showing it either.
             keep.delete(item.record_id)
+        return f"{kind} {item.record_id}"
 
 
 class Lists:
@@ -98,7 +102,10 @@ class Lists:
         return self.pb.FollowPublicationsRequest(cursor=cursor, until_head=until_head)
 
     def apply(self, keep, item):
+        """The same of a list entry."""
         kind = self.pb.ListPublicationKind.Name(item.kind).removeprefix("LIST_PUBLICATION_KIND_")
+        if kind == "CHECKPOINT":
+            return ""
         if kind in ("LISTED", "RESUMED"):
             entry = item.entry
             keep.show(item.entry_id, entry.term_from, entry.display_until, {
@@ -108,15 +115,25 @@ class Lists:
                 "legal_basis": f"{entry.legal_basis.id}@{entry.legal_basis.version}"})
         elif kind == "SUSPENDED":
             keep.hide(item.entry_id)
-        elif kind != "CHECKPOINT":
+        else:
             keep.delete(item.entry_id)
+        return f"{kind} {item.entry_id}"
 
 
 class Keep:
     """What the file has of one stream."""
 
-    def __init__(self, database, stream):
-        self.database, self.stream = database, stream
+    def __init__(self, database, stream, ask):
+        self.database, self.stream, self.ask = database, stream, ask
+
+    def take(self, stream, item):
+        """Within a transaction: does what an item says, and moves the cursor past it."""
+        done = stream.apply(self, item)
+        place = (self.stream, item.cursor.shard, item.cursor.position, item.cursor.leaf_hash)
+        self.database.execute("REPLACE INTO place VALUES (?, ?, ?, ?)", place)
+        self.database.execute("REPLACE INTO source VALUES (?, ?, ?)", (self.stream, item.log_id, item.pack_version))
+        if done:
+            self.ask(f"keep {done}")
 
     def show(self, id, from_day, until_day, content):
         row = (self.stream, id, from_day, until_day, json.dumps(content, ensure_ascii=False))
@@ -145,11 +162,6 @@ class Keep:
                   for shard, position, leaf in places]
         return log.Cursor(log_id=source[0] if source else b"", shards=shards)
 
-    def move(self, item):
-        place = (self.stream, item.cursor.shard, item.cursor.position, item.cursor.leaf_hash)
-        self.database.execute("REPLACE INTO place VALUES (?, ?, ?, ?)", place)
-        self.database.execute("REPLACE INTO source VALUES (?, ?, ?)", (self.stream, item.log_id, item.pack_version))
-
 
 def follow_on(stream, keep, until_head):
     """Goes on from the cursor, an item and its place in one transaction."""
@@ -157,8 +169,7 @@ def follow_on(stream, keep, until_head):
         if keep.pack_version() not in (None, item.pack_version):
             raise Anew(f"policy pack {item.pack_version}")
         with transaction(keep.database):
-            stream.apply(keep, item)
-            keep.move(item)
+            keep.take(stream, item)
 
 
 def read_anew(stream, keep):
@@ -166,16 +177,16 @@ def read_anew(stream, keep):
     with transaction(keep.database):
         keep.forget()
         for item in stream.call(stream.request(None, True)):
-            stream.apply(keep, item)
-            keep.move(item)
+            keep.take(stream, item)
 
 
-def follow(stream, path, until_head):
-    keep = Keep(open_file(path), stream.name)
+def follow(stream, options):
+    ask = confirm if options.confirm else lambda step: None
+    keep = Keep(open_file(options.file), stream.name, ask)
     while True:
         try:
-            follow_on(stream, keep, until_head)
-            if until_head:
+            follow_on(stream, keep, options.until_head)
+            if options.until_head:
                 return
         except Anew as reason:
             print(f"{stream.name}: {reason}: reading anew", file=sys.stderr)
@@ -184,7 +195,7 @@ def follow(stream, path, until_head):
             if details_of(error)[0] == "LOG_DIVERGED":
                 print(f"{stream.name}: another log: reading anew", file=sys.stderr)
                 read_anew(stream, keep)
-            elif error.code() in REPEAT and not until_head:
+            elif error.code() in REPEAT and not options.until_head:
                 time.sleep(PAUSE_SECONDS)
             else:
                 raise
@@ -195,13 +206,13 @@ def follow_all(options):
     streams = [Records(channel), Lists(channel)]
     if options.until_head:
         for stream in streams:
-            follow(stream, options.file, True)
+            follow(stream, options)
         return
     failed = []
 
     def run(stream):
         try:
-            follow(stream, options.file, False)
+            follow(stream, options)
         except Exception as error:
             failed.append(f"{stream.name}: {error}")
 
@@ -229,6 +240,7 @@ def main():
     command.add_argument("--system", required=True, help="certificate of a department's system")
     command.add_argument("--file", default="mirror.sqlite")
     command.add_argument("--until-head", action="store_true", help="end when there is no more")
+    command.add_argument("--confirm", action="store_true", help="ask before each item is kept, and go on after a line `yes`")
     command.set_defaults(run=follow_all)
     command = commands.add_parser("show")
     command.add_argument("--file", default="mirror.sqlite")

@@ -21,7 +21,7 @@ import zoneinfo
 import grpc
 
 from journal import Journal
-from mesh import Refused, REPEAT, TRIES, call, connect, derived_id, details_of, make_stubs, pause
+from mesh import Refused, REPEAT, TRIES, call, confirm, connect, derived_id, details_of, make_stubs, pause
 
 # Someone else has done it, at a desk or before the journal was lost: nothing is left to do.
 DONE = {"DIRECTIVE_STATE", "DECISION_RECORDED", "REPORT_NOT_OWED", "FEEDBACK_ACCEPTED", "FEEDBACK_CLOSED"}
@@ -169,13 +169,6 @@ class Work:
             # It was executed at a desk, which this journal does not know.
             self.step("confirm-lift", to.system.ConfirmLift, pb.ConfirmLiftRequest, document=self.document)
         return "undone"
-
-
-def confirm(step):
-    """A person says yes to each call."""
-    print(f"{step}?", flush=True)
-    if sys.stdin.readline().strip() != "yes":
-        sys.exit(0)
 
 
 def main():

@@ -21,6 +21,7 @@ use tally_proto::tally::collection::v1::stored_field::Value;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::follow::{Mark, Selection, follow, histories, last_change};
+use tally_service::told_pack::ToldPack;
 use tally_service::{Deps, Policy, logs};
 use tonic::Status;
 
@@ -145,6 +146,7 @@ pub(crate) fn registration(item: Item) -> pb::FollowRegistrationsResponse {
 pub(crate) struct Followed<M> {
     deps: Deps,
     scope: Scope,
+    told_pack: ToldPack,
     message: fn(Item) -> M,
 }
 
@@ -155,6 +157,7 @@ impl<M> Followed<M> {
     /// For a follower that asks for this.
     pub(crate) fn new(deps: Deps, scope: Scope, message: fn(Item) -> M) -> Self {
         Self {
+            told_pack: ToldPack::new(&deps.catalogue),
             deps,
             scope,
             message,
@@ -284,17 +287,23 @@ impl<M: Send + 'static> Selection for Followed<M> {
             let item = self.told(&policy, recorded, states)?;
             Some((recorded.position, (self.message)(item)))
         });
-        Ok(told.collect())
+        let told: Vec<_> = told.collect();
+        if !told.is_empty() {
+            self.told_pack.tell(policy.version());
+        }
+        Ok(told)
     }
 
-    fn checkpoint(&self, at: &Mark) -> Option<M> {
-        let policy = self.deps.catalogue.try_active();
-        let pack_version = policy.map(|it| it.version().to_owned());
+    fn checkpoint(&mut self, at: &Mark) -> Option<M> {
         let item = Item {
-            pack_version: pack_version.unwrap_or_default(),
+            pack_version: self.told_pack.tell(&self.told_pack.active()),
             ..checkpoint(at)
         };
         Some((self.message)(item))
+    }
+
+    async fn outdated(&mut self) {
+        self.told_pack.outdated().await;
     }
 }
 

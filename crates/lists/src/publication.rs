@@ -12,13 +12,17 @@ use tally_eventlog::event::{Recorded, to_proto_time};
 use tally_proto::tally::lists::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::follow::{Mark, Selection, histories, last_change};
+use tally_service::told_pack::ToldPack;
 use tally_service::{Deps, Policy, logs};
 
 use crate::codec::event_type;
 use crate::entry::{Entry, Event, Fact, Listing};
 
 /// What a follower sees of the log of lists.
-pub(crate) struct Followed(pub Deps);
+pub(crate) struct Followed {
+    deps: Deps,
+    told_pack: ToldPack,
+}
 
 /// What the public may know of an entry after one of its events.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,6 +54,14 @@ impl State {
 }
 
 impl Followed {
+    /// For one follower.
+    pub(crate) fn new(deps: Deps) -> Self {
+        Self {
+            told_pack: ToldPack::new(&deps.catalogue),
+            deps,
+        }
+    }
+
     /// What the public knew of an entry after each of its events.
     async fn states(&self, history: &[Recorded]) -> Result<Vec<State>, Fault> {
         let mut states: Vec<State> = Vec::new();
@@ -83,7 +95,7 @@ impl Followed {
         ground_document_number: &str,
     ) -> Result<State, Fault> {
         let version = &recorded.envelope.pack_version;
-        let policy = self.0.catalogue.judged_by(version).await?;
+        let policy = self.deps.catalogue.judged_by(version).await?;
         let list_type = policy.pack.list_type(&listing.list_type);
         let Some(list_type) = list_type.filter(|it| it.published) else {
             return Ok(State::Unknown);
@@ -129,7 +141,7 @@ impl Followed {
             entry.display_until = until;
         }
         // Both are ISO 8601, which sorts as it counts.
-        let today = policy.today(self.0.clock.now()).to_string();
+        let today = policy.today(self.deps.clock.now()).to_string();
         if !entry.display_until.is_empty() && entry.display_until < today {
             return Err(pb::PublicationEnd::Expired);
         }
@@ -187,28 +199,34 @@ impl Selection for Followed {
     async fn items(&mut self, records: Vec<Recorded>) -> Result<Vec<(u64, Self::Item)>, Fault> {
         let mut concerned = records;
         concerned.retain(may_be_told);
-        let store = &*self.0.store;
+        let store = &*self.deps.store;
         let read = histories(store, logs::LISTS, Entry::CATEGORY, &concerned).await?;
         let mut states = HashMap::new();
         for (id, history) in &read {
             states.insert(id.as_str(), self.states(history).await?);
         }
-        let policy = self.0.catalogue.active()?;
+        let policy = self.deps.catalogue.active()?;
         let told = concerned.iter().filter_map(|recorded| {
             let states = states.get(recorded.envelope.stream_id.as_str())?;
             let item = self.told(&policy, recorded, states)?;
             Some((recorded.position, item))
         });
-        Ok(told.collect())
+        let told: Vec<_> = told.collect();
+        if !told.is_empty() {
+            self.told_pack.tell(policy.version());
+        }
+        Ok(told)
     }
 
-    fn checkpoint(&self, at: &Mark) -> Option<Self::Item> {
-        let policy = self.0.catalogue.try_active();
-        let pack_version = policy.map(|it| it.version().to_owned());
+    fn checkpoint(&mut self, at: &Mark) -> Option<Self::Item> {
         Some(pb::FollowPublicationsResponse {
-            pack_version: pack_version.unwrap_or_default(),
+            pack_version: self.told_pack.tell(&self.told_pack.active()),
             ..checkpoint(at)
         })
+    }
+
+    async fn outdated(&mut self) {
+        self.told_pack.outdated().await;
     }
 }
 

@@ -276,6 +276,11 @@ impl Catalogue {
         state.first_active
     }
 
+    /// Changes whenever a pack has been read.
+    pub(crate) fn changes(&self) -> watch::Receiver<String> {
+        self.version.subscribe()
+    }
+
     /// The policy of a version.
     pub fn version(&self, version: &str) -> Option<Arc<Policy>> {
         self.state

@@ -49,8 +49,15 @@ pub trait Selection: Send + 'static {
 
     /// An item that only says how far the caller is; nothing where the contract
     /// has none.
-    fn checkpoint(&self, _at: &Mark) -> Option<Self::Item> {
+    fn checkpoint(&mut self, _at: &Mark) -> Option<Self::Item> {
         None
+    }
+
+    /// Waits until the caller has to be told where it is although nothing was
+    /// recorded: a checkpoint says more than that. It is not due again once that
+    /// checkpoint was made.
+    fn outdated(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
     }
 }
 
@@ -216,22 +223,46 @@ impl<S: Selection> Tail<S> {
             }
             if until_head {
                 self.say_where(1);
+                if self.pending.is_empty() && self.selection.outdated().now_or_never().is_some() {
+                    self.say_again().await?;
+                }
                 return Ok(self.pending.pop_front());
             }
-            if !self.grown().await {
+            if !self.grown().await? {
                 return Ok(None);
             }
         }
     }
 
-    /// Waits until any shard grows. False: the store is gone.
-    async fn grown(&mut self) -> bool {
-        let changes = self
-            .places
-            .iter_mut()
-            .map(|place| place.size.changed().boxed());
-        let (changed, _, _) = select_all(changes).await;
-        changed.is_ok()
+    /// Waits until any shard grows or the caller has to be told where it is.
+    /// False: the store is gone.
+    async fn grown(&mut self) -> Result<bool, Fault> {
+        // Who has read nothing is nowhere.
+        let begun = self.places.iter().any(|place| place.next > 0);
+        let sizes = self.places.iter_mut().map(|place| &mut place.size);
+        let changes = sizes.map(|size| size.changed().boxed());
+        tokio::select! {
+            (changed, _, _) = select_all(changes) => return Ok(changed.is_ok()),
+            () = self.selection.outdated(), if begun => {}
+        }
+        self.say_again().await?;
+        Ok(true)
+    }
+
+    /// Says where the caller is on a shard that it has read of.
+    async fn say_again(&mut self) -> Result<(), Fault> {
+        let begun = self.places.iter().position(|place| place.next > 0);
+        let Some(index) = begun else {
+            return Ok(());
+        };
+        let last = self.places[index].next - 1;
+        let read = self.source.read(self.log, shard_at(index), last, 1).await;
+        for stored in read.map_err(store_fault)? {
+            let record = Recorded::decode(self.log, &stored).map_err(Fault::internal)?;
+            let checkpoint = self.selection.checkpoint(&Mark::of(&record));
+            self.pending.extend(checkpoint);
+        }
+        Ok(())
     }
 
     /// Reads the next batch of a shard. False: there is none.
@@ -243,7 +274,7 @@ impl<S: Selection> Tail<S> {
         if wanted == 0 {
             return Ok(false);
         }
-        let shard = Shard(u16::try_from(index).expect("a shard's number has 16 bits"));
+        let shard = shard_at(index);
         let limit = usize::try_from(wanted).expect("a batch fits in memory");
         let read = self.source.read(self.log, shard, place.next, limit);
         let stored = read.await.map_err(store_fault)?;
@@ -277,6 +308,10 @@ impl<S: Selection> Tail<S> {
             }
         }
     }
+}
+
+fn shard_at(index: usize) -> Shard {
+    Shard(u16::try_from(index).expect("a shard's number has 16 bits"))
 }
 
 #[cfg(test)]

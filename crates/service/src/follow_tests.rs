@@ -41,7 +41,7 @@ impl Selection for About {
         Ok(told.map(item).collect())
     }
 
-    fn checkpoint(&self, at: &Mark) -> Option<Told> {
+    fn checkpoint(&mut self, at: &Mark) -> Option<Told> {
         Some(Told::Checkpoint(at.cursor()))
     }
 }

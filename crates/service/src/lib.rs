@@ -14,6 +14,7 @@ pub mod repeat;
 pub mod reply;
 pub mod sources;
 pub mod subject;
+pub mod told_pack;
 pub mod wiring;
 
 use std::sync::Arc;

@@ -122,6 +122,14 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     assert_eq!(Follower::default().records(&mirror).await.len(), 2);
     let mut known = Follower::default();
     assert_eq!(known.lists(&mirror).await.len(), 1);
+    let request = lists::FollowPublicationsRequest {
+        cursor: Some(known.cursor.clone()),
+        ..Default::default()
+    };
+    let staying = mirror.lists().follow_publications(request).await;
+    let mut staying = staying.expect("followed").into_inner();
+    let first = staying.message().await.expect("open").expect("an item");
+    assert_eq!(first.kind(), ListKind::Checkpoint, "which pack it is");
 
     let mut pack = pack();
     pack.meta.version += ".2";
@@ -139,6 +147,25 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     let mut late = Follower::default();
     assert_eq!(late.lists(&mirror).await, []);
     late.assert_was_never_sent(&[OTHER_COMPANY, &entry]);
+    // Who holds it hears at once of the pack by which it is not public any more: nothing else comes.
+    let told = staying.message().await.expect("open").expect("an item");
+    assert_ne!(told.pack_version, first.pack_version);
+    let version = told.pack_version.clone();
+    assert_eq!(told.kind(), ListKind::Checkpoint);
+    for request in [Some(known.cursor.clone()), told_cursor(told)] {
+        let request = lists::FollowPublicationsRequest {
+            cursor: request,
+            until_head: true,
+        };
+        let answer = mirror.lists().follow_publications(request).await;
+        let mut items = answer.expect("followed").into_inner();
+        let told = items.message().await.expect("open").expect("an item");
+        assert_eq!(
+            (told.kind(), &told.pack_version),
+            (ListKind::Checkpoint, &version)
+        );
+        assert_eq!(items.message().await.expect("the end"), None);
+    }
     let request = collection::FollowPublicationsRequest {
         record_types: vec!["administrative-penalty".to_owned(), "unheard-of".to_owned()],
         ..Default::default()
@@ -157,4 +184,12 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     let report = FaultReport::from(&denied.expect_err("no department of the pack"));
     assert_eq!(report.reason, "RIGHT_MISSING");
     scene.mesh.stop().await;
+}
+
+/// The cursor that a checkpoint is for: its shard alone.
+fn told_cursor(item: lists::FollowPublicationsResponse) -> Option<Cursor> {
+    Some(Cursor {
+        log_id: item.log_id,
+        shards: item.cursor.into_iter().collect(),
+    })
 }

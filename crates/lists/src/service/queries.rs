@@ -94,7 +94,7 @@ impl Lists {
         let items = follow(
             self.deps.store.clone(),
             logs::LISTS,
-            Followed(self.deps.clone()),
+            Followed::new(self.deps.clone()),
             request.cursor.as_ref(),
             request.until_head,
         );

@@ -3,9 +3,12 @@
 
 mod certificates;
 mod demo;
+mod example;
+mod follow;
 mod job;
 mod keys;
 mod many;
+mod mirror;
 mod policy;
 mod proof;
 mod receipts;
@@ -24,6 +27,12 @@ use crate::process::{Done, MARKET, Place, RESOURCES, Server, TAX};
 
 /// A company (a public example of GB 32100).
 pub const COMPANY: &str = "cn-uscc:9152000071430580XT";
+/// Three of them.
+pub const COMPANIES: [&str; 3] = [
+    COMPANY,
+    "cn-uscc:91110000710926094P",
+    "cn-uscc:91440300192317458F",
+];
 
 /// Today and days around it, as dates.
 pub fn day(days: i64) -> String {

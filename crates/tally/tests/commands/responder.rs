@@ -1,107 +1,31 @@
 //! The responder of examples/python, killed wherever it may be killed: every directive is
 //! acknowledged, executed, reported and given back once, and nothing that is suspended is applied.
+//! Of the three companies one is left alone, one suspended, one listed by mistake.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
-use super::{ask, list_subject, mailbox, mesh, push_about, tally, text};
-use crate::process::{Place, TAX, repository};
-
-/// Public examples of GB 32100: one is left alone, one suspended, one listed by mistake.
-const COMPANIES: [&str; 3] = [
-    "cn-uscc:9152000071430580XT",
-    "cn-uscc:91110000710926094P",
-    "cn-uscc:91440300192317458F",
-];
-
-/// A responder that asks before each call.
-struct Desk {
-    child: Child,
-    answers: ChildStdin,
-    lines: BufReader<ChildStdout>,
-    /// All that it has said.
-    said: String,
-}
-
-impl Desk {
-    fn open(place: &Place) -> Self {
-        let mut child = responder(place, "tax.sqlite")
-            .arg("--confirm")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the responder starts");
-        Self {
-            answers: child.stdin.take().expect("piped"),
-            lines: BufReader::new(child.stdout.take().expect("piped")),
-            child,
-            said: String::new(),
-        }
-    }
-
-    /// Says yes to everything, until it asks for one of `steps`, and says for which; `None` if it
-    /// ends before.
-    fn until<'a>(&mut self, steps: &[&'a str]) -> Option<&'a str> {
-        loop {
-            let mut line = String::new();
-            let read = self.lines.read_line(&mut line).expect("text");
-            self.said.push_str(&line);
-            if read == 0 {
-                return None;
-            }
-            if line.trim_end().ends_with('?') {
-                let asked = line.split(' ').next();
-                if let Some(step) = steps.iter().find(|step| asked == Some(step)) {
-                    return Some(step);
-                }
-                self.yes();
-            }
-        }
-    }
-
-    fn yes(&mut self) {
-        self.answers.write_all(b"yes\n").expect("it waits");
-        self.answers.flush().expect("it waits");
-    }
-
-    /// SIGKILL.
-    fn kill(mut self) {
-        self.child.kill().expect("it is killed");
-        self.child.wait().expect("it is dead");
-    }
-
-    /// Lets it work to the end of the mailbox.
-    #[track_caller]
-    fn finish(mut self) {
-        assert_eq!(self.until(&[]), None);
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}:\n{}", self.said);
-    }
-}
+use super::example::{Asking, python};
+use super::{COMPANIES, ask, list_subject, mailbox, mesh, push_about, tally, text};
+use crate::process::{Place, TAX};
 
 fn responder(place: &Place, journal: &str) -> Command {
-    let python = repository().join(".tools/python/bin/python");
-    assert!(
-        python.exists(),
-        "there is no {}: run `make setup`",
-        python.display()
-    );
-    let mut command = Command::new(python);
+    let mut command = python("responder.py");
     command
-        .arg(repository().join("examples/python/responder.py"))
         .args(["--system", "tax", "--officer", "tax-7", "--until-head"])
         .args(["--basis", "tally-credit-regulations/18@1"])
         .arg("--mesh")
         .arg(place.data())
         .arg("--journal")
-        .arg(place.file(journal))
-        // A proxy of the machine is not for connections to itself.
-        .env("no_grpc_proxy", "127.0.0.1")
-        // Nothing is written beside the sources.
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+        .arg(place.file(journal));
     command
+}
+
+/// One that asks before each call.
+fn desk(place: &Place) -> Asking {
+    let mut command = responder(place, "tax.sqlite");
+    command.arg("--confirm");
+    Asking::start(command)
 }
 
 /// Kills a run before these steps, and another one at once after it was told to take one of them,
@@ -110,7 +34,7 @@ fn responder(place: &Place, journal: &str) -> Command {
 fn kill_at(place: &Place, steps: &[&str]) {
     let mut left = steps.to_vec();
     while !left.is_empty() {
-        let mut before = Desk::open(place);
+        let mut before = desk(place);
         let asked = before.until(&left);
         assert!(
             asked.is_some(),
@@ -118,7 +42,7 @@ fn kill_at(place: &Place, steps: &[&str]) {
             before.said
         );
         before.kill();
-        let mut meanwhile = Desk::open(place);
+        let mut meanwhile = desk(place);
         let Some(step) = meanwhile.until(&left) else {
             panic!("what was not taken comes again:\n{}", meanwhile.said)
         };
@@ -187,7 +111,7 @@ fn a_responder_that_is_killed_anywhere_does_everything_once() {
         &place,
         &["acknowledge", "start", "check", "execute", "report"],
     );
-    Desk::open(&place).finish();
+    desk(&place).finish();
     let directives = directives(&place);
     assert_eq!(directives.len(), 6);
     let so_far = events(&place);
@@ -230,7 +154,7 @@ fn a_responder_that_is_killed_anywhere_does_everything_once() {
     );
     mailbox(&place, "tax", 14);
     kill_at(&place, &["execute", "report", "confirm-lift"]);
-    Desk::open(&place).finish();
+    desk(&place).finish();
 
     let events = events(&place);
     for (id, measure, company) in &directives {
@@ -263,7 +187,7 @@ fn a_responder_that_is_killed_anywhere_does_everything_once() {
         "three directives that were new, one that was resumed: {access:#?}"
     );
     // Nothing is left to do.
-    let mut again = Desk::open(&place);
+    let mut again = desk(&place);
     assert_eq!((again.until(&[]), again.said.as_str()), (None, ""));
     again.finish();
 }
@@ -274,14 +198,14 @@ fn a_mesh_that_is_away_for_a_while_is_waited_for() {
     let record = push_about(&place, COMPANIES[0], "penalty 1");
     list_subject(&place, COMPANIES[0], &record);
     mailbox(&place, "tax", 2);
-    let mut desk = Desk::open(&place);
-    assert_eq!(desk.until(&["execute"]), Some("execute"));
+    let mut at_work = desk(&place);
+    assert_eq!(at_work.until(&["execute"]), Some("execute"));
     server.kill();
     // It calls nobody, and calls again; its subscription is cut, too.
-    desk.yes();
+    at_work.yes();
     let address = server.endpoint.trim_start_matches("https://");
     let _server = place.spawn_at(address, &[]).ready(&place);
-    desk.finish();
+    at_work.finish();
     let once = |kind: &str| {
         let events = events(&place);
         let count = |of: &BTreeMap<String, u64>| of.get(kind).copied().unwrap_or(0);
