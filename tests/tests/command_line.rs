@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use tally::cli::commands::COMMANDS;
 use tally_tests::contracts;
 
 /// Calls that no command makes, and why.
@@ -30,6 +31,30 @@ fn every_call_has_a_command() {
     assert_eq!(
         uncalled, known,
         "left: calls that no command makes; right: those of which that is known"
+    );
+}
+
+/// `tally rights` names the command beside the call; that there is such a command is a test of the
+/// command line itself.
+#[test]
+fn every_call_that_a_command_makes_has_its_name() {
+    let named: BTreeSet<String> = COMMANDS
+        .iter()
+        .map(|(path, _)| (*path).to_owned())
+        .collect();
+    assert_eq!(named.len(), COMMANDS.len(), "each call once");
+    let pool = contracts::pool();
+    let methods = pool
+        .services()
+        .filter(|service| service.full_name().starts_with("tally."))
+        .flat_map(|service| service.methods().collect::<Vec<_>>());
+    let paths = methods
+        .filter(|method| WITHOUT.iter().all(|(call, _)| *call != method.full_name()))
+        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()));
+    assert_eq!(
+        named,
+        paths.collect(),
+        "left: cli/commands.rs; right: the contracts"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Which column of a table is which of its form: found by their titles,
 //! wherever the row of titles stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tally_domain::policy::{Form, FormColumn, RecordType, Target};
@@ -12,8 +12,11 @@ use crate::table::Row;
 /// Rows above the titles: names of the table, units, notes.
 pub const ROWS_ABOVE_MAX: usize = 20;
 
-/// Title of the column in which a report says what is wrong; it is no column
-/// of the table.
+/// Title of the column in which a report says which row of the file it was; it is no column of the
+/// table, nor are the two that follow.
+pub const ROW_TITLE: &str = "tally:row";
+
+/// Title of the column in which a report says what is wrong.
 pub const FAULTS_TITLE: &str = "tally:faults";
 
 /// Title of the column in which a report names the row's place in quarantine.
@@ -32,6 +35,7 @@ pub struct Columns {
     known: Vec<Option<usize>>,
     form: Arc<Form>,
     quarantine: Option<usize>,
+    reported: Option<usize>,
 }
 
 /// The table is none of this form.
@@ -120,7 +124,7 @@ impl Columns {
     ) -> Result<Self, ColumnsFault> {
         let mut known = Vec::with_capacity(row.cells.len());
         let mut unknown = Vec::new();
-        let mut quarantine = None;
+        let (mut quarantine, mut reported) = (None, None);
         let mut places: BTreeMap<&Target, Vec<String>> = BTreeMap::new();
         for (at, cell) in row.cells.iter().enumerate() {
             let place = by_title.get(&key(cell)).copied();
@@ -128,6 +132,7 @@ impl Columns {
                 Some(Target::Ignored) => {}
                 Some(target) => places.entry(target).or_default().push(cell.clone()),
                 None if cell == QUARANTINE_TITLE => quarantine = Some(at),
+                None if cell == ROW_TITLE => reported = Some(at),
                 None if cell.is_empty() || cell == FAULTS_TITLE => {}
                 None => unknown.push(cell.clone()),
             }
@@ -171,6 +176,7 @@ impl Columns {
             known,
             form: form.clone(),
             quarantine,
+            reported,
         })
     }
 
@@ -196,6 +202,16 @@ impl Columns {
         (!cell.is_empty()).then_some(cell.as_str())
     }
 
+    /// The row as people know it: by its number in the file that was first handed in, also when a
+    /// report on that file is handed in again.
+    pub fn number_of(&self, row: &Row) -> String {
+        let cell = self.reported.and_then(|at| row.cells.get(at));
+        match cell.map(String::as_str) {
+            None | Some("") => row.number.to_string(),
+            Some(number) => number.to_owned(),
+        }
+    }
+
     /// The title under which people find what a fault is about, by its path in
     /// the record.
     pub fn title_of(&self, path: &str) -> Option<&str> {
@@ -214,6 +230,37 @@ impl Columns {
     pub fn is_titles(&self, row: &Row) -> bool {
         row.cells == self.titles
     }
+}
+
+/// `form`, with the record type's own names as titles beside its own: what was filled in before
+/// there was such a form is read as before.
+///
+/// A title of the form keeps its meaning, and what is the same in every row stays that.
+pub fn with_own_names(form: &Form, record_type: &RecordType) -> Form {
+    let mut both = form.clone();
+    let mut taken: BTreeSet<String> = both
+        .columns
+        .iter()
+        .flat_map(FormColumn::titles)
+        .map(key)
+        .collect();
+    for own in Form::plain(record_type).columns {
+        if form.constants.contains_key(&own.to) {
+            continue;
+        }
+        let titles = own.titles().filter(|title| taken.insert(key(title)));
+        let titles: Vec<String> = titles.map(str::to_owned).collect();
+        match both.columns.iter_mut().find(|column| column.to == own.to) {
+            Some(column) => column.also.extend(titles),
+            None => {
+                let mut titles = titles.into_iter();
+                let Some(title) = titles.next() else { continue };
+                let also = titles.collect();
+                both.columns.push(FormColumn { title, also, ..own });
+            }
+        }
+    }
+    both
 }
 
 /// A title as it is compared: signs of either width, without blanks and the

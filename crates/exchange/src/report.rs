@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
-use crate::columns::{Columns, FAULTS_TITLE, QUARANTINE_TITLE};
+use crate::columns::{Columns, FAULTS_TITLE, QUARANTINE_TITLE, ROW_TITLE};
 use crate::table::Row;
 
 /// Rows that a workbook can hold.
@@ -14,6 +14,9 @@ const WORKBOOK_ROWS_MAX: u32 = 1_048_576;
 
 /// Characters that a cell can hold.
 const CELL_CHARS_MAX: usize = 32_767;
+
+/// What a report adds to the columns of the table: the first before them, the others after.
+const OWN: [&str; 3] = [ROW_TITLE, FAULTS_TITLE, QUARANTINE_TITLE];
 
 /// One fault of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl RowFault {
     }
 }
 
-/// Writes the bad rows of a file into a workbook: their cells as they were, what
+/// Writes the bad rows of a file into a workbook: which they were, their cells as they were, what
 /// is wrong with each, and where it waits in quarantine.
 ///
 /// Rows go to the disk as they come, so that it takes no memory for them.
@@ -44,7 +47,8 @@ pub struct FaultBook {
     workbook: Workbook,
     path: PathBuf,
     next: u32,
-    width: u16,
+    /// The column after those of the table.
+    end: u16,
     /// Rows that were left out, beyond what a workbook can hold.
     pub left_out: u64,
 }
@@ -60,16 +64,19 @@ impl FaultBook {
         let bold = Format::new().set_bold();
         let sheet = workbook.add_worksheet_with_constant_memory()?;
         let titles = columns.titles.iter().map(String::as_str);
-        let own = [FAULTS_TITLE, QUARANTINE_TITLE];
-        let known: Vec<&str> = titles.filter(|title| !own.contains(title)).collect();
-        for (at, title) in (0u16..).zip(known.iter().copied().chain(own)) {
-            sheet.write_string_with_format(0, at, title, &bold)?;
+        let known = titles.filter(|title| !OWN.contains(title));
+        let mut end = 0;
+        for title in std::iter::once(ROW_TITLE).chain(known) {
+            sheet.write_string_with_format(0, end, title, &bold)?;
+            end = end.saturating_add(1);
         }
+        sheet.write_string_with_format(0, end, FAULTS_TITLE, &bold)?;
+        sheet.write_string_with_format(0, end + 1, QUARANTINE_TITLE, &bold)?;
         Ok(Self {
             workbook,
             path: path.to_owned(),
             next: 1,
-            width: u16::try_from(known.len()).unwrap_or(u16::MAX - 2),
+            end,
             left_out: 0,
         })
     }
@@ -93,14 +100,14 @@ impl FaultBook {
         let at = self.next;
         self.next += 1;
         let sheet = self.workbook.worksheet_from_index(0)?;
-        let own = [FAULTS_TITLE, QUARANTINE_TITLE];
-        let mut column = 0;
+        sheet.write_string(at, 0, columns.number_of(row))?;
+        let mut column = 1;
         for (place, cell) in row.cells.iter().enumerate() {
             let title = columns.titles.get(place).map(String::as_str);
-            if title.is_some_and(|title| own.contains(&title)) {
+            if title.is_some_and(|title| OWN.contains(&title)) {
                 continue;
             }
-            if !cell.is_empty() && column < self.width {
+            if !cell.is_empty() && column < self.end {
                 sheet.write_string(at, column, bounded(cell))?;
             }
             column += 1;
@@ -109,9 +116,9 @@ impl FaultBook {
             .iter()
             .map(|fault| fault.explained(columns))
             .collect();
-        sheet.write_string(at, self.width, bounded(&lines.join("\n")))?;
+        sheet.write_string(at, self.end, bounded(&lines.join("\n")))?;
         if !quarantine.is_empty() {
-            sheet.write_string(at, self.width + 1, quarantine)?;
+            sheet.write_string(at, self.end + 1, quarantine)?;
         }
         Ok(())
     }
@@ -201,9 +208,10 @@ mod tests {
         };
         let rows = again(&columns, &bad, "the-id");
         assert_eq!(rows.len(), 2);
-        assert_eq!(rows[1].cells[..6], bad.cells[..]);
+        assert_eq!(rows[1].cells[0], "7");
+        assert_eq!(rows[1].cells[1..7], bad.cells[..]);
         assert_eq!(
-            rows[1].cells[6],
+            rows[1].cells[7],
             "level: look (VALUE_NOT_A_CHOICE)\nrecord: look (OTHER)"
         );
         let second = Columns::find(&form, record_type, &rows).expect("its own titles");
@@ -211,8 +219,10 @@ mod tests {
         assert_eq!(second.quarantine(&rows[1]), Some("the-id"));
         // Handed in and still wrong: the columns of the report do not pile up.
         let rows = again(&second, &rows[1].clone(), "the-id");
-        assert_eq!(rows[0].cells.len(), 8);
-        assert_eq!(rows[1].cells[..6], bad.cells[..]);
+        assert_eq!(rows[0].cells.len(), 9);
+        // It is still the seventh row of the file that the department has.
+        assert_eq!(rows[1].cells[0], "7");
+        assert_eq!(rows[1].cells[1..7], bad.cells[..]);
     }
 
     #[test]

@@ -154,16 +154,120 @@ mod tests {
     use tally_catalog::pack::BuiltIn;
 
     use super::*;
-    use crate::columns::Columns;
+    use crate::columns::{Columns, with_own_names};
     use crate::table;
 
+    fn read(path: &std::path::Path) -> Vec<table::Row> {
+        let mut rows = Vec::new();
+        table::read(path, &AtomicU64::new(0), &mut |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        })
+        .expect("a table");
+        rows
+    }
+
     #[test]
-    fn a_template_is_a_table_of_its_form() {
+    fn a_template_without_a_form_has_the_titles_that_people_read() {
+        let pack = BuiltIn::Province
+            .load()
+            .expect("the built-in pack is consistent");
+        let record_type = pack.record_type("tax-credit").expect("in the pack");
+        assert_eq!(pack.forms_for("tax-credit").count(), 0, "it has no form");
+        let form = Form::plain(record_type);
+        let titles: Vec<&str> = form.columns.iter().map(|it| it.title.as_str()).collect();
+        assert_eq!(titles[0], "统一社会信用代码");
+        for rule in &record_type.fields {
+            let name = rule.name_zh.as_deref().expect("the pack names it");
+            assert!(titles.contains(&name), "{titles:?} lack {name}");
+        }
+        // Who knows the catalogue's names may use them.
+        let names: Vec<String> = form.columns.iter().map(|it| it.also[0].clone()).collect();
+        let row = table::Row {
+            number: 1,
+            cells: names,
+        };
+        let columns = Columns::find(&Arc::new(form), record_type, &[row]).expect("its names");
+        assert_eq!(columns.unknown, Vec::<String>::new());
+
+        let mut english = record_type.clone();
+        english.name_zh = None;
+        english
+            .fields
+            .iter_mut()
+            .for_each(|rule| rule.name_zh = None);
+        let form = Form::plain(&english);
+        assert!(
+            form.columns.iter().all(|it| it.title.is_ascii()),
+            "{form:?}"
+        );
+        // A title that two fields would have is the title of neither.
+        let mut same = record_type.clone();
+        for rule in &mut same.fields {
+            rule.name_zh = Some("备注".to_owned());
+        }
+        assert_eq!(Form::plain(&same).faults(&same), []);
+    }
+
+    #[test]
+    fn a_table_made_before_its_type_had_a_form_is_read_as_before() {
         let pack = BuiltIn::Province
             .load()
             .expect("the built-in pack is consistent");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        for record_type in pack.record_types.values() {
+        let path = directory.path().join("template");
+        for form in pack.forms.values() {
+            let record_type = pack.record_type(&form.record_type).expect("in the pack");
+            let before = Form::plain(record_type);
+            assert_ne!(before.columns[0].title, form.columns[0].title);
+            std::fs::write(&path, csv(&before, record_type).expect("text")).expect("written");
+            let both = Arc::new(with_own_names(form, record_type));
+            assert_eq!(both.faults(record_type), [], "{}", form.id);
+            let columns = Columns::find(&both, record_type, &read(&path)).expect("its old titles");
+            assert_eq!(columns.unknown, Vec::<String>::new(), "{}", form.id);
+            // Nothing of the form itself is another.
+            for (own, both) in form.columns.iter().zip(&both.columns) {
+                assert_eq!((&own.title, &own.to), (&both.title, &both.to));
+                assert!(both.also.starts_with(&own.also));
+            }
+        }
+    }
+
+    #[test]
+    fn a_title_of_the_form_keeps_its_meaning() {
+        let pack = BuiltIn::Province
+            .load()
+            .expect("the built-in pack is consistent");
+        let record_type = pack.record_type("tax-credit").expect("in the pack");
+        let mut form = Form::plain(record_type);
+        // Here `decided_on` is no column of the record, and the day is the same in every row.
+        form.columns.retain(|column| column.to != Target::DecidedOn);
+        form.columns.push(FormColumn {
+            title: "Decided_On".to_owned(),
+            also: vec!["决定日期".to_owned()],
+            to: Target::Ignored,
+            values: Vec::new(),
+        });
+        let both = with_own_names(&form, record_type);
+        assert!(both.columns.iter().all(|it| it.to != Target::DecidedOn));
+        form.columns.pop();
+        assert!(with_own_names(&form, record_type).columns.len() > form.columns.len());
+        form.constants
+            .insert(Target::DecidedOn, "2026-01-02".to_owned());
+        assert_eq!(with_own_names(&form, record_type), form);
+    }
+
+    #[test]
+    fn a_template_is_a_table_of_its_form() {
+        let packs = [BuiltIn::Small, BuiltIn::Province].map(|built_in| {
+            let loaded = built_in.load();
+            loaded.expect("the built-in pack is consistent")
+        });
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let types = packs
+            .iter()
+            .flat_map(|pack| pack.record_types.values().map(move |it| (pack, it)));
+        for (pack, record_type) in types {
             let plain = Form::plain(record_type);
             let form = pack.forms_for(&record_type.id).next().unwrap_or(&plain);
             assert_eq!(form.faults(record_type), []);
@@ -174,13 +278,7 @@ mod tests {
             for bytes in made {
                 let path = directory.path().join("template");
                 std::fs::write(&path, bytes).expect("written");
-                let mut rows = Vec::new();
-                table::read(&path, &AtomicU64::new(0), &mut |row| {
-                    rows.push(row);
-                    ControlFlow::Continue(())
-                })
-                .expect("a table");
-                let columns = Columns::find(&Arc::new(form.clone()), record_type, &rows)
+                let columns = Columns::find(&Arc::new(form.clone()), record_type, &read(&path))
                     .expect("its own titles");
                 assert_eq!(columns.unknown, Vec::<String>::new());
                 let used = form

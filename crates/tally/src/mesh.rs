@@ -133,11 +133,7 @@ impl Mesh {
     /// [`StartError`]; it says what to do.
     pub async fn start(options: MeshOptions) -> Result<Self, StartError> {
         let began = Instant::now();
-        options.dir.create()?;
-        let (clock, store) = open_store(&options).await?;
-        let (keyring, key_store) = open_keyring(&options.dir, &store).await?;
-        let signer = Arc::new(options.dir.receipt_signer()?);
-        let tls = options.dir.server_tls()?;
+        // First of all: a port that is taken must not leave half a data directory behind.
         let listener =
             TcpListener::bind(options.listen)
                 .await
@@ -149,6 +145,11 @@ impl Mesh {
             listen: options.listen,
             source,
         })?;
+        options.dir.create()?;
+        let (clock, store) = open_store(&options).await?;
+        let (keyring, key_store) = open_keyring(&options.dir, &store).await?;
+        let signer = Arc::new(options.dir.receipt_signer()?);
+        let tls = options.dir.server_tls()?;
 
         let stop_readers = CancellationToken::new();
         // Embedded, all roles keep their logs in one store.

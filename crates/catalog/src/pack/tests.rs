@@ -36,6 +36,50 @@ fn the_small_pack_has_no_fault() {
     assert!(black.term.is_some());
 }
 
+/// The example of the page for people, added to the small pack as the page says.
+fn documented() -> BTreeMap<String, String> {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/POLICY-PACK.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, example) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let mut files = embedded_files();
+    let mut file = None;
+    for line in example.lines() {
+        let named = line
+            .strip_prefix("# ")
+            .and_then(|line| line.split_once(".toml"));
+        if let Some((name, _)) = named {
+            file = Some(format!("{name}.toml"));
+        }
+        let name = file
+            .as_ref()
+            .expect("each table follows the name of its file");
+        let text = files.get_mut(name).expect("a file of the pack");
+        text.push_str(line);
+        text.push('\n');
+    }
+    files
+}
+
+#[test]
+fn the_example_of_the_page_is_a_pack_with_a_measure_of_its_own() {
+    let before = embedded().expect("the built-in pack is consistent");
+    let pack = from_files(&documented()).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let new = |id: &&String| !before.measures.contains_key(*id);
+    let own: Vec<_> = pack.measures.keys().filter(new).collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+    let mut able = pack.departments.values().filter(|it| it.has_power(own[0]));
+    let able = able.next().expect("a department with the power");
+    assert!(pack.answers("water-polluter", &able.id), "{able:?}");
+    for (added, count) in [
+        (pack.record_types.len(), before.record_types.len()),
+        (pack.list_types.len(), before.list_types.len()),
+        (pack.memoranda.len(), before.memoranda.len()),
+    ] {
+        assert_eq!(added, count + 1);
+    }
+}
+
 #[test]
 fn what_the_small_pack_relies_on_is_in_force_from_2010_to_2026() {
     let pack = embedded().expect("the built-in pack is consistent");

@@ -1,12 +1,12 @@
 //! Forms: the tables in which departments exchange records, column by column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldRule, RecordType, first_version};
+use super::{RecordType, first_version};
 use crate::identifier::Scheme;
 
 /// A table whose rows are records of one type. A mapping of another table has the same form.
@@ -141,40 +141,80 @@ impl fmt::Display for Target {
     }
 }
 
+/// What every record has besides its fields: name, Chinese title, and what it is.
+fn own_columns() -> [(&'static str, &'static str, Target); 7] {
+    use Target as T;
+    [
+        (
+            "subject_uscc",
+            "统一社会信用代码",
+            T::Subject(Scheme::CnUscc),
+        ),
+        (
+            "subject_orgcode",
+            "组织机构代码",
+            T::Subject(Scheme::CnOrgCode),
+        ),
+        (
+            "subject_name_region",
+            "名称与行政区划",
+            T::Subject(Scheme::NameRegion),
+        ),
+        ("document_number", "文书号", T::DocumentNumber),
+        ("decided_on", "决定日期", T::DecidedOn),
+        ("valid_from", "有效期自", T::ValidFrom),
+        ("valid_until", "有效期至", T::ValidUntil),
+    ]
+}
+
 impl Form {
-    /// The form of a record type for which nobody has written one: its own names as titles.
+    /// The form of a record type for which nobody has written one: the pack's names as titles, in
+    /// Chinese where it has them, and the catalogue's own names beside them.
     pub fn plain(record_type: &RecordType) -> Self {
-        let column = |title: &str, to: Target| FormColumn {
+        // What two fields would be called is the title of neither.
+        let mut uses: BTreeMap<&str, u32> = BTreeMap::new();
+        for rule in &record_type.fields {
+            let titles: BTreeSet<&str> = [rule.name.as_str()]
+                .into_iter()
+                .chain(rule.name_zh.as_deref())
+                .collect();
+            titles
+                .into_iter()
+                .for_each(|title| *uses.entry(title).or_default() += 1);
+        }
+        let column = |title: &str, also: Option<&str>, to: Target| FormColumn {
             title: title.to_owned(),
-            also: Vec::new(),
+            also: also.into_iter().map(str::to_owned).collect(),
             to,
             values: Vec::new(),
         };
-        let own = [
-            column("subject_uscc", Target::Subject(Scheme::CnUscc)),
-            column("subject_orgcode", Target::Subject(Scheme::CnOrgCode)),
-            column("subject_name_region", Target::Subject(Scheme::NameRegion)),
-            column("document_number", Target::DocumentNumber),
-            column("decided_on", Target::DecidedOn),
-            column("valid_from", Target::ValidFrom),
-            column("valid_until", Target::ValidUntil),
-        ];
-        let field = |rule: &FieldRule| FormColumn {
-            title: rule.name.clone(),
-            also: rule.name_zh.iter().cloned().collect(),
-            to: Target::Field(rule.name.clone()),
-            values: Vec::new(),
-        };
+        let own = own_columns().map(|(name, zh, to)| {
+            if uses.contains_key(name) || uses.contains_key(zh) {
+                // As faults name it: a field has the title.
+                return column(&format!("record.{name}"), None, to);
+            }
+            match &record_type.name_zh {
+                Some(_) => column(zh, Some(name), to),
+                None => column(name, Some(zh), to),
+            }
+        });
+        let fields = record_type.fields.iter().map(|rule| {
+            let zh = rule.name_zh.as_deref();
+            let zh = zh.filter(|zh| *zh != rule.name && uses.get(zh) == Some(&1));
+            let also = zh.map(|_| rule.name.as_str());
+            column(
+                zh.unwrap_or(&rule.name),
+                also,
+                Target::Field(rule.name.clone()),
+            )
+        });
         Self {
             id: record_type.id.clone(),
             version: 1,
             name: record_type.name.clone(),
             name_zh: record_type.name_zh.clone(),
             record_type: record_type.id.clone(),
-            columns: own
-                .into_iter()
-                .chain(record_type.fields.iter().map(field))
-                .collect(),
+            columns: own.into_iter().chain(fields).collect(),
             constants: BTreeMap::new(),
         }
     }

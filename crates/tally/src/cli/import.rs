@@ -6,20 +6,20 @@
 //! the rows, which follow from the import and the row.
 
 mod faults;
+mod files;
 mod form;
 mod rows;
 mod state;
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tally_domain::policy::{Form, Pack};
-use tally_exchange::columns::Columns;
+use tally_exchange::columns::{Columns, with_own_names};
 use tally_exchange::report::RowFault;
 use tally_exchange::table::Row;
 use tally_proto::tally::collection::v1 as pb;
@@ -30,9 +30,10 @@ use super::Global;
 use super::output::{Failure, line};
 use crate::pack_client::active_pack;
 use faults::FaultFile;
+use files::{beside, next_report, progress_bar};
 use form::mapping;
 pub(super) use form::pick_form;
-use rows::Rows;
+use rows::{Rows, denial};
 pub(crate) use state::Counts;
 use state::{State, Target};
 
@@ -179,6 +180,10 @@ impl Import {
                             "the mesh answered another row than the next; import the file again",
                         ));
                     }
+                    if let Some(denied) = denial(&answer) {
+                        run.progress.finish_and_clear();
+                        return Err(run.denied(denied)?);
+                    }
                     run.take(&row.row, answer)?;
                     run.progress
                         .set_position(read_bytes.load(Ordering::Relaxed));
@@ -205,11 +210,12 @@ impl Import {
     fn form(&self, pack: &Pack) -> Result<Form, Failure> {
         match &self.mapping {
             Some(path) => mapping(path, pack),
-            None => pick_form(
-                pack,
-                self.item.as_deref().unwrap_or_default(),
-                self.form.as_deref(),
-            ),
+            None => {
+                let item = self.item.as_deref().unwrap_or_default();
+                let form = pick_form(pack, item, self.form.as_deref())?;
+                let record_type = pack.record_type(&form.record_type);
+                Ok(record_type.map_or(form.clone(), |it| with_own_names(&form, it)))
+            }
         }
     }
 
@@ -301,6 +307,22 @@ impl Run {
         Ok(())
     }
 
+    /// The whole import is denied: no row has a fault, and what was kept beside the file stays only
+    /// for the rows before the pack took the right away.
+    fn denied(mut self, message: String) -> Result<Failure, Failure> {
+        let failure = Failure::denied(message);
+        if self.state.counts().rows() == 0 {
+            self.faults.remove()?;
+            return Ok(failure.or_try(
+                "nothing was imported; `tally rights` prints what this certificate may do",
+            ));
+        }
+        self.keep()?;
+        Ok(failure.or_try(
+            "the rows before were imported; once the right is back, import the same file: it goes on there",
+        ))
+    }
+
     /// The faults first: a position must not be past what is kept of them.
     fn keep(&mut self) -> Result<(), Failure> {
         self.faults.keep()?;
@@ -364,34 +386,4 @@ impl Run {
             }
         });
     }
-}
-
-/// The report beside a file: a new one, because one that is there may have been
-/// edited since.
-fn next_report(file: &Path) -> PathBuf {
-    let first = beside(file, "faults.xlsx");
-    let more = (2..).map(|n: u32| beside(file, &format!("faults-{n}.xlsx")));
-    std::iter::once(first)
-        .chain(more)
-        .find(|report| !report.exists())
-        .expect("a directory has fewer files than numbers")
-}
-
-/// A file's name with more after it, in the same directory.
-fn beside(file: &Path, more: &str) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(more);
-    file.with_file_name(name)
-}
-
-fn progress_bar(file: &Path) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    let style = ProgressStyle::with_template(
-        "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-    );
-    ProgressBar::new(bytes).with_style(style.expect("the template is a constant"))
 }

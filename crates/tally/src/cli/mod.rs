@@ -3,6 +3,7 @@
 mod audit;
 mod cert;
 mod check;
+pub mod commands;
 mod corrections;
 mod decisions;
 mod explain;
@@ -21,6 +22,7 @@ mod policy;
 mod push;
 mod quarantine;
 mod receipt;
+mod record_line;
 mod respond;
 mod rights;
 mod shell;

@@ -10,7 +10,7 @@ use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use tally_rpc::FaultReport;
 use tally_rpc::fault::BoxError;
-use tally_rpc::fault::reason::UNEXPLAINED;
+use tally_rpc::fault::reason::{RIGHT_MISSING, UNEXPLAINED};
 use tonic::Code;
 
 use super::{hint, people};
@@ -83,6 +83,11 @@ impl Failure {
     /// A mesh or its directory cannot be used.
     pub fn environment(error: impl Into<BoxError>) -> Self {
         Self::new(4, "NOT_AVAILABLE", error.into())
+    }
+
+    /// The whole command is denied: the caller lacks the right.
+    pub fn denied(message: String) -> Self {
+        Self::new(3, RIGHT_MISSING, message.into())
     }
 
     /// Bad input with a list of faults: where, and what is wrong there.

@@ -187,6 +187,13 @@ async fn diff(
     if let Some(department) = department {
         changes.retain(|change| change.departments.contains(department));
     }
+    // What a mesh would refuse is said before what it would change.
+    let refused = from.is_none() && is_taken(&old, &new);
+    if refused && global.json {
+        line(&serde_json::json!({"kind": ItemKind::Pack, "id": new.meta.id, "version": 1, "change": "refused", "reason": VERSION_EXISTS, "words": [taken(&new)], "departments": []}).to_string());
+    } else if refused {
+        line(&format!("{} ({VERSION_EXISTS})", taken(&new)));
+    }
     if global.json {
         for change in changes {
             let departments: Vec<_> = change
@@ -221,6 +228,21 @@ async fn diff(
         line(&format!("  concerns {whom}"));
     }
     Ok(())
+}
+
+/// The reason for which the mesh refuses a pack whose version it has.
+const VERSION_EXISTS: &str = "PACK_VERSION_EXISTS";
+
+/// True if the mesh would refuse the new pack, because its version is the active one's.
+fn is_taken(active: &Pack, new: &Pack) -> bool {
+    active.meta.version == new.meta.version && active.digest() != new.digest()
+}
+
+fn taken(new: &Pack) -> String {
+    format!(
+        "the mesh has version {} with other content, and would refuse this pack: give it another `version` in pack.toml",
+        new.meta.version
+    )
 }
 
 async fn active_version(client: &Client) -> Result<String, Failure> {

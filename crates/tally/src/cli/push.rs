@@ -1,14 +1,11 @@
 //! `tally push`, `record`, `correct`, `withdraw`.
 
-use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
 use tokio::sync::mpsc;
@@ -16,117 +13,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::Global;
 use super::input::read_lines;
-use super::list::{DocumentArgs, parse_basis};
+use super::list::DocumentArgs;
 use super::output::{Failure, line, print, to_json};
+use super::record_line::{RecordLine, content_of};
 use crate::client::command_id;
-
-/// A record as a line of JSON.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RecordLine {
-    /// UUIDv7; made if absent. Give it to be able to retry.
-    #[serde(default)]
-    command_id: Option<String>,
-    subject: String,
-    record_type: String,
-    document_number: String,
-    decided_on: String,
-    #[serde(default)]
-    valid_from: String,
-    #[serde(default)]
-    valid_until: String,
-    /// `id@version`.
-    legal_basis: String,
-    #[serde(default, deserialize_with = "in_order")]
-    fields: Vec<pb::Field>,
-    /// The check that was made before the decision.
-    #[serde(default)]
-    check_id: String,
-    /// The place in quarantine that it is handed in again from.
-    #[serde(default)]
-    quarantine_id: String,
-}
-
-/// The fields of an object in the order of the line, by which a fault names the place of one.
-fn in_order<'de, D: Deserializer<'de>>(fields: D) -> Result<Vec<pb::Field>, D::Error> {
-    struct Fields;
-    impl<'de> Visitor<'de> for Fields {
-        type Value = Vec<pb::Field>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object of texts, or a list of names and values")
-        }
-
-        /// As the contract has them, and as other commands print them.
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Vec::new();
-            while let Some(FieldLine { name, value }) = seq.next_element()? {
-                fields.push(pb::Field { name, value });
-            }
-            Ok(fields)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Vec::new();
-            while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
-                // A number would lose how its amount was written.
-                let serde_json::Value::String(value) = value else {
-                    let fault = format!("field `{name}` is written as a text, in quotes");
-                    return Err(A::Error::custom(fault));
-                };
-                fields.push(pb::Field { name, value });
-            }
-            Ok(fields)
-        }
-    }
-    fields.deserialize_any(Fields)
-}
-
-/// A field in a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldLine {
-    name: String,
-    value: String,
-}
-
-impl RecordLine {
-    fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let text = error.to_string();
-            let place = format!(" at line {line} column {column}");
-            // A record is one line, and where that is in the input is known outside.
-            match text.strip_suffix(&place) {
-                Some(text) if line == 1 => format!("{text}, column {column}"),
-                _ => text,
-            }
-        })
-    }
-
-    fn content(self) -> Result<pb::RecordContent, String> {
-        Ok(pb::RecordContent {
-            subject: self.subject,
-            record_type: self.record_type,
-            document_number: self.document_number,
-            decided_on: self.decided_on,
-            valid_from: self.valid_from,
-            valid_until: self.valid_until,
-            legal_basis: Some(parse_basis(&self.legal_basis)?),
-            fields: self.fields,
-            check_id: self.check_id,
-        })
-    }
-}
-
-/// The record that a JSON object states.
-///
-/// # Errors
-///
-/// What is wrong with the text, and where.
-pub(super) fn content_of(text: &str) -> Result<pb::RecordContent, String> {
-    RecordLine::parse(text).and_then(RecordLine::content)
-}
 
 /// Arguments of `tally push`.
 #[derive(Debug, Args)]

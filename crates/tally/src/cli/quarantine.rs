@@ -7,7 +7,7 @@ use tally_proto::tally::collection::v1 as pb;
 
 use super::Global;
 use super::output::{Failure, line, print, to_json};
-use super::push::content_of;
+use super::record_line::content_of;
 use crate::client::command_id;
 
 /// `tally quarantine …`.

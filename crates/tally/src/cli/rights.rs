@@ -9,6 +9,7 @@ use tally_domain::department::DepartmentId;
 use tally_domain::policy::{Department, Level, Pack};
 
 use super::Global;
+use super::commands::command_for;
 use super::output::{Failure, line};
 use crate::pack_client::active_pack;
 
@@ -16,10 +17,17 @@ use crate::pack_client::active_pack;
 #[derive(Debug, PartialEq, Eq)]
 struct Held {
     right: String,
-    calls: Vec<String>,
+    calls: Vec<Call>,
     competence: Competence,
     /// On what; nothing where it is not limited by the pack.
     on: Option<Scope>,
+}
+
+/// A call of the contracts, and the command that makes it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Call {
+    name: String,
+    command: Option<&'static str>,
 }
 
 /// Items of the pack of one kind, by id.
@@ -51,13 +59,16 @@ fn held(
     department: Option<&DepartmentId>,
     pack: &Pack,
 ) -> Vec<Held> {
-    let mut calls: BTreeMap<(&str, Competence, bool), Vec<String>> = BTreeMap::new();
+    let mut calls: BTreeMap<(&str, Competence, bool), Vec<Call>> = BTreeMap::new();
     // Health and reflection are everyone's and are no calls of the contracts.
     for path in rules.paths().filter(|path| path.starts_with("/tally.")) {
         let Some(rule) = rules.get(path).filter(|rule| rule.admits(kind)) else {
             continue;
         };
-        let call = path.rsplit('/').next().unwrap_or(path).to_owned();
+        let call = Call {
+            name: path.rsplit('/').next().unwrap_or(path).to_owned(),
+            command: command_for(path),
+        };
         let key = (rule.right.as_str(), rule.competence, rule.narrows);
         calls.entry(key).or_default().push(call);
     }
@@ -151,13 +162,19 @@ fn tell(json: bool, held: &Held) {
     if json {
         let on = held.on.as_ref();
         let on = on.map(|scope| json!({"kind": scope.kind, "ids": scope.ids}));
+        let calls: Vec<&str> = held.calls.iter().map(|call| call.name.as_str()).collect();
+        let commands: Vec<_> = held.calls.iter().filter_map(|call| call.command).collect();
         let told = json!({
-            "right": held.right, "calls": held.calls, "on": on,
+            "right": held.right, "calls": calls, "commands": commands, "on": on,
             "needs": held.competence.in_words(),
         });
         return line(&told.to_string());
     }
-    let calls = held.calls.join(", ");
+    let call = |call: &Call| match call.command {
+        Some(command) => format!("{}: tally {command}", call.name),
+        None => call.name.clone(),
+    };
+    let calls = held.calls.iter().map(call).collect::<Vec<_>>().join("; ");
     let on = held.on.as_ref().map_or(String::new(), |scope| {
         let ids: Vec<&str> = scope.ids.iter().map(String::as_str).collect();
         let kind = scope.kind.replace('_', " ");

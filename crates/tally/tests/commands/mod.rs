@@ -5,6 +5,7 @@ mod certificates;
 mod demo;
 mod example;
 mod follow;
+mod forms;
 mod job;
 mod keys;
 mod many;
@@ -98,6 +99,18 @@ pub fn tally_with_input(place: &Place, line: &str, input: &str) -> Done {
         _ => vec![part],
     });
     place.run_with_input(&words.collect::<Vec<_>>(), input)
+}
+
+/// Gives a copy of a pack another version, as whoever changes it must.
+pub fn another_version(pack: &std::path::Path) {
+    let head = pack.join("pack.toml");
+    let text = std::fs::read_to_string(&head).expect("a file of the pack");
+    let lines = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("version", _)) => "version = \"another\"",
+        _ => line,
+    });
+    let text: Vec<_> = lines.collect();
+    std::fs::write(&head, text.join("\n")).expect("written");
 }
 
 /// Runs a command that succeeds under `--json`, and takes its only line.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ask, refused, tally};
+use super::{another_version, ask, refused, tally};
 use crate::process::{Place, repository};
 
 /// Copies the small pack with faults in four of its files.
@@ -60,5 +60,38 @@ fn a_pack_is_checked_with_every_fault_and_its_place() {
     let measures = tally(&place, "policy show --kind measure").exits(0);
     measures.says(&["revoke-honour", "exclude-from-funds"]);
     assert_ne!(ask(&place, "operator", "status")["pack_version"], "");
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn a_version_that_the_mesh_has_is_said_before_it_is_loaded() {
+    let place = Place::new();
+    let pack = place.file("pack");
+    let server = place.up();
+    tally(&place, &format!("policy new {}", pack.display())).exits(0);
+    let diff = format!("policy diff {}", pack.display());
+    let same = tally(&place, &diff).exits(0);
+    assert_eq!(same.out, "nothing changes\n");
+
+    let lists = pack.join("list_types.toml");
+    let text = std::fs::read_to_string(&lists).expect("a file of the pack");
+    let fewer = text.replace("months_max = 36", "months_max = 24");
+    std::fs::write(&lists, fewer).expect("written");
+    let words = ["PACK_VERSION_EXISTS", "another `version` in pack.toml"];
+    let said = tally(&place, &diff).exits(0).says(&words);
+    said.says(&["term: "]);
+    let lines = tally(&place, &format!("--json {diff}")).exits(0).lines();
+    assert_eq!(lines[0]["reason"], "PACK_VERSION_EXISTS");
+    assert_eq!(lines[0]["change"], "refused");
+    // Also where no change is of the department's that asks.
+    let diff_of_one = format!("{diff} --department 11990000MB00012308");
+    tally(&place, &diff_of_one).exits(0).says(&words);
+    let load = format!("policy load {}", pack.display());
+    let (reason, _) = refused(&place, "operator", &load, 3);
+    assert_eq!(reason, "PACK_VERSION_EXISTS");
+
+    another_version(&pack);
+    let changed = tally(&place, &diff).exits(0);
+    assert!(!changed.out.contains("PACK_VERSION_EXISTS"), "{changed:?}");
     assert!(server.terminate().success());
 }

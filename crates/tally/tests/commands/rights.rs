@@ -27,6 +27,6 @@ fn rights_are_those_of_the_certificate_and_the_active_pack() {
         assert_ne!(text(&held["right"]), "lists.nominate");
     }
     let people = tally(&place, "--as market-1 rights").exits(0);
-    people.says(&["lists.nominate (Nominate) – list type serious-violation"]);
+    people.says(&["lists.nominate (Nominate: tally list nominate) – list type serious-violation"]);
     assert!(server.terminate().success());
 }

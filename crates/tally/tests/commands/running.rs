@@ -73,6 +73,28 @@ fn without_a_mesh_it_says_what_to_do() {
 }
 
 #[test]
+fn a_port_that_is_taken_leaves_nothing_behind() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound");
+    tally(&place, &format!("up --listen {port}"))
+        .exits(4)
+        .says(&["cannot listen on", "--listen"]);
+    assert!(!place.data().exists(), "half a data directory");
+
+    // What was there stays as it was.
+    std::fs::create_dir(place.data()).expect("made");
+    let note = place.data().join("note");
+    std::fs::write(&note, "kept").expect("written");
+    tally(&place, &format!("up --listen {port}")).exits(4);
+    let left = std::fs::read_dir(place.data())
+        .expect("a directory")
+        .count();
+    assert_eq!(left, 1);
+    assert_eq!(std::fs::read_to_string(&note).expect("text"), "kept");
+}
+
+#[test]
 fn the_clock_moves_only_where_the_store_was_made_for_it() {
     let place = Place::new();
     let server = place.spawn_with(&["--test-clock", "2026-03-02T01:00:00Z"]);

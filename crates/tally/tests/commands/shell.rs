@@ -239,6 +239,15 @@ const NOT_RUN: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn every_command_that_a_call_is_said_to_have_is_there() {
+    let leaves = leaves();
+    for (call, command) in tally::cli::commands::COMMANDS {
+        let there = leaves.iter().any(|leaf| leaf == command);
+        assert!(there, "{call}: there is no `tally {command}`");
+    }
+}
+
+#[test]
 fn every_command_answers_scripts_in_json() {
     let known: BTreeSet<&str> = RUN.iter().chain(NOT_RUN).map(|(leaf, _)| *leaf).collect();
     let leaves = leaves();

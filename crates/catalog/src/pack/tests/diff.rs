@@ -178,3 +178,43 @@ fn items_come_and_go() {
             .all(|change| change.item.kind != ItemKind::HolidayNotice)
     );
 }
+
+#[test]
+fn a_form_that_comes_or_goes_is_said_for_its_records() {
+    let mut files = BuiltIn::Province.files();
+    let text = files.get_mut("forms.toml").expect("a file of the pack");
+    let second = text.match_indices("[[form]]").nth(1).expect("two forms").0;
+    text.truncate(second);
+    let fewer = from_files(&files).expect("still consistent");
+    let said = |old: &Pack, new: &Pack| {
+        let changes = old.diff(new);
+        assert!(changes.iter().all(|it| it.item.kind == ItemKind::Form));
+        changes[0].words.join("\n")
+    };
+    let added = said(&fewer, &province());
+    for words in [
+        "records of `administrative-penalty` have the form `",
+        "names of the fields are read as before",
+    ] {
+        assert!(added.contains(words), "{added}");
+    }
+    let removed = said(&province(), &fewer);
+    assert!(
+        removed.contains("records of `administrative-penalty` no longer have the form"),
+        "{removed}"
+    );
+    let title = (
+        "forms.toml",
+        "title = \"行政相对人名称\"",
+        "title = \"当事人名称\"",
+    );
+    let changed = changes(&[title]).remove(0).words;
+    assert!(
+        changed[0].starts_with("the form of records of `"),
+        "{changed:?}"
+    );
+    assert!(
+        changed.iter().any(|words| words.contains("当事人名称")),
+        "{changed:?}"
+    );
+}

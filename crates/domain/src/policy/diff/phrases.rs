@@ -20,7 +20,11 @@ pub(super) fn added(kind: ItemKind, body: &Value) -> String {
             )
         }
         ItemKind::Decision => format!("before `{name}` a check is needed"),
-        ItemKind::Form => format!("tables of the form `{name}` can be imported"),
+        ItemKind::Form => format!(
+            "records of `{}` have the form `{name}`: templates have its titles, and tables with the \
+             names of the fields are read as before",
+            text(&body["record_type"])
+        ),
         ItemKind::HolidayNotice => "terms that reach into this year become final".to_owned(),
         ItemKind::Pack => name,
     }
@@ -48,7 +52,10 @@ pub(super) fn removed(kind: ItemKind, body: &Value) -> String {
             )
         }
         ItemKind::Decision => format!("before `{name}` no check is needed any more"),
-        ItemKind::Form => format!("tables of the form `{name}` need a mapping"),
+        ItemKind::Form => format!(
+            "records of `{}` no longer have the form `{name}`: tables with its titles need a mapping",
+            text(&body["record_type"])
+        ),
         ItemKind::HolidayNotice => "terms that reach into this year become provisional".to_owned(),
         ItemKind::Pack => name,
     }
@@ -63,6 +70,12 @@ pub(super) fn changed(kind: ItemKind, old: &Value, new: &Value, packs: [&Pack; 2
     names.sort();
     names.dedup();
     let mut words = Vec::new();
+    if kind == ItemKind::Form {
+        let record_type = new.get("record_type").map(text).unwrap_or_default();
+        words.push(format!(
+            "the form of records of `{record_type}` is another: a table needs its titles, or the names of the fields"
+        ));
+    }
     for name in names {
         let value = |map: &Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
         let (old, new) = (value(old), value(new));

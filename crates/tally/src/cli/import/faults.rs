@@ -12,7 +12,7 @@ use tally_exchange::report::{FaultBook, RowFault};
 use tally_exchange::table::Row;
 
 use super::super::output::Failure;
-use super::beside;
+use super::files::beside;
 
 /// A bad row as a line of JSON.
 #[derive(Debug, Serialize, Deserialize)]

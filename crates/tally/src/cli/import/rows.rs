@@ -10,7 +10,9 @@ use tally_exchange::columns::{Columns, ROWS_ABOVE_MAX};
 use tally_exchange::record;
 use tally_exchange::table::{self, Row};
 use tally_proto::tally::collection::v1 as pb;
+use tally_proto::tally::collection::v1::push_records_response::Outcome;
 use tally_proto::tally::log::v1::LegalBasisRef;
+use tally_rpc::fault::reason::RIGHT_MISSING;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::output::Failure;
@@ -213,4 +215,15 @@ impl Reading {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Why a row's department may not push such records, if that is so: every row of a file states the
+/// same record type, and then none may be pushed.
+pub(super) fn denial(answer: &pb::PushRecordsResponse) -> Option<String> {
+    let Some(Outcome::Refused(refusal)) = &answer.outcome else {
+        return None;
+    };
+    let mut faults = refusal.faults.iter();
+    let denied = faults.find(|fault| fault.reason == RIGHT_MISSING)?;
+    Some(denied.message.clone())
 }

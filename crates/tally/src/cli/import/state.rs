@@ -11,7 +11,7 @@ use tally_domain::policy::{Form, RecordType};
 use uuid::{Builder, Uuid};
 
 use super::super::output::Failure;
-use super::beside;
+use super::files::beside;
 
 /// Days for which the mesh remembers command ids, less some for the import itself: past that,
 /// rows are known by their natural key alone.
