@@ -48,18 +48,20 @@ impl Page {
             let message = "say whose corrections: the code of a department";
             faults.add("department", "FIELD_REQUIRED", message);
         }
+        let side = faults.choice("side", request.side, pb::CorrectionSide::as_str_name);
+        let side = side.map(|side| match side {
+            pb::CorrectionSide::Listed => Side::Listed,
+            pb::CorrectionSide::Told | pb::CorrectionSide::Unspecified => Side::Told,
+        });
         let size = page::size(&mut faults, request.page_size, "corrections");
         let after = page::token(&mut faults, &request.page_token, |token| {
             Place::parse(token).filter(|place| place.shard.0 < shards)
         });
-        if !faults.is_empty() {
+        let (Some(side), true) = (side, faults.is_empty()) else {
             return Err(Fault::invalid(faults.into_vec()));
-        }
+        };
         Ok(Self {
-            side: match request.side() {
-                pb::CorrectionSide::Listed => Side::Listed,
-                pb::CorrectionSide::Told | pb::CorrectionSide::Unspecified => Side::Told,
-            },
+            side,
             department,
             size,
             after,
@@ -161,5 +163,27 @@ impl Place {
             id: id.parse().ok()?,
         })
         .filter(|_| parts.next().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_that_nobody_knows_is_not_taken_for_one() {
+        let request = |side| pb::ListCorrectionsRequest {
+            side,
+            department: "a department".to_owned(),
+            ..pb::ListCorrectionsRequest::default()
+        };
+        let side = |number| Page::decode(&request(number), None, 8).map(|page| page.side);
+        assert!(matches!(side(0), Ok(Side::Told)));
+        assert!(matches!(side(2), Ok(Side::Listed)));
+        let fault = side(9).err().expect("refused").to_string();
+        assert!(
+            fault.contains("side: 9 is none of CORRECTION_SIDE_TOLD, "),
+            "{fault}"
+        );
     }
 }

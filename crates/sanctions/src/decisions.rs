@@ -81,7 +81,10 @@ impl Page {
             .filter(|verdict| [i32::from(*verdict), 0].contains(&request.verdict))
             .collect();
         if verdicts.is_empty() {
-            let message = "no decision is kept under this verdict; use another, or none for all";
+            let kept = VERDICTS.map(|verdict| verdict.as_str_name()).join(", ");
+            let message = format!(
+                "no decision is kept under this verdict; use none for all, or one of {kept}"
+            );
             faults.add("verdict", "VERDICT_UNKNOWN", message);
         }
         let after = page::token(&mut faults, &request.page_token, |token| {

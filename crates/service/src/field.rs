@@ -14,6 +14,9 @@ const LONG_TEXT_CHARS: usize = 500;
 /// Characters of an address under which a document is kept.
 const ADDRESS_CHARS_MAX: usize = 2_000;
 
+/// Highest number of a choice that a refusal names.
+const CHOICE_NUMBER_MAX: i32 = 99;
+
 /// Collects the faults of one message.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<FieldFault>);
@@ -71,6 +74,25 @@ impl Faults {
         } else {
             self.date(field, text)
         }
+    }
+
+    /// The choice of that number, the zero included: what it stands for is the
+    /// caller's to say. An unknown one is refused, as a newer caller means by it
+    /// what nobody here can know.
+    pub fn choice<E: TryFrom<i32>>(
+        &mut self,
+        field: &str,
+        number: i32,
+        name: impl Fn(&E) -> &'static str,
+    ) -> Option<E> {
+        let choice = E::try_from(number).ok();
+        if choice.is_none() {
+            let known = (1..=CHOICE_NUMBER_MAX).filter_map(|number| E::try_from(number).ok());
+            let names: Vec<_> = known.map(|known| name(&known)).collect();
+            let message = format!("{number} is none of {}", names.join(", "));
+            self.add(field, "VALUE_NOT_A_CHOICE", message);
+        }
+        choice
     }
 
     /// A text of 1 to `chars_max` characters.
@@ -270,87 +292,4 @@ pub fn holds_person_number(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reasons(faults: Faults) -> Vec<(String, &'static str)> {
-        let faults = faults.into_vec().into_iter();
-        faults.map(|fault| (fault.field, fault.reason)).collect()
-    }
-
-    #[test]
-    fn control_characters_are_refused_but_lines_in_long_texts() {
-        for text in ["a\0b", "a\u{1b}[31mb", "a\u{7f}b", "a\u{202e}b"] {
-            let mut faults = Faults::default();
-            assert_eq!(faults.text("reason", text, 2_000), None, "{text:?}");
-            let expected = [("reason".to_owned(), "CONTROL_CHARACTERS")];
-            assert_eq!(reasons(faults), expected, "{text:?}");
-        }
-        let lines = "first\r\n\tsecond";
-        let mut faults = Faults::default();
-        assert_eq!(
-            faults.text("reason", lines, 2_000).as_deref(),
-            Some(lines),
-            "a long text has lines"
-        );
-        assert_eq!(faults.text("case_number", lines, 128), None);
-        let both = "a\0 999999200002291230";
-        assert_eq!(faults.text_or_empty("remarks", both, 2_000), None);
-        let expected = [
-            ("case_number", "CONTROL_CHARACTERS"),
-            ("remarks", "CONTROL_CHARACTERS"),
-            ("remarks", "PERSON_NUMBER_IN_TEXT"),
-        ];
-        assert_eq!(
-            reasons(faults),
-            expected.map(|(field, reason)| (field.to_owned(), reason))
-        );
-    }
-
-    #[test]
-    fn a_document_names_every_fault_and_no_person() {
-        let mut faults = Faults::default();
-        let document = pb::DocumentRef {
-            number: "罚999999200002291230号".to_owned(),
-            address: "https://a.example/\n999999200002291230".to_owned(),
-            sha256: vec![1].into(),
-            ..Default::default()
-        };
-        assert_eq!(faults.document("document", Some(&document)), None);
-        let expected = [
-            ("document.number", "PERSON_NUMBER_IN_TEXT"),
-            ("document.address", "CONTROL_CHARACTERS"),
-            ("document.address", "PERSON_NUMBER_IN_TEXT"),
-            ("document.sha256", "HASH_INVALID"),
-        ];
-        assert_eq!(
-            reasons(faults),
-            expected.map(|(field, reason)| (field.to_owned(), reason))
-        );
-        let mut faults = Faults::default();
-        let number = faults.document_number("number", " 罚〔2026〕1号 ");
-        assert_eq!(
-            number.as_ref().map(DocumentNumber::as_written),
-            Some("罚〔2026〕1号")
-        );
-    }
-
-    #[test]
-    fn a_persons_number_is_refused_in_every_text() {
-        // Synthetic: region 999999 is assigned to nobody.
-        for text in [
-            "999999200002291230",
-            "按身份证999999200002291230号",
-            "number ９９９９９９２００００２２９１２３０, verified",
-        ] {
-            let mut faults = Faults::default();
-            assert_eq!(faults.text("case_number", text, 200), None, "{text}");
-            assert_eq!(faults.text_or_empty("remarks", text, 200), None, "{text}");
-            let reasons: Vec<_> = faults.into_vec().iter().map(|fault| fault.reason).collect();
-            assert_eq!(reasons, ["PERSON_NUMBER_IN_TEXT"; 2], "{text}");
-        }
-        let mut faults = Faults::default();
-        let kept = faults.text("case_number", "case 999999200002291231", 200);
-        assert_eq!(kept.as_deref(), Some("case 999999200002291231"));
-    }
-}
+mod tests;

@@ -63,16 +63,17 @@ impl<'a> Page<'a> {
         shards: u16,
     ) -> Result<Self, Fault> {
         let mut faults = Faults::default();
+        let state = faults.choice("state", request.state, pb::QuarantineState::as_str_name);
         let size = page::size(&mut faults, request.page_size, "rows");
         let after = page::token(&mut faults, &request.page_token, |token| {
             Token::parse(token).filter(|token| token.shard.0 < shards)
         });
-        if !faults.is_empty() {
+        let (Some(state), true) = (state, faults.is_empty()) else {
             return Err(Fault::invalid(faults.into_vec()));
-        }
+        };
         Ok(Self {
             department,
-            state: request.state(),
+            state,
             record_type: &request.record_type,
             size,
             after,
@@ -163,6 +164,20 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_nobody_knows_is_not_taken_for_open() {
+        let request = pb::ListQuarantineRequest {
+            state: 9,
+            ..pb::ListQuarantineRequest::default()
+        };
+        let fault = Page::decode(&request, "a department", 8).err();
+        let fault = fault.expect("refused").to_string();
+        assert!(
+            fault.contains("state: 9 is none of QUARANTINE_STATE_OPEN, "),
+            "{fault}"
+        );
+    }
 
     #[test]
     fn a_token_is_read_as_it_was_written() {

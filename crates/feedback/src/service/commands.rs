@@ -141,8 +141,9 @@ pub(super) fn report(
     today: LegalDate,
     faults: &mut Faults,
 ) -> Option<Report> {
-    let outcome = outcome_from_proto(request.outcome());
-    if outcome.is_none() {
+    let chosen = faults.choice("outcome", request.outcome, pb::ReportedOutcome::as_str_name);
+    let outcome = chosen.and_then(outcome_from_proto);
+    if chosen == Some(pb::ReportedOutcome::Unspecified) {
         faults.add(
             "outcome",
             "FIELD_REQUIRED",
@@ -178,4 +179,26 @@ pub(super) fn report(
         check_id: check_id?,
         remarks: remarks?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_that_nobody_knows_is_not_called_missing() {
+        let reason = |outcome| {
+            let request = pb::ReportRequest {
+                outcome,
+                ..pb::ReportRequest::default()
+            };
+            let mut faults = Faults::default();
+            let today = tally_domain::date::parse_legal_date("2026-03-02").expect("a date");
+            assert_eq!(report(&request, today, &mut faults), None);
+            let reasons = faults.into_vec().into_iter().map(|fault| fault.reason);
+            reasons.collect::<Vec<_>>()
+        };
+        assert_eq!(reason(0), ["FIELD_REQUIRED"]);
+        assert_eq!(reason(9), ["VALUE_NOT_A_CHOICE"]);
+    }
 }
