@@ -3,13 +3,12 @@
 mod page;
 
 use tally_auth::{Caller, CallerKind};
-use tally_domain::date::{LegalDate, parse_legal_date};
+use tally_domain::date::LegalDate;
 use tally_domain::department::DepartmentId;
-use tally_domain::fault::FieldFault;
 use tally_domain::policy::Pack;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
-use tally_service::field::Faults;
+use tally_service::field::{Faults, month_start};
 
 pub(crate) use page::parts;
 
@@ -77,11 +76,11 @@ impl Question {
         let current = today.first_of_month();
         let to = match request.to_month.as_str() {
             "" => Some(current),
-            text => faults.keep(month("to_month", text)),
+            text => faults.month("to_month", text),
         };
         let from = match request.from_month.as_str() {
             "" => to,
-            text => faults.keep(month("from_month", text)),
+            text => faults.month("from_month", text),
         };
         if let (Some(from), Some(to)) = (from, to) {
             range(from, to, &mut faults);
@@ -102,16 +101,6 @@ impl Question {
             current,
         })
     }
-}
-
-/// The first day of a month that is written yyyy-mm.
-fn month_start(text: &str) -> Result<LegalDate, tally_domain::date::DateFault> {
-    parse_legal_date(&format!("{text}-01"))
-}
-
-fn month(field: &str, text: &str) -> Result<LegalDate, FieldFault> {
-    month_start(text)
-        .map_err(|_| FieldFault::new(field, "MONTH_INVALID", "a month is written yyyy-mm"))
 }
 
 /// Month of a day, YYYY-MM.
@@ -146,7 +135,7 @@ impl Place {
         let row = match (parts.next(), parts.next()) {
             (None, _) => None,
             (Some(month), Some(record_type)) => {
-                month_start(month).ok()?;
+                month_start(month)?;
                 Some((month.to_owned(), record_type.to_owned()))
             }
             (Some(_), None) => return None,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use tally_domain::date::parse_legal_date;
 use tally_domain::department::DepartmentId;
 use tally_eventlog::store::{EventStore, prefix_end};
 use tally_proto::tally::feedback::v1 as pb;
@@ -39,11 +38,7 @@ impl Selection {
                 .keep(DepartmentId::parse(text).map_err(|fault| fault.at("department")))
                 .map(|id| id.to_string()),
         };
-        // A month is what makes a date when its first day is added.
-        if !request.month.is_empty() && parse_legal_date(&format!("{}-01", request.month)).is_err()
-        {
-            faults.add("month", "MONTH_INVALID", "a month is written yyyy-mm");
-        }
+        faults.month_or_none("month", &request.month);
         match department {
             Some(department) if faults.is_empty() => Ok(Self {
                 department,
@@ -121,5 +116,21 @@ impl Selection {
         sum.returned += count.returned;
         sum.escalated += count.escalated;
         sum.closed += count.closed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_question_is_named_at_once() {
+        let request = pb::GetStatisticsRequest {
+            department: "nobody".to_owned(),
+            month: "2026-13".to_owned(),
+        };
+        let fault = Selection::decode(&request, Sight::All).expect_err("refused");
+        let fields: Vec<&str> = fault.violations().iter().map(|it| &*it.field).collect();
+        assert_eq!(fields, ["department", "month"]);
     }
 }

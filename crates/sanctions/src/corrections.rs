@@ -180,7 +180,7 @@ mod tests {
         let side = |number| Page::decode(&request(number), None, 8).map(|page| page.side);
         assert!(matches!(side(0), Ok(Side::Told)));
         assert!(matches!(side(2), Ok(Side::Listed)));
-        let fault = side(9).err().expect("refused").to_string();
+        let fault = side(9).expect_err("refused").to_string();
         assert!(
             fault.contains("side: 9 is none of CORRECTION_SIDE_TOLD, "),
             "{fault}"

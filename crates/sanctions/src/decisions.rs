@@ -75,7 +75,7 @@ impl Page {
             faults.add("department", "FIELD_REQUIRED", message);
         }
         let size = page::size(&mut faults, request.page_size, "decisions");
-        read_month(&mut faults, &request.month);
+        faults.month_or_none("month", &request.month);
         let verdicts: Vec<Verdict> = VERDICTS
             .into_iter()
             .filter(|verdict| [i32::from(*verdict), 0].contains(&request.verdict))
@@ -223,7 +223,7 @@ impl Counts {
     ) -> Result<Self, Fault> {
         let mut faults = Faults::default();
         let department = whose(caller, &request.department, RIGHT)?;
-        read_month(&mut faults, &request.month);
+        faults.month_or_none("month", &request.month);
         if !faults.is_empty() {
             return Err(Fault::invalid(faults.into_vec()));
         }
@@ -284,9 +284,41 @@ impl Counts {
 /// What is summed over the shards: department, month and kind, and verdict.
 type Sum = ([String; 3], i32);
 
-fn read_month(faults: &mut Faults, month: &str) {
-    // A month is what makes a date when its first day is added.
-    if !month.is_empty() && parse_legal_date(&format!("{month}-01")).is_err() {
-        faults.add("month", "MONTH_INVALID", "a month is written yyyy-mm");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_no_month_are_refused() {
+        let request = |month: &str| pb::GetDecisionCountsRequest {
+            month: month.to_owned(),
+            ..pb::GetDecisionCountsRequest::default()
+        };
+        assert!(Counts::decode(&request(""), None).is_ok());
+        assert!(Counts::decode(&request("2026-03"), None).is_ok());
+        let fault = Counts::decode(&request("2026-13"), None).expect_err("refused");
+        assert_eq!(fault.reason(), "MONTH_INVALID");
+    }
+
+    #[test]
+    fn a_verdict_that_nothing_is_kept_under_is_refused_and_the_others_are_named() {
+        let request = pb::ListDecisionsRequest {
+            department: "a department".to_owned(),
+            verdict: Verdict::NotNeeded.into(),
+            month: "2026-3".to_owned(),
+            ..pb::ListDecisionsRequest::default()
+        };
+        let fault = Page::decode(&request, None, 8).expect_err("refused");
+        let faults: Vec<_> = fault
+            .violations()
+            .iter()
+            .map(|fault| fault.reason)
+            .collect();
+        assert_eq!(faults, ["MONTH_INVALID", "VERDICT_UNKNOWN"]);
+        let message = &fault.violations()[1].message;
+        assert!(
+            message.contains("DECISION_VERDICT_NOT_CHECKED"),
+            "{message}"
+        );
     }
 }

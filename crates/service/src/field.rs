@@ -76,6 +76,24 @@ impl Faults {
         }
     }
 
+    /// The first day of a required month.
+    pub fn month(&mut self, field: &str, text: &str) -> Option<LegalDate> {
+        let first = month_start(text);
+        if first.is_none() {
+            self.add(field, "MONTH_INVALID", "a month is written yyyy-mm");
+        }
+        first
+    }
+
+    /// The first day of an optional month; an empty text is none.
+    pub fn month_or_none(&mut self, field: &str, text: &str) -> Option<LegalDate> {
+        if text.is_empty() {
+            None
+        } else {
+            self.month(field, text)
+        }
+    }
+
     /// The choice of that number, the zero included: what it stands for is the
     /// caller's to say. An unknown one is refused, as a newer caller means by it
     /// what nobody here can know.
@@ -237,6 +255,12 @@ impl Faults {
             ..document.clone()
         })
     }
+}
+
+/// The first day of a month that is written yyyy-mm.
+pub fn month_start(text: &str) -> Option<LegalDate> {
+    // A month is what makes a date when its first day is added.
+    parse_legal_date(&format!("{text}-01")).ok()
 }
 
 /// True if a text with this bound may have line breaks and tabs.

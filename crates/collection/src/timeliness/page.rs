@@ -198,7 +198,7 @@ impl Question {
             return false;
         };
         let reports = item.reporters.iter().any(|one| one.as_str() == department);
-        let Ok(month) = month_start(month) else {
+        let Some(month) = month_start(month) else {
             return false;
         };
         reports

@@ -109,3 +109,19 @@ fn an_unknown_number_of_a_choice_is_refused_and_names_the_choices() {
         assert!(!fault.message.contains("UNSPECIFIED"), "{fault:?}");
     }
 }
+
+#[test]
+fn a_month_is_written_one_way() {
+    let mut faults = Faults::default();
+    let first = parse_legal_date("2026-03-01").ok();
+    assert_eq!(faults.month("month", "2026-03"), first);
+    assert_eq!(faults.month_or_none("month", "2026-03"), first);
+    assert_eq!(faults.month_or_none("month", ""), None);
+    assert!(faults.is_empty());
+    for text in ["", "2026-3", "2026-13", "2026", "2026-03-02", "March"] {
+        let mut faults = Faults::default();
+        assert_eq!(faults.month("to_month", text), None, "{text}");
+        let expected = [("to_month".to_owned(), "MONTH_INVALID")];
+        assert_eq!(reasons(faults), expected, "{text}");
+    }
+}
