@@ -59,7 +59,7 @@ pub enum JwsError {
 }
 
 /// A public key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Jwk {
     /// `OKP`.
     pub kty: String,
@@ -91,36 +91,65 @@ impl Jwk {
         }
     }
 
-    /// The public key, if the JWK is what its id says.
+    /// The key, if it is one of a mesh: Ed25519, under its thumbprint. Its other
+    /// members say nothing that these do not.
+    fn read(jwk: &serde_json::Value) -> Option<Self> {
+        let member = |name: &str| jwk.get(name)?.as_str();
+        let public = BASE64URL.decode(member("x")?).ok()?;
+        let key = Self::of(&public);
+        let same = [("kty", &key.kty), ("crv", &key.crv), ("kid", &key.kid)];
+        let is_one = same.iter().all(|(name, value)| member(name) == Some(value));
+        (is_one && public.len() == PUBLIC_KEY_BYTES).then_some(key)
+    }
+
     fn public(&self) -> Option<Vec<u8>> {
-        let public = BASE64URL.decode(&self.x).ok()?;
-        (public.len() == PUBLIC_KEY_BYTES && Self::of(&public).kid == self.kid).then_some(public)
+        BASE64URL.decode(&self.x).ok()
     }
 }
 
 /// Public keys, the present one and those before it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct JwkSet {
     /// The keys.
     pub keys: Vec<Jwk>,
 }
 
 impl JwkSet {
-    /// Reads a set.
+    /// Reads a set, which may be kept together with keys of others: those are
+    /// ignored (RFC 7517, section 5). A key is known by its thumbprint, so that one
+    /// which was altered is none of the mesh's either.
+    ///
+    /// # Errors
+    ///
+    /// [`JwsError::Malformed`]: it is no set of keys.
+    pub fn parse(text: &str) -> Result<Self, JwsError> {
+        let keys = keys(text)?;
+        let keys = keys.iter().filter_map(Jwk::read).collect();
+        Ok(Self { keys })
+    }
+
+    /// Reads the set that a mesh publishes. There is nothing else in it, so that
+    /// what is ignored elsewhere is damage here.
     ///
     /// # Errors
     ///
     /// [`JwsError::Malformed`]: it is no set of Ed25519 keys with thumbprints as ids.
-    pub fn parse(text: &str) -> Result<Self, JwsError> {
-        let set: Self = serde_json::from_str(text).map_err(|error| JwsError::Malformed {
-            reason: format!("the set of keys cannot be read: {error}"),
-        })?;
-        match set.keys.iter().find(|key| key.public().is_none()) {
-            None => Ok(set),
-            Some(key) => Err(JwsError::Malformed {
-                reason: format!("key `{}` is not what its id says", key.kid),
-            }),
-        }
+    pub fn parse_own(text: &str) -> Result<Self, JwsError> {
+        let read = |(at, jwk): (usize, &serde_json::Value)| {
+            Jwk::read(jwk).ok_or_else(|| {
+                malformed(&format!(
+                    "key {} of the set is no Ed25519 key under its thumbprint",
+                    at + 1
+                ))
+            })
+        };
+        let keys = keys(text)?;
+        let keys = keys
+            .iter()
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        Ok(Self { keys })
     }
 
     /// The key of that id.
@@ -167,6 +196,17 @@ impl JwkSet {
             payload,
         })
     }
+}
+
+/// The keys of a set, whatever they are.
+fn keys(text: &str) -> Result<Vec<serde_json::Value>, JwsError> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<serde_json::Value>,
+    }
+    let set: Set = serde_json::from_str(text)
+        .map_err(|error| malformed(&format!("the set of keys cannot be read: {error}")))?;
+    Ok(set.keys)
 }
 
 impl fmt::Display for JwkSet {

@@ -111,7 +111,53 @@ fn a_key_is_kept_and_read_again() {
 fn a_set_is_read_as_it_is_written_and_its_ids_are_held_to() {
     let set = signer().published().clone();
     assert_eq!(JwkSet::parse(&set.to_string()), Ok(set.clone()));
+    assert_eq!(JwkSet::parse_own(&set.to_string()), Ok(set.clone()));
     let mut renamed = set;
     renamed.keys[0].kid = rfc_8037().jwk().kid.clone();
-    assert!(JwkSet::parse(&renamed.to_string()).is_err());
+    let renamed = renamed.to_string();
+    assert_eq!(JwkSet::parse(&renamed), Ok(JwkSet::default()));
+    let own = JwkSet::parse_own(&renamed);
+    assert!(matches!(own, Err(JwsError::Malformed { .. })), "{own:?}");
+    for text in ["", "[]", "{}", r#"{"keys":{}}"#] {
+        assert!(JwkSet::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn keys_of_others_in_a_set_are_ignored() {
+    let signer = signer();
+    let jws = signer.sign(&json!({"n": 1}));
+    let ours = json!(signer.published().keys[0]);
+    let mut without_kid = json!(rfc_8037().jwk());
+    without_kid.as_object_mut().expect("members").remove("kid");
+    let foreign = [
+        json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "2024", "alg": "RS256"}),
+        json!({"kty": "EC", "crv": "P-256", "x": ours["x"], "y": "AA", "kid": ours["kid"]}),
+        json!({"kty": "OKP", "crv": "X25519", "x": ours["x"], "kid": ours["kid"]}),
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "short"}),
+        json!({"kty": "oct", "k": "AAAA"}),
+        json!({"kty": 7}),
+        json!("not a key"),
+        without_kid,
+    ];
+    for at in 0..=foreign.len() {
+        let mut keys = foreign.to_vec();
+        keys.insert(at, ours.clone());
+        let text = json!({"keys": keys}).to_string();
+        let set = JwkSet::parse(&text).expect("a set");
+        assert_eq!(&set, signer.published());
+        assert!(set.verify(&jws).is_ok());
+        let own = JwkSet::parse_own(&text);
+        assert!(matches!(own, Err(JwsError::Malformed { .. })), "{own:?}");
+    }
+    // Libraries leave out what is optional when they write a set anew.
+    let bare = json!({"keys": [{
+        "kty": "OKP", "crv": "Ed25519", "x": ours["x"], "kid": ours["kid"]
+    }]});
+    let set = JwkSet::parse(&bare.to_string()).expect("a set");
+    assert!(set.verify(&jws).is_ok());
+    let only_foreign = json!({"keys": foreign}).to_string();
+    let set = JwkSet::parse(&only_foreign).expect("a set");
+    let kid = signer.key.jwk().kid.clone();
+    assert_eq!(set.verify(&jws), Err(JwsError::KeyUnknown { kid }));
 }

@@ -78,7 +78,7 @@ impl DataDir {
     fn published_keys(&self) -> Result<JwkSet, DataDirError> {
         let path = self.published_keys_file();
         match fs::read_to_string(&path) {
-            Ok(text) => JwkSet::parse(&text).map_err(|source| DataDirError::SigningKey {
+            Ok(text) => JwkSet::parse_own(&text).map_err(|source| DataDirError::SigningKey {
                 path,
                 source: source.into(),
             }),
