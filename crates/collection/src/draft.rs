@@ -13,7 +13,7 @@ use tally_eventlog::sealing::Sealer;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::stored_field::Value;
 use tally_service::Policy;
-use tally_service::field::Faults;
+use tally_service::field::{Faults, readable};
 use tally_service::subject::{self, SubjectInput};
 use uuid::Uuid;
 
@@ -128,6 +128,12 @@ impl Judge<'_> {
             faults.add("record", "FIELD_REQUIRED", "a record is required");
             return None;
         };
+        for (field, text) in [
+            ("record.subject", &record.subject),
+            ("record.document_number", &record.document_number),
+        ] {
+            faults.keep(readable(field, text));
+        }
         let subject = faults.keep(subject::parse("record.subject", &record.subject));
         let record_type = self.policy.pack.record_type(&record.record_type);
         if record_type.is_none() {

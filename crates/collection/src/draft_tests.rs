@@ -334,6 +334,15 @@ fn a_wrong_number_of_a_person_is_not_repeated() {
 }
 
 #[test]
+fn what_was_read_in_another_encoding_is_refused() {
+    let mut broken = record();
+    broken.subject = "name-region:甲\u{fffd}司|110000".into();
+    refused(broken.clone(), "record.subject", "TEXT_UNREADABLE");
+    broken.document_number = "罚\u{fffd}1号".into();
+    refused(broken, "record.document_number", "TEXT_UNREADABLE");
+}
+
+#[test]
 fn a_deadline_past_the_last_notice_is_provisional() {
     let mut pack = pack();
     pack.holidays.remove(&2026);

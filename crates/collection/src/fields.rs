@@ -6,7 +6,7 @@ use tally_domain::identifier::{Identifier, ResidentId};
 use tally_domain::money::Money;
 use tally_domain::policy::{FieldKind, FieldRule, RecordType};
 use tally_proto::tally::collection::v1 as pb;
-use tally_service::field::{Faults, control_characters, has_lines, holds_person_number};
+use tally_service::field::{Faults, control_characters, has_lines, holds_person_number, readable};
 
 /// A field that keeps its rule, in its normal form.
 pub(crate) struct DraftField {
@@ -86,6 +86,10 @@ fn path(rule: &FieldRule) -> String {
 fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> {
     let value = value.trim();
     let at = || path(rule);
+    readable("", value).map_err(|fault| FieldFault {
+        field: at(),
+        ..fault
+    })?;
     let clear = match rule.kind {
         FieldKind::Text => chosen(rule, impersonal(rule, plain(rule, value)?)?)?.to_owned(),
         FieldKind::Date => parse_legal_date(value)
@@ -298,6 +302,16 @@ mod tests {
         assert_eq!(
             faults,
             ["name", "person"].map(|name| (format!("record.fields.{name}"), "CONTROL_CHARACTERS"))
+        );
+    }
+
+    #[test]
+    fn what_was_read_in_another_encoding_is_refused() {
+        let faults = validated(&[("name", "甲\u{fffd}"), ("person", "\u{fffd}芳")]);
+        let faults = faults.expect_err("both are wrong");
+        assert_eq!(
+            faults,
+            ["name", "person"].map(|name| (format!("record.fields.{name}"), "TEXT_UNREADABLE"))
         );
     }
 

@@ -296,6 +296,26 @@ pub fn control_characters(field: &str, text: &str, lines: bool) -> Result<(), Fi
     Err(FieldFault::new(field, "CONTROL_CHARACTERS", message))
 }
 
+/// Refuses U+FFFD: it stands where a text was read in another encoding than it was
+/// written in, and says nothing of what was there.
+///
+/// # Errors
+///
+/// The fault of `field`: give the text as its source has it.
+pub fn readable(field: &str, text: &str) -> Result<(), FieldFault> {
+    match text.chars().position(|c| c == char::REPLACEMENT_CHARACTER) {
+        None => Ok(()),
+        Some(at) => Err(FieldFault::new(
+            field,
+            "TEXT_UNREADABLE",
+            format!(
+                "character {} could not be read; give it as its source has it",
+                at + 1
+            ),
+        )),
+    }
+}
+
 /// True if a word of the text is a resident identity number, in full-width
 /// digits too: an input method writes those unasked.
 pub fn holds_person_number(text: &str) -> bool {

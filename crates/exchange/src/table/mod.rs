@@ -25,7 +25,8 @@ pub struct Row {
     /// Its number as people count: of the line in a text file (its first, where
     /// a cell goes over several), of the row in a workbook. From 1.
     pub number: u64,
-    /// Its cells, without blanks around them.
+    /// Its cells, without blanks around them. U+FFFD stands where bytes of a text
+    /// file are not of its encoding: collection refuses the row, and names the cell.
     pub cells: Vec<String>,
 }
 
@@ -58,6 +59,15 @@ pub enum TableError {
         line: u64,
         /// What is wrong.
         reason: String,
+    },
+    /// Most rows hold characters that no table has: it is read in another encoding
+    /// than it was written in. Rows before them may have been visited.
+    #[error(
+        "from line {line} on most rows hold bytes that are not of the file's encoding, or NUL characters; it looks like another one: save it anew as UTF-8"
+    )]
+    Encoding {
+        /// The line, from 1.
+        line: u64,
     },
     /// The workbook cannot be understood; save it anew as .xlsx, or as CSV.
     #[error("the workbook cannot be read: {0}; save it anew as .xlsx, or as CSV")]

@@ -15,6 +15,12 @@ use super::{ROW_BYTES_MAX, Row, TableError, Visit, read_up_to, trimmed};
 /// Bytes looked at before reading.
 const SAMPLE_BYTES: usize = 256 * 1024;
 
+/// Rows over which it is judged whether a file is of another encoding.
+const WINDOW_ROWS: u64 = 1_000;
+
+/// Broken rows that are never called another encoding, however short the file is.
+const BROKEN_ROWS_MIN: u64 = 3;
+
 /// Passes on so many bytes for one row, and then no more.
 struct Bounded<R> {
     inner: R,
@@ -52,7 +58,9 @@ pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Resul
     let read = read_up_to(&mut file, &mut sample)?;
     sample.truncate(read);
     file.rewind()?;
-    let encoding = encoding_of(&sample, read == SAMPLE_BYTES);
+    let cut = read == SAMPLE_BYTES;
+    let encoding = encoding_of(&sample, cut);
+    look_over(&sample, cut, encoding)?;
     let since = Rc::new(Cell::new(0));
     let decoded = DecodeReaderBytesBuilder::new()
         .encoding(Some(encoding))
@@ -68,6 +76,7 @@ pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Resul
         });
     let mut record = csv::ByteRecord::new();
     let mut last = 0;
+    let mut window = Window::default();
     loop {
         let from = rows.position().clone();
         since.set(0);
@@ -91,33 +100,81 @@ pub(super) fn read(mut file: File, bytes: &AtomicU64, visit: Visit<'_>) -> Resul
             number: line,
             cells: cells.collect(),
         };
-        if row
-            .cells
-            .iter()
-            .any(|cell| cell.contains(char::REPLACEMENT_CHARACTER))
-        {
-            return Err(TableError::Text {
-                line,
-                reason:
-                    "there are bytes that are not of the file's encoding; save it anew as UTF-8"
-                        .to_owned(),
-            });
-        }
+        window.add(line, row.cells.iter().any(|cell| is_broken(cell)))?;
         if let ControlFlow::Break(()) = visit(row)? {
             return Ok(());
         }
     }
 }
 
-/// UTF-8 where the sample is, GB18030 where it is not. A byte order mark is
-/// obeyed by the decoder.
-fn encoding_of(sample: &[u8], cut: bool) -> &'static Encoding {
-    match std::str::from_utf8(sample) {
-        Ok(_) => UTF_8,
-        // Only the last character is cut off by the sample's end.
-        Err(error) if cut && error.error_len().is_none() => UTF_8,
-        Err(_) => GB18030,
+/// The rows of late, and how many of them are broken.
+#[derive(Default)]
+struct Window {
+    first: u64,
+    rows: u64,
+    broken: u64,
+}
+
+impl Window {
+    /// Counts a row. A file put together from several may change its encoding in
+    /// the middle: that must not become a bad row for each that follows.
+    fn add(&mut self, line: u64, broken: bool) -> Result<(), TableError> {
+        if self.rows == WINDOW_ROWS {
+            *self = Self::default();
+        }
+        if self.rows == 0 {
+            self.first = line;
+        }
+        self.rows += 1;
+        self.broken += u64::from(broken);
+        match self.broken > WINDOW_ROWS / 2 {
+            true => Err(TableError::Encoding { line: self.first }),
+            false => Ok(()),
+        }
     }
+}
+
+/// Refuses a file whose beginning is mostly broken before any row is visited.
+fn look_over(sample: &[u8], cut: bool, encoding: &'static Encoding) -> Result<(), TableError> {
+    let (text, ..) = encoding.decode(sample);
+    let mut lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    if cut {
+        lines.pop();
+    }
+    lines.truncate(WINDOW_ROWS as usize);
+    let broken = lines.iter().filter(|line| is_broken(line)).count();
+    if broken as u64 >= BROKEN_ROWS_MIN && broken > lines.len() / 2 {
+        return Err(TableError::Encoding { line: 1 });
+    }
+    Ok(())
+}
+
+/// NUL characters are half of a text in UTF-16 that does not say so.
+fn is_broken(text: &str) -> bool {
+    text.contains([char::REPLACEMENT_CHARACTER, '\0'])
+}
+
+/// UTF-8 where the sample is, but for some broken bytes; GB18030 where it is not.
+/// A byte order mark is obeyed by the decoder.
+fn encoding_of(sample: &[u8], cut: bool) -> &'static Encoding {
+    // Text in another encoding hardly ever has the form of characters in UTF-8.
+    let (mut characters, mut broken) = (0, 0);
+    let mut chunks = sample.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        // Of the last character the sample's end may have cut a part off.
+        let is_part = cut && chunks.peek().is_none() && may_go_on(chunk.invalid());
+        broken += usize::from(!chunk.invalid().is_empty() && !is_part);
+    }
+    match broken == 0 || characters > broken {
+        true => UTF_8,
+        false => GB18030,
+    }
+}
+
+/// True if these bytes are the beginning of a character.
+fn may_go_on(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
 /// The separator of which most lines at the beginning have most.
@@ -165,15 +222,8 @@ mod tests {
     use super::*;
 
     fn rows(bytes: &[u8]) -> Vec<Row> {
-        let mut file = tempfile::tempfile().expect("a temporary file");
-        file.write_all(bytes).expect("writable");
-        file.rewind().expect("seekable");
-        let mut rows = Vec::new();
-        read(file, &AtomicU64::new(0), &mut |row| {
-            rows.push(row);
-            Ok(ControlFlow::Continue(()))
-        })
-        .expect("a table");
+        let (rows, result) = outcome(bytes);
+        result.expect("a table");
         rows
     }
 
@@ -201,10 +251,9 @@ mod tests {
         let long = "中".repeat(SAMPLE_BYTES);
         let sample = &long.as_bytes()[..SAMPLE_BYTES];
         assert_eq!(encoding_of(sample, true), UTF_8);
-        assert_eq!(
-            encoding_of(&long.as_bytes()[..SAMPLE_BYTES / 3 * 3 + 1], false),
-            GB18030
-        );
+        let part = &"中".as_bytes()[..2];
+        assert_eq!(encoding_of(part, true), UTF_8);
+        assert_eq!(encoding_of(part, false), GB18030);
     }
 
     #[test]
@@ -230,18 +279,76 @@ mod tests {
         assert_eq!(numbers(b"a,b\r\n1,2\r\n"), [1, 2]);
     }
 
-    #[test]
-    fn bytes_of_another_encoding_are_said_and_not_replaced() {
+    fn outcome(bytes: &[u8]) -> (Vec<Row>, Result<(), TableError>) {
         let mut file = tempfile::tempfile().expect("a temporary file");
-        let (mixed, ..) = GB18030.encode("乙公司,2\n");
-        let table = "名称,金额\n".repeat(SAMPLE_BYTES / 8);
-        file.write_all(table.as_bytes()).expect("writable");
-        file.write_all(&mixed).expect("writable");
+        file.write_all(bytes).expect("writable");
         file.rewind().expect("seekable");
-        let result = read(file, &AtomicU64::new(0), &mut |_| {
+        let mut rows = Vec::new();
+        let result = read(file, &AtomicU64::new(0), &mut |row| {
+            rows.push(row);
             Ok(ControlFlow::Continue(()))
         });
-        assert!(matches!(result, Err(TableError::Text { .. })), "{result:?}");
+        (rows, result)
+    }
+
+    #[test]
+    fn a_broken_byte_is_in_one_cell_and_reading_goes_on() {
+        // In the sample and behind it, in either encoding; 名称 is cut in the middle.
+        let utf_8 = "甲公司有限,1\n".as_bytes();
+        let gb18030 = GB18030.encode("甲公司有限,1\n").0.into_owned();
+        for good in [utf_8, &gb18030] {
+            let broken = [&good[..good.len() - 4], b",\"2\"\n"].concat();
+            let many = good.repeat(SAMPLE_BYTES / good.len() + 1);
+            for before in [good.to_vec(), many] {
+                let bytes = [&before, &broken, good].concat();
+                let rows = rows(&bytes);
+                let count = before.len() / good.len();
+                assert_eq!(rows.len(), count + 2);
+                let [.., bad, last] = &rows[..] else {
+                    unreachable!("there are more")
+                };
+                assert_eq!(bad.cells, ["甲公司有\u{fffd}", "2"]);
+                assert_eq!(last.cells, ["甲公司有限", "1"]);
+                assert!(rows[..count].iter().all(|row| row.cells == last.cells));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_refused_before_a_row_of_it_is_taken() {
+        let table = "名称,金额\n甲公司,1\n乙公司,2\n丙公司,3\n";
+        // UTF-16 without a mark, and a text that is half the one and half the other.
+        let utf_16: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let ascii: Vec<u8> = "a,b\n1,2\n3,4\n"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        for bytes in [utf_16, ascii, b"\xff\xff,1\n".repeat(5)] {
+            let (rows, result) = outcome(&bytes);
+            assert!(
+                matches!(result, Err(TableError::Encoding { line: 1 })),
+                "{result:?}"
+            );
+            assert!(rows.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_its_encoding_is_refused_where_it_does() {
+        let utf_8 = "甲公司有限,1\n".repeat(30_000);
+        let (gb18030, ..) = GB18030.encode(&utf_8);
+        let bytes = [utf_8.as_bytes(), &gb18030].concat();
+        let (rows, result) = outcome(&bytes);
+        assert!(
+            matches!(result, Err(TableError::Encoding { line: 30_001 })),
+            "{result:?}"
+        );
+        assert_eq!(rows.len() as u64, 30_000 + WINDOW_ROWS / 2);
+        // Every second row of any thousand is bad, and not the file.
+        let half = [utf_8.as_bytes()[..18].to_vec(), b"\xff,1\n".to_vec()].concat();
+        let good = "甲公司有限,1\n".repeat(WINDOW_ROWS as usize);
+        let bytes = [good.as_bytes(), &half.repeat(30_000)].concat();
+        assert!(outcome(&bytes).1.is_ok());
     }
 
     #[test]
