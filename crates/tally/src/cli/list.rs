@@ -8,7 +8,7 @@ use tally_proto::tally::lists::v1 as pb;
 use tally_proto::tally::log::v1 as log;
 
 use super::Global;
-use super::output::{Failure, print};
+use super::output::{Failure, print, print_done};
 use crate::client::command_id;
 
 /// Reads a legal basis: `id@version`.
@@ -204,7 +204,11 @@ impl List {
                     served_on: served_on.clone(),
                     proof_of_service: Some(document.to_proto()?),
                 };
-                print(json, lists.notify(request).await?.get_ref());
+                print_done(
+                    json,
+                    &format!("entry {entry}: subject notified"),
+                    lists.notify(request).await?.get_ref(),
+                );
             }
             Self::Represent {
                 entry,
@@ -222,7 +226,11 @@ impl List {
                     document,
                     waived: *waived,
                 };
-                print(json, lists.represent(request).await?.get_ref());
+                print_done(
+                    json,
+                    &format!("entry {entry}: answer of the subject noted"),
+                    lists.represent(request).await?.get_ref(),
+                );
             }
             Self::Confirm {
                 entry,
@@ -234,7 +242,11 @@ impl List {
                     entry_id: entry.clone(),
                     decision: Some(document.to_proto()?),
                 };
-                print(json, lists.list(request).await?.get_ref());
+                print_done(
+                    json,
+                    &format!("entry {entry}: listed"),
+                    lists.list(request).await?.get_ref(),
+                );
             }
             Self::Drop {
                 entry,
@@ -246,16 +258,24 @@ impl List {
                     entry_id: entry.clone(),
                     reason: reason.clone(),
                 };
-                print(json, lists.drop(request).await?.get_ref());
+                print_done(
+                    json,
+                    &format!("entry {entry}: nomination dropped"),
+                    lists.drop(request).await?.get_ref(),
+                );
             }
-            Self::RequestRemoval(request) => {
+            Self::RequestRemoval(decision) => {
                 let request = pb::RequestRemovalRequest {
-                    command_id: request.command_id.clone(),
-                    entry_id: request.entry.clone(),
-                    document: Some(request.document.to_proto()?),
-                    reason: request.reason.clone(),
+                    command_id: decision.command_id.clone(),
+                    entry_id: decision.entry.clone(),
+                    document: Some(decision.document.to_proto()?),
+                    reason: decision.reason.clone(),
                 };
-                print(json, lists.request_removal(request).await?.get_ref());
+                print_done(
+                    json,
+                    &format!("entry {}: removal requested", decision.entry),
+                    lists.request_removal(request).await?.get_ref(),
+                );
             }
             Self::Remove(decision) => {
                 let request = pb::RemoveRequest {
@@ -264,7 +284,11 @@ impl List {
                     decision: Some(decision.document.to_proto()?),
                     reason: decision.reason.clone(),
                 };
-                print(json, lists.remove(request).await?.get_ref());
+                print_done(
+                    json,
+                    &format!("entry {}: removed", decision.entry),
+                    lists.remove(request).await?.get_ref(),
+                );
             }
             Self::Show { what } if what.contains(':') => {
                 let request = pb::GetSubjectEntriesRequest {

@@ -8,7 +8,7 @@ use tally_proto::tally::log::v1 as log;
 
 use super::Global;
 use super::list::{Decision, DocumentArgs, parse_basis};
-use super::output::{Failure, print};
+use super::output::{Failure, print_done};
 use crate::client::command_id;
 
 /// Objections.
@@ -46,8 +46,9 @@ impl Object {
                     entry_id: entry.clone(),
                     objection: Some(document.to_proto()?),
                 };
-                print(
+                print_done(
                     global.json,
+                    &format!("entry {entry}: objection accepted, suspended"),
                     lists.accept_objection(request).await?.get_ref(),
                 );
             }
@@ -58,7 +59,11 @@ impl Object {
                     decision: Some(decision.document.to_proto()?),
                     reason: decision.reason.clone(),
                 };
-                print(global.json, lists.uphold(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("entry {}: upheld", decision.entry),
+                    lists.uphold(request).await?.get_ref(),
+                );
             }
             Self::CorrectOut(decision) => {
                 let request = pb::CorrectOutRequest {
@@ -67,7 +72,11 @@ impl Object {
                     decision: Some(decision.document.to_proto()?),
                     reason: decision.reason.clone(),
                 };
-                print(global.json, lists.correct_out(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("entry {}: corrected out", decision.entry),
+                    lists.correct_out(request).await?.get_ref(),
+                );
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -109,7 +118,8 @@ impl Link {
         };
         let mut lists = global.client().await?.lists();
         let answer = lists.link_identifiers(request).await?;
-        print(global.json, answer.get_ref());
+        let done = format!("{} and {}: linked", self.pair.subject, self.pair.linked);
+        print_done(global.json, &done, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -137,7 +147,11 @@ impl Unlink {
         };
         let mut lists = global.client().await?.lists();
         let answer = lists.unlink_identifiers(request).await?;
-        print(global.json, answer.get_ref());
+        let done = format!(
+            "{} and {}: no longer linked",
+            self.pair.subject, self.pair.linked
+        );
+        print_done(global.json, &done, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
 }

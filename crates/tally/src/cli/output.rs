@@ -54,6 +54,14 @@ pub fn print<M: Message + Name>(json: bool, message: &M) {
     }
 }
 
+/// Prints the answer to a command: for people first what was done, and to what.
+pub fn print_done<M: Message + Name>(json: bool, done: &str, message: &M) {
+    if !json {
+        line(done);
+    }
+    print(json, message);
+}
+
 /// Prints a line; a closed pipe ends the process quietly, as of other tools.
 pub fn line(text: &str) {
     let mut out = std::io::stdout().lock();

@@ -1,5 +1,6 @@
 //! A message of the contracts as lines for people.
 
+use jiff::tz::TimeZone;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};
 
 /// The fields of `message` that are there, one a line, in the order of the contract.
@@ -85,7 +86,13 @@ fn time(message: &DynamicMessage) -> Option<String> {
     let seconds = part("seconds")?.as_i64()?;
     let nanoseconds = part("nanos")?.as_i32()?;
     let time = jiff::Timestamp::new(seconds, nanoseconds).ok()?;
-    Some(time.to_string())
+    Some(local(time, TimeZone::system()))
+}
+
+/// A time as people read it, where they are, and as commands take it.
+fn local(time: jiff::Timestamp, zone: TimeZone) -> String {
+    let time = time.to_zoned(zone);
+    time.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
 }
 
 fn scalar(field: &FieldDescriptor, value: &Value) -> String {
@@ -145,10 +152,26 @@ mod tests {
         };
         let seen = lines(&dynamic(&answer));
         // Position 0 is a default of the wire format, and still said.
+        let at = local(
+            jiff::Timestamp::from_second(1).expect("a time"),
+            TimeZone::system(),
+        );
         assert_eq!(
             seen,
-            ["entry id: e", "receipt: lists/13/0 at 1970-01-01T00:00:01Z"]
+            [
+                "entry id: e".to_owned(),
+                format!("receipt: lists/13/0 at {at}")
+            ]
         );
+    }
+
+    #[test]
+    fn a_time_is_said_where_people_are() {
+        let time: jiff::Timestamp = "2026-03-02T16:00:00.25Z".parse().expect("a time");
+        let there = TimeZone::fixed(jiff::tz::offset(8));
+        let said = local(time, there);
+        assert_eq!(said, "2026-03-03T00:00:00.25+08:00");
+        assert_eq!(said.parse().ok(), Some(time), "a command takes it back");
     }
 
     #[test]

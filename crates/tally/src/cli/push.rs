@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::Global;
 use super::input::read_lines;
 use super::list::DocumentArgs;
-use super::output::{Failure, line, print, to_json};
+use super::output::{Failure, line, print, print_done, to_json};
 use super::record_line::{RecordLine, content_of};
 use crate::client::command_id;
 
@@ -215,7 +215,8 @@ impl Correct {
             .collection()
             .correct_record(request)
             .await?;
-        print(global.json, answer.get_ref());
+        let done = format!("record {}: corrected", self.record_id);
+        print_done(global.json, &done, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -249,7 +250,8 @@ impl Withdraw {
             .collection()
             .withdraw_record(request)
             .await?;
-        print(global.json, answer.get_ref());
+        let done = format!("record {}: withdrawn", self.record_id);
+        print_done(global.json, &done, answer.get_ref());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,7 +10,7 @@ use tally_proto::tally::sanctions::v1 as pb;
 use super::Global;
 use super::following::Following;
 use super::list::{DocumentArgs, parse_basis};
-use super::output::{Failure, line, print, to_json};
+use super::output::{Failure, line, print, print_done, to_json};
 use crate::client::command_id;
 
 /// Arguments of `tally subscribe`.
@@ -137,14 +137,22 @@ impl Directive {
                     command_id: answer.command_id.clone(),
                     directive_id: answer.directive.clone(),
                 };
-                print(global.json, sanctions.acknowledge(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: acknowledged", answer.directive),
+                    sanctions.acknowledge(request).await?.get_ref(),
+                );
             }
             Self::Start(answer) => {
                 let request = pb::StartRequest {
                     command_id: answer.command_id.clone(),
                     directive_id: answer.directive.clone(),
                 };
-                print(global.json, sanctions.start(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: started", answer.directive),
+                    sanctions.start(request).await?.get_ref(),
+                );
             }
             Self::Execute {
                 answer,
@@ -159,7 +167,11 @@ impl Directive {
                     executed_on: on.clone(),
                     check_id: check.clone(),
                 };
-                print(global.json, sanctions.execute(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: executed", answer.directive),
+                    sanctions.execute(request).await?.get_ref(),
+                );
             }
             Self::Decline {
                 answer,
@@ -172,7 +184,11 @@ impl Directive {
                     grounds: grounds.clone(),
                     legal_basis: basis.clone(),
                 };
-                print(global.json, sanctions.decline(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: declined", answer.directive),
+                    sanctions.decline(request).await?.get_ref(),
+                );
             }
             Self::ConfirmLift { answer, document } => {
                 let request = pb::ConfirmLiftRequest {
@@ -180,8 +196,9 @@ impl Directive {
                     directive_id: answer.directive.clone(),
                     document: document.as_ref().map(|number| numbered(number)),
                 };
-                print(
+                print_done(
                     global.json,
+                    &format!("directive {}: lift confirmed", answer.directive),
                     sanctions.confirm_lift(request).await?.get_ref(),
                 );
             }
@@ -283,14 +300,22 @@ impl Report {
                     check_id: check.clone(),
                     remarks: remarks.clone(),
                 };
-                print(global.json, service.report(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: report submitted", answer.directive),
+                    service.report(request).await?.get_ref(),
+                );
             }
             Self::Accept(answer) => {
                 let request = feedback::AcceptReportRequest {
                     command_id: answer.command_id.clone(),
                     directive_id: answer.directive.clone(),
                 };
-                print(global.json, service.accept_report(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: report accepted", answer.directive),
+                    service.accept_report(request).await?.get_ref(),
+                );
             }
             Self::Return { answer, reason } => {
                 let request = feedback::ReturnReportRequest {
@@ -298,7 +323,11 @@ impl Report {
                     directive_id: answer.directive.clone(),
                     reason: reason.clone(),
                 };
-                print(global.json, service.return_report(request).await?.get_ref());
+                print_done(
+                    global.json,
+                    &format!("directive {}: report returned", answer.directive),
+                    service.return_report(request).await?.get_ref(),
+                );
             }
             Self::Show { directive } => {
                 let request = feedback::GetFeedbackRequest {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::texts::{self, Phrase, Say, Text};
 use super::{DemoOptions, Lang};
-use crate::cli::table::Table;
+use crate::cli::table::{Table, WIDTH_MAX, wrapped};
 
 /// The result of a demo.
 #[derive(Debug, Clone, Serialize)]
@@ -97,7 +97,9 @@ impl Summary {
 
     /// One line of a section.
     pub(super) fn line(&self, text: &dyn Say) {
-        print(&format!("  {}", text.say(self.lang)));
+        let text = format!("  {}", text.say(self.lang));
+        let lines = wrapped(&text, WIDTH_MAX, "    ");
+        lines.iter().for_each(|line| print(line));
     }
 
     /// Keeps a count for the summary.
@@ -110,7 +112,7 @@ impl Summary {
         print(&format!("\n{}", grid.title.say(self.lang)));
         // A heading over the sections would stand in no column.
         let headings: Vec<String> = grid.headings.iter().map(|h| h.say(self.lang)).collect();
-        let mut table = Table::new(headings.iter().map(String::as_str), &[0]);
+        let mut table = Table::new(headings.iter().map(String::as_str), &[0]).folded();
         for section in &grid.sections {
             let title = section.title.say(self.lang);
             if !title.is_empty() {
@@ -169,10 +171,9 @@ impl Summary {
 
     pub(super) fn print_table(&self) {
         let said = |what: &dyn Say| what.say(self.lang);
-        let headings = [texts::CHECKED, texts::EXPECTED, texts::FOUND];
-        let headings = headings.map(|heading| said(&heading));
+        let headings = [texts::CHECKED, texts::FOUND].map(|heading| said(&heading));
         let headings = headings.iter().map(String::as_str).chain([""]);
-        let mut table = Table::new(headings, &[0, 1, 2, 3]);
+        let mut table = Table::new(headings, &[0, 1, 2]).folded();
         for check in &self.checks {
             let mark = if check.held {
                 texts::HELD
@@ -185,7 +186,11 @@ impl Summary {
                 found,
                 ..
             } = check;
-            table.row(vec![said(name), said(expected), said(found), said(&mark)]);
+            let mut found = said(found);
+            if !check.held {
+                found = format!("{found}, {} {}", said(&texts::EXPECTED), said(expected));
+            }
+            table.row(vec![said(name), found, said(&mark)]);
         }
         print("");
         table.lines().iter().for_each(|line| print(line));

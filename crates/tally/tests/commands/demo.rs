@@ -2,13 +2,15 @@
 //! it is Chinese from the first line to the last.
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::tally;
 use crate::process::Place;
 
 /// True if people who read Chinese can read it: the rest are numbers and marks.
 fn is_chinese(line: &str) -> bool {
-    line.trim().is_empty() || line.chars().any(|c| ('一'..='鿿').contains(&c))
+    let letters = || line.chars().any(|c| c.is_ascii_alphabetic());
+    line.chars().any(|c| ('一'..='鿿').contains(&c)) || !letters()
 }
 
 #[test]
@@ -27,6 +29,9 @@ fn the_demo_holds_and_speaks_chinese() {
     let summary = lines.pop().expect("the summary is the last line");
     let other: Vec<&&str> = lines.iter().filter(|line| !is_chinese(line)).collect();
     assert_eq!(other, Vec::<&&str>::new());
+    // As wide as a terminal, where a character takes two columns.
+    let wide = lines.iter().filter(|line| line.width() > 120);
+    assert_eq!(wide.collect::<Vec<_>>(), Vec::<&&str>::new());
 
     // As JSON it is English, whatever the language of what is printed.
     assert!(!is_chinese(summary));

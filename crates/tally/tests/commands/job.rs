@@ -44,7 +44,15 @@ fn follow_the_mailbox(place: &Place) -> String {
 }
 
 fn execute_and_report(place: &Place, entry: &str, directive: &str) {
-    ask(place, "tax", &format!("directive acknowledge {directive}"));
+    // People are told what was done to what; programs have the receipt alone.
+    let told = tally(
+        place,
+        &format!("--as tax directive acknowledge {directive}"),
+    )
+    .exits(0);
+    let lines: Vec<_> = told.out.lines().collect();
+    assert_eq!(lines[0], format!("directive {directive}: acknowledged"));
+    assert!(lines[1].starts_with("receipt: sanctions/"), "{told:?}");
     let question = format!(
         "check {COMPANY} --purpose procurement --case 'case 1' --basis tally-credit-regulations/18@1"
     );
