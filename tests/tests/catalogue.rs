@@ -187,8 +187,37 @@ async fn backfill_is_taken_as_far_as_the_item_says() {
     let expected = fault("record.decided_on", "BACKFILL_TOO_OLD");
     assert_eq!(faults(&refused), BTreeSet::from([expected]));
     // While three years were not over, it was taken.
-    let then = Harness::province("2020-06-29T01:00:00Z").await;
+    let then = Harness::province("2020-06-30T01:00:00Z").await;
     pushed(&reporter(&then, penalty).await, old)
         .await
-        .expect("within three years");
+        .expect("on the last day of the three years");
+    // What was decided since the item is collected is no backfill, however late it comes.
+    let late = minimal(penalty, COMPANY, "penalty 1", "2017-07-01");
+    pushed(&system, late).await.expect("the first day");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_is_shared_with_named_departments_is_seen_by_them_alone() {
+    let mesh = Harness::province(START).await;
+    let pack = pack();
+    let debt = pack.record_type("government-debt").expect("an item");
+    // Another bureau of the province than those it is shared with.
+    let integrity = "11990000MB000145XF";
+    let record = minimal(debt, COMPANY, "debt 1", DECIDED);
+    let accepted = pushed(&mesh.system(integrity).await, record).await;
+    let record_id = accepted.expect("accepted").record_id;
+    let mut readers = BTreeSet::new();
+    for department in pack.departments.keys() {
+        let request = collection::GetRecordRequest {
+            record_id: record_id.clone(),
+            case_number: String::new(),
+        };
+        let system = mesh.system(department.as_str()).await;
+        match system.collection().get_record(request).await {
+            Ok(_) => assert!(readers.insert(department.to_string())),
+            Err(status) => assert_eq!(FaultReport::from(&status).reason, "RECORD_UNKNOWN"),
+        }
+    }
+    let named = ["11990000MB000129X8", "11990000MB0001011X", integrity];
+    assert_eq!(readers, named.map(str::to_owned).into());
 }

@@ -50,6 +50,19 @@ async fn hand_in(
     }
 }
 
+/// Gives a row up; the reason, if that is refused.
+async fn discard(client: &Client, place: &str, reason: &str) -> Result<(), String> {
+    let request = collection::DiscardQuarantinedRequest {
+        command_id: command_id(),
+        quarantine_id: place.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let answer = client.collection().discard_quarantined(request).await;
+    answer
+        .map(|_| ())
+        .map_err(|status| FaultReport::from(&status).reason)
+}
+
 async fn list(client: &Client) -> Vec<collection::QuarantinedRow> {
     let request = collection::ListQuarantineRequest::default();
     let answer = client.collection().list_quarantine(request).await;
@@ -122,14 +135,24 @@ async fn a_row_is_kept_corrected_and_leaves_and_nothing_of_it_stays() {
     let record = hand_in(&market, right.clone(), &first)
         .await
         .expect("accepted");
-    let discard = collection::DiscardQuarantinedRequest {
-        command_id: command_id(),
-        quarantine_id: second.clone(),
-        reason: "entered twice".to_owned(),
-    };
-    let discarded = market.collection().discard_quarantined(discard).await;
-    discarded.expect("discarded");
+    let unreasoned = discard(&market, &second, " ").await;
+    assert_eq!(unreasoned.expect_err("no reason"), "FIELD_REQUIRED");
+    let foreign = discard(&tax, &second, "entered twice").await;
+    assert_eq!(foreign.expect_err("not theirs"), "QUARANTINE_UNKNOWN");
+    discard(&market, &second, "entered twice")
+        .await
+        .expect("discarded");
     mesh.settle().await;
+    // What is over stays so.
+    for place in [&first, &second] {
+        let closed = discard(&market, place, "again").await;
+        assert_eq!(closed.expect_err("it is over"), "QUARANTINE_CLOSED");
+    }
+    let other = penalty(COMPANY, "penalty 2", "2026-03-01");
+    for place in [&first, &second] {
+        let taken = hand_in(&market, other.clone(), place).await;
+        assert_eq!(taken, Err(String::new()), "no other record comes out of it");
+    }
     assert!(list(&market).await.is_empty());
     for (place, state) in [
         (&first, collection::QuarantineState::Resubmitted),
@@ -154,6 +177,9 @@ async fn a_row_is_kept_corrected_and_leaves_and_nothing_of_it_stays() {
     let counts = counts.expect("counts").into_inner().counts;
     let of = |count: &collection::QuarantineCount| (count.open, count.resubmitted, count.discarded);
     assert_eq!(counts.iter().map(of).collect::<Vec<_>>(), [(0, 1, 1)]);
+    let of_others = collection::GetQuarantineCountsRequest::default();
+    let of_others = tax.collection().get_quarantine_counts(of_others).await;
+    assert_eq!(of_others.expect("its own").into_inner().counts, []);
 
     // What was never a ground for anything stops no reader, and the log verifies.
     mesh.assert_history_holds().await;
@@ -181,4 +207,20 @@ async fn a_row_about_a_person_is_not_kept() {
         !count.contains(NUMBER) && !count.contains("penalty 1"),
         "{count}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_kept_only_of_who_may_report_it() {
+    let mesh = Harness::start(START).await;
+    // It reports penalties, and no licences.
+    let resources = mesh.system(RESOURCES).await;
+    let mut licence = bad("licence 1");
+    licence.record_type = "administrative-licence".to_owned();
+    assert_eq!(hand_in(&resources, licence, "").await, Err(String::new()));
+    assert!(list(&resources).await.is_empty());
+    let kept = hand_in(&resources, bad("penalty 1"), "").await;
+    assert_ne!(kept, Err(String::new()));
+    mesh.settle().await;
+    assert_eq!(list(&resources).await.len(), 1);
+    mesh.stop().await;
 }

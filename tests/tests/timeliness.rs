@@ -8,6 +8,7 @@ use tally::pack_client::load_pack;
 use tally_proto::tally::collection::v1 as collection;
 use tally_rpc::FaultReport;
 use tally_tests::harness::*;
+use tally_tests::records::minimal;
 
 const PENALTY: &str = "administrative-penalty";
 const LICENCE: &str = "administrative-licence";
@@ -19,7 +20,10 @@ async fn load_calendar_of_duties(mesh: &Harness) {
     for item in pack.record_types.values_mut() {
         match item.id.as_str() {
             PENALTY => item.collected_from = Some(date(2026, 1, 1)),
-            _ => item.due_day_of_month = Some(25),
+            _ => {
+                item.due_day_of_month = Some(25);
+                item.push_within_working_days = Some(2);
+            }
         }
     }
     let operator = mesh.operator().await;
@@ -27,13 +31,29 @@ async fn load_calendar_of_duties(mesh: &Harness) {
 }
 
 async fn terms(client: &Client, number: &str, decided_on: &str) -> Option<collection::RecordTerms> {
-    let (record_id, _) = push(client, penalty(COMPANY, number, decided_on)).await;
+    terms_of(client, penalty(COMPANY, number, decided_on)).await
+}
+
+async fn terms_of(
+    client: &Client,
+    record: collection::RecordContent,
+) -> Option<collection::RecordTerms> {
+    let (record_id, _) = push(client, record).await;
     let request = collection::GetRecordRequest {
         record_id,
         case_number: String::new(),
     };
     let shown = client.collection().get_record(request).await;
     shown.expect("shown").into_inner().terms
+}
+
+/// The last days for a licence: on the department's own site, and here.
+async fn terms_of_licence(client: &Client, decided_on: &str) -> (String, String) {
+    let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
+    let licence = pack.record_type(LICENCE).expect("an item");
+    let record = minimal(licence, COMPANY, decided_on, decided_on);
+    let terms = terms_of(client, record).await.expect("a term");
+    (terms.publish_by, terms.push_by)
 }
 
 /// Pushes a penalty and gives the last day for it and how late it was.
@@ -180,5 +200,20 @@ async fn what_came_when_is_told_by_department_month_and_item() {
     let report = FaultReport::from(&denied.expect_err("another's"));
     assert_eq!(report.metadata["right"], "collection.timeliness");
     mesh.assert_history_holds().await;
+    mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_of_the_month_is_due_from_its_day_and_pushed_after_it_was_published() {
+    let mesh = Harness::start("2026-02-12T01:00:00Z").await;
+    load_calendar_of_duties(&mesh).await;
+    let market = mesh.system(MARKET).await;
+    // Seven working days from the 25th, of which Saturday the 28th is one, and two more.
+    let due = ("2026-03-05".to_owned(), "2026-03-09".to_owned());
+    for decided_on in ["2026-01-26", "2026-02-12"] {
+        assert_eq!(terms_of_licence(&market, decided_on).await, due);
+    }
+    let january = terms_of_licence(&market, "2026-01-25").await;
+    assert_eq!(january, ("2026-02-03".to_owned(), "2026-02-05".to_owned()));
     mesh.stop().await;
 }

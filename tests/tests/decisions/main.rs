@@ -237,6 +237,36 @@ fn faults(status: tonic::Status) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_the_decisions_of_the_catalogue_need_a_check() {
+    let window = Window::open().await;
+    // It reports licences, and the catalogue names no decision of its own.
+    let other = "11990100MB0002145F";
+    let duties = window.pack.decisions.values();
+    let licensing = duties.filter(|duty| duty.record_type == "administrative-licence");
+    assert!(
+        licensing
+            .flat_map(|duty| &duty.departments)
+            .all(|id| id.as_str() != other)
+    );
+    let licence = window.licence(COMPANY, "licence of another", TODAY, "");
+    push(&window.mesh.system(other).await, licence).await;
+    // The duty is in force since the next day.
+    let before = window.licence(COMPANY, "licence before", "2017-12-31", "");
+    push(&window.province, before).await;
+    let since = window.licence(COMPANY, "licence since", "2018-01-01", "");
+    let (since, _) = push(&window.province, since).await;
+    window.mesh.settle().await;
+    let operator = window.mesh.operator().await;
+    let reported = counts(&operator, "").await;
+    let january = "2018-01".to_owned();
+    assert_eq!(
+        reported,
+        [(PROVINCE.to_owned(), january, Verdict::NotChecked, 1)]
+    );
+    assert_eq!(window.verdict(&since).await, Verdict::NotChecked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_citation_that_is_no_id_is_refused() {
     let window = Window::open().await;
     let request = collection::PushRecordRequest {

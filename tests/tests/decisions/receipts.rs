@@ -1,7 +1,9 @@
 //! The receipt that a department keeps of its check.
 
-use tally::client::Client;
+use tally::client::{Client, command_id};
+use tally_proto::tally::lists::v1 as lists;
 use tally_proto::tally::sanctions::v1 as sanctions;
+use tally_proto::tally::sanctions::v1::DecisionVerdict as Verdict;
 use tally_rpc::FaultReport;
 use tally_service::jws::{JwkSet, JwsError};
 use tally_tests::harness::*;
@@ -77,4 +79,40 @@ async fn a_receipt_says_what_was_answered_and_verifies_by_itself() {
         denied.expect_err("it made none").code,
         Code::PermissionDenied
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_by_a_linked_identifier_counts_and_its_receipt_names_it() {
+    /// The organisation code inside the company's USCC.
+    const CODE: &str = "cn-orgcode:71430580X";
+    let window = Window::open().await;
+    let before = checked(&window.province, CODE, "licence").await;
+    let request = lists::LinkIdentifiersRequest {
+        command_id: command_id(),
+        subject: CODE.to_owned(),
+        linked_subject: COMPANY.to_owned(),
+        evidence: document("registration change 1"),
+        legal_basis: basis("tally-food-rules/33"),
+    };
+    let officer = window.mesh.officer(PROVINCE, "1").await;
+    let linked = officer.lists().link_identifiers(request).await;
+    linked.expect("linked");
+    window.mesh.settle().await;
+    let after = checked(&window.province, CODE, "licence").await;
+    let request = sanctions::GetReceiptKeysRequest {};
+    let keys = window.province.sanctions().get_receipt_keys(request).await;
+    let keys = keys.expect("keys").into_inner().jwk_set;
+    let keys = JwkSet::parse(&keys).expect("a set of keys");
+    for (check, linked, verdict) in [
+        (&before, &[][..], Verdict::CheckOtherSubject),
+        (&after, &[COMPANY], Verdict::CheckedClear),
+    ] {
+        let jws = receipt(&window.province, &check.check_id).await;
+        let said = keys.verify(&jws.expect("signed")).expect("it holds");
+        assert_eq!(said.payload["linked"], serde_json::json!(linked));
+        let record = window
+            .licensed(COMPANY, &format!("licence {verdict:?}"), &check.check_id)
+            .await;
+        assert_eq!(window.verdict(&record).await, verdict);
+    }
 }

@@ -1,5 +1,8 @@
 //! Lists, and what the active pack publishes.
 
+use std::time::Duration;
+
+use jiff::civil::date;
 use tally::client::command_id;
 use tally_proto::tally::lists::v1 as lists;
 use tally_rpc::FaultReport;
@@ -119,7 +122,8 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     let mirror = scene.mesh.system(RESOURCES).await;
     push(&scene.system, full_penalty(COMPANY, "penalty 1")).await;
     let (entry, _) = scene.listed(OTHER_COMPANY).await;
-    assert_eq!(Follower::default().records(&mirror).await.len(), 2);
+    let mut known_records = Follower::default();
+    assert_eq!(known_records.records(&mirror).await.len(), 2);
     let mut known = Follower::default();
     assert_eq!(known.lists(&mirror).await.len(), 1);
     let request = lists::FollowPublicationsRequest {
@@ -128,7 +132,7 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     };
     let staying = mirror.lists().follow_publications(request).await;
     let mut staying = staying.expect("followed").into_inner();
-    let first = staying.message().await.expect("open").expect("an item");
+    let first = at_once(&mut staying).await;
     assert_eq!(first.kind(), ListKind::Checkpoint, "which pack it is");
 
     let mut pack = pack();
@@ -148,7 +152,7 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     assert_eq!(late.lists(&mirror).await, []);
     late.assert_was_never_sent(&[OTHER_COMPANY, &entry]);
     // Who holds it hears at once of the pack by which it is not public any more: nothing else comes.
-    let told = staying.message().await.expect("open").expect("an item");
+    let told = at_once(&mut staying).await;
     assert_ne!(told.pack_version, first.pack_version);
     let version = told.pack_version.clone();
     assert_eq!(told.kind(), ListKind::Checkpoint);
@@ -167,6 +171,18 @@ async fn only_what_the_active_pack_publishes_is_shown() {
         assert_eq!(items.message().await.expect("the end"), None);
     }
     let request = collection::FollowPublicationsRequest {
+        cursor: Some(known_records.cursor),
+        until_head: true,
+        ..Default::default()
+    };
+    let answer = mirror.collection().follow_publications(request).await;
+    let mut items = answer.expect("followed").into_inner();
+    let told = items.message().await.expect("open").expect("an item");
+    assert_eq!(
+        (told.kind(), &told.pack_version),
+        (Kind::Checkpoint, &version)
+    );
+    let request = collection::FollowPublicationsRequest {
         record_types: vec!["administrative-penalty".to_owned(), "unheard-of".to_owned()],
         ..Default::default()
     };
@@ -184,6 +200,72 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     let report = FaultReport::from(&denied.expect_err("no department of the pack"));
     assert_eq!(report.reason, "RIGHT_MISSING");
     scene.mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_is_shown_no_longer_than_its_law_is_in_force() {
+    let scene = scene().await;
+    let mirror = scene.mesh.system(RESOURCES).await;
+    let (entry, _) = scene.listed(COMPANY).await;
+    let mut pack = pack();
+    pack.meta.version += ".2";
+    let law = LegalBasisRef::new(BLACK_LISTING, 1);
+    let law = pack.legal_bases.get_mut(&law).expect("there");
+    law.in_force.until = Some(date(2026, 4, 30));
+    let operator = scene.mesh.operator().await;
+    load_pack(&operator, &pack).await.expect("the pack loads");
+    let told = Follower::default().lists(&mirror).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].kind(), &told[0].entry_id),
+        (ListKind::Listed, &entry)
+    );
+    let shown = told[0].entry.as_ref().expect("a content");
+    assert_eq!(
+        (shown.display_until.as_str(), shown.term_until.as_str()),
+        ("2026-04-30", "2027-03-01")
+    );
+    scene.mesh.advance("2026-05-01T01:00:00Z").await;
+    let mut late = Follower::default();
+    assert!(
+        late.lists(&mirror)
+            .await
+            .iter()
+            .all(|it| it.entry.is_none())
+    );
+    late.assert_was_never_sent(&[COMPANY]);
+    scene.mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_person_never_appears() {
+    let scene = scene().await;
+    let mirror = scene.mesh.system(RESOURCES).await;
+    let person = format!("cn-resident-id:{NUMBER}");
+    let mut ground = full_penalty(&person, "penalty 1");
+    ground.legal_basis = basis(PERSONS);
+    let (ground, _) = push(&scene.system, ground).await;
+    let listing = BlackListing {
+        list_type: LIST_OF_PERSONS.to_owned(),
+        basis: PERSONS.to_owned(),
+        ..BlackListing::today(&person, &ground, "2027-03-01")
+    };
+    let (persons, _) = list_black(&scene.first, &scene.second, &listing).await;
+    let (entry, _) = scene.listed(COMPANY).await;
+    let mut follower = Follower::default();
+    let told = follower.lists(&mirror).await;
+    let entries: Vec<_> = told.iter().map(|it| it.entry_id.as_str()).collect();
+    assert_eq!(entries, [entry]);
+    follower.assert_was_never_sent(&[&persons, "person:", NUMBER]);
+    scene.mesh.stop().await;
+}
+
+/// The next item of a stream that stays open.
+async fn at_once(
+    items: &mut tonic::Streaming<lists::FollowPublicationsResponse>,
+) -> lists::FollowPublicationsResponse {
+    let next = tokio::time::timeout(Duration::from_secs(30), items.message()).await;
+    next.expect("at once").expect("open").expect("an item")
 }
 
 /// The cursor that a checkpoint is for: its shard alone.

@@ -25,8 +25,13 @@ const NUMBER: &str = "999999200002291230";
 const REMARK: &str = "internal remark 48151623";
 const UNPUBLISHED: &str = "unpublished text 62342";
 
+/// The law on records and listings of natural persons in this pack.
+const PERSONS: &str = "tally-person-rules/1";
+/// A published list of organisations and persons.
+const LIST_OF_PERSONS: &str = "violation-of-persons";
+
 /// The small pack with a type that registers subjects, one that is not
-/// published, and natural persons in the penalties.
+/// published, and natural persons in the penalties and on a list.
 fn pack() -> Pack {
     let mut pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
     pack.meta.version += "+following";
@@ -52,11 +57,17 @@ fn pack() -> Pack {
 
     let ordinary = LegalBasisRef::new("tally-credit-regulations/12", 1);
     let mut law = pack.legal_bases[&ordinary].clone();
-    law.id = "tally-person-rules/1".to_owned();
+    law.id = PERSONS.to_owned();
     law.subject_types = vec![SubjectType::NaturalPerson];
     let mut with_persons = penalty;
     with_persons.subject_types.push(SubjectType::NaturalPerson);
     with_persons.natural_person_basis = Some(law.reference());
+    // No memorandum names it: the laws of measures are not about persons.
+    let mut list = pack.list_types["serious-violation"].clone();
+    list.id = LIST_OF_PERSONS.to_owned();
+    list.subject_types.push(SubjectType::NaturalPerson);
+    list.natural_person_basis = Some(law.reference());
+    pack.list_types.insert(list.id.clone(), list);
     pack.legal_bases.insert(law.reference(), law);
 
     for record_type in [registration, inner, with_persons] {

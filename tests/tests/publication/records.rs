@@ -20,7 +20,7 @@ async fn a_mirror_gets_public_fields_of_organisations_and_what_ends_ends_there()
     );
     let (note_id, _) = push(&scene.system, note).await;
     let mut person = full_penalty(&format!("cn-resident-id:{NUMBER}"), "penalty 3");
-    person.legal_basis = basis("tally-person-rules/1");
+    person.legal_basis = basis(PERSONS);
     let (person_id, _) = push(&scene.system, person).await;
 
     let mut early = Follower::default();
@@ -222,5 +222,31 @@ async fn departments_hear_of_new_registrations_with_public_fields() {
     let mut expected = vec![(new, Kind::Withdrawn, false), one(&by_city)];
     expected.sort();
     assert_eq!(told, expected);
+    scene.mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_the_active_pack_keeps_inside_is_not_shown_any_more() {
+    let scene = scene().await;
+    let mirror = scene.mesh.system(RESOURCES).await;
+    let record = with(
+        penalty(COMPANY, "penalty 1", "2026-03-01"),
+        &[("penalty_content", UNPUBLISHED)],
+    );
+    let (shown, _) = push(&scene.system, record).await;
+    let mut pack = pack();
+    pack.meta.version += ".2";
+    let penalty = pack.record_types.get_mut("administrative-penalty");
+    let fields = penalty.expect("there").fields.iter_mut();
+    for field in fields.filter(|field| field.name == "penalty_content") {
+        field.internal = true;
+    }
+    let operator = scene.mesh.operator().await;
+    load_pack(&operator, &pack).await.expect("the pack loads");
+    let mut follower = Follower::default();
+    let told = follower.records(&mirror).await;
+    let record = told[&shown].1.as_ref().expect("a content");
+    assert_eq!(record.fields.len(), 2, "{record:?}");
+    follower.assert_was_never_sent(&[UNPUBLISHED]);
     scene.mesh.stop().await;
 }

@@ -143,11 +143,10 @@ fn a_killed_follower_misses_nothing() {
     let pushed = tally_with_input(&place, "--as market push", &records.join("\n"));
     pushed.exits(0).says(&["accepted 400"]);
     let following = format!("records {}", cursor(&place, "records.cursor"));
-    let line = format!("--json --as resources follow {following}");
+    let line = format!("--json --as resources follow {following} --until-head");
     let words: Vec<&str> = line.split_whitespace().collect();
     let mut seen: Vec<String> = Vec::new();
     for _ in 0..KILLS {
-        // It would stay when there is no more.
         let mut child = place
             .tally(&words)
             .stdout(Stdio::piped())
@@ -171,6 +170,20 @@ fn a_killed_follower_misses_nothing() {
     assert_eq!(seen.len(), RECORDS);
     // The cursor moves past an item once that is printed.
     assert!(all - RECORDS <= KILLS, "{} came twice", all - RECORDS);
+}
+
+#[test]
+fn an_item_is_said_before_its_cursor_is_kept() {
+    let (place, _server) = mesh();
+    push(&place, "penalty 1");
+    push(&place, "penalty 2");
+    let following = format!(
+        "records {}",
+        cursor(&place, "no-such-directory/records.cursor")
+    );
+    let line = format!("--as resources follow {following} --until-head");
+    let failed = tally(&place, &line).exits(2).says(&["cursor file"]);
+    assert_eq!(failed.out.lines().count(), 1, "{failed:?}");
 }
 
 #[test]

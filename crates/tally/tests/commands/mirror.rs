@@ -64,6 +64,7 @@ fn killed_at_each(place: &Place) -> Vec<String> {
             kept.sort();
             return kept;
         };
+        assert!(!kept.contains(&item), "it asks twice to {item}");
         kept.push(item);
         run.yes();
         // It asks for the next only when the one before is kept.
