@@ -75,32 +75,6 @@ pub struct EventContext {
     pub traceparent: String,
 }
 
-impl NewEvent {
-    /// The envelope at a version of its stream.
-    pub(crate) fn envelope(&self, stream: &StreamName, version: u64) -> pb::Envelope {
-        pb::Envelope {
-            event_id: uuid_bytes(self.event_id),
-            category: stream.category.to_owned(),
-            stream_id: stream.id.clone(),
-            version,
-            event_type: self.event_type.to_owned(),
-            subject: self.subject.clone(),
-            actor: Some(self.context.actor.clone()),
-            legal_basis: self.legal_basis.as_ref().map(|basis| pb::LegalBasisRef {
-                id: basis.id.clone(),
-                version: basis.version,
-            }),
-            pack_version: self.context.pack_version.clone(),
-            effective_at: Some(to_proto_time(self.effective_at)),
-            command_id: uuid_bytes(self.context.command_id),
-            causation_id: uuid_bytes(self.context.causation_id),
-            correlation_id: uuid_bytes(self.context.correlation_id),
-            traceparent: self.context.traceparent.clone(),
-            payload: self.payload.clone(),
-        }
-    }
-}
-
 /// The bytes of a UUID, for a proto field.
 pub fn uuid_bytes(id: Uuid) -> Bytes {
     Bytes::copy_from_slice(id.as_bytes())

@@ -20,7 +20,7 @@ use crate::event::{StoredRecord, StreamName};
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::shard::{LogName, Shard};
 pub use prepared::Prepared;
-use record::encode_record;
+use record::{encode_envelope, encode_record};
 
 /// Hashes of what one batch refers to: thousands of keys, used once. Seeded per
 /// process, since callers choose the ids.
@@ -355,7 +355,7 @@ impl<'a> Sequencing<'a> {
             for event in &part.events {
                 let position = head.size();
                 let recorded_at = self.now.max(head.recorded_at);
-                let envelope = encoded.next(|| event.envelope(&part.stream, version));
+                let envelope = encoded.next(|| encode_envelope(event, &part.stream, version));
                 let bytes =
                     encode_record(head.log_id, append.shard, position, recorded_at, &envelope);
                 let leaf = leaf_hash(&bytes);

@@ -11,6 +11,7 @@ use tally_domain::date::LegalDate;
 use tally_domain::department::DepartmentId;
 use tally_domain::policy::ListPolarity;
 use tally_domain::subject::SubjectType;
+use tally_eventlog::sequence::Hasher;
 use tally_eventlog::shard::Shard;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_service::Policy;
@@ -45,6 +46,9 @@ pub struct Seen {
     /// The row; nothing if it cannot be decoded.
     pub row: Option<pb::SubjectRow>,
 }
+
+/// What is known, by identifier.
+pub type Known = HashMap<String, Seen, Hasher>;
 
 /// A question with what it is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +91,7 @@ pub struct Verdict {
 }
 
 /// Answers a question from what is known, by identifier.
-pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
+pub fn evaluate(asked: &Asked<'_>, known: &Known) -> Verdict {
     let (identifiers, complete) = identifiers_of(asked, known);
     let mut shards: Vec<(Shard, u64)> = identifiers
         .iter()
@@ -140,8 +144,14 @@ pub fn evaluate(asked: &Asked<'_>, known: &HashMap<String, Seen>) -> Verdict {
 /// legal basis in force, and to them. False: there are more than are followed.
 fn identifiers_of<'a>(
     asked: &Asked<'a>,
-    known: &'a HashMap<String, Seen>,
+    known: &'a Known,
 ) -> (Vec<(&'a str, &'a Seen)>, bool) {
+    // Most have no links, and then there is nothing to follow.
+    if let Some((asked, seen)) = known.get_key_value(asked.subject)
+        && seen.row.as_ref().is_none_or(|row| row.links.is_empty())
+    {
+        return (vec![(asked.as_str(), seen)], true);
+    }
     let mut found = Vec::with_capacity(1);
     let mut waiting = VecDeque::from([asked.subject]);
     let mut met = HashSet::from([asked.subject]);

@@ -7,7 +7,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use prost::Message as _;
 use tally_eventlog::append::AppendError;
 use tally_eventlog::consumer::Progress;
 use tally_eventlog::execute::ExecuteError;
+use tally_eventlog::sequence::Hasher;
 use tally_eventlog::shard::Shard;
 use tally_eventlog::store::StoreError;
 use tally_proto::tally::sanctions::v1 as pb;
@@ -24,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub use record::check_stream;
 
-use crate::check::{Asked, LINKED_MAX, ReaderSeen, Seen, Verdict, evaluate};
+use crate::check::{Asked, Known, LINKED_MAX, ReaderSeen, Seen, Verdict, evaluate};
 use crate::projection::subject_row;
 use crate::question::Question;
 
@@ -142,10 +143,10 @@ struct Worker {
     freshness: Duration,
 }
 
-/// A question that was decided and is to be recorded.
+/// A question that was decided, and what is to be recorded of it.
 struct Decided {
     verdict: Verdict,
-    basis: pb::ConsistencyToken,
+    answered: pb::CheckAnswered,
 }
 
 impl Worker {
@@ -205,7 +206,7 @@ impl Worker {
                 match outcome {
                     Ok(appended) => {
                         answers[index] =
-                            Some(Ok(record::response(&questions[index], decided, &appended)))
+                            Some(Ok(record::response(decided, &appended)))
                     }
                     Err(AppendError::Outdated { shard, .. }) => {
                         let used = decided
@@ -241,11 +242,15 @@ impl Worker {
     async fn look_up(
         &self,
         questions: impl Iterator<Item = &Question>,
-    ) -> Result<HashMap<String, Seen>, StoreError> {
+    ) -> Result<Known, StoreError> {
         let shards = self.deps.store.shards();
-        let mut known = HashMap::new();
-        let mut wanted: HashSet<String> =
-            questions.map(|question| question.subject.clone()).collect();
+        let mut known = Known::default();
+        let mut wanted: HashSet<String, Hasher> = HashSet::default();
+        for question in questions {
+            if !wanted.contains(&question.subject) {
+                wanted.insert(question.subject.clone());
+            }
+        }
         for _ in 0..=LINKED_MAX {
             if wanted.is_empty() {
                 break;
@@ -265,7 +270,7 @@ impl Worker {
                 .map(|(subject, shard, _)| subject_row(*shard, subject))
                 .collect();
             let rows = self.deps.store.rows(&keys).await?;
-            let mut linked = HashSet::new();
+            let mut linked = HashSet::default();
             known.reserve(found.len());
             for ((subject, shard, reader), row) in found.into_iter().zip(rows) {
                 let row = row.map_or_else(
@@ -291,7 +296,7 @@ impl Worker {
         })
     }
 
-    fn decide(&self, question: &Question, known: &HashMap<String, Seen>) -> Decided {
+    fn decide(&self, question: &Question, known: &Known) -> Decided {
         let asked = Asked {
             subject: &question.subject,
             subject_type: question.subject_type,
@@ -314,12 +319,13 @@ impl Worker {
             })
             .collect();
         let pack_version = question.policy.version().to_owned();
+        let basis = pb::ConsistencyToken {
+            shards,
+            pack_version,
+        };
         Decided {
+            answered: record::answered(question, &verdict, basis),
             verdict,
-            basis: pb::ConsistencyToken {
-                shards,
-                pack_version,
-            },
         }
     }
 }

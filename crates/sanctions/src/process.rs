@@ -151,14 +151,11 @@ impl AccessProcess {
 #[async_trait]
 impl ProcessManager for AccessProcess {
     async fn react(&self, event: &Recorded, _: &ViewRows, _: Cause) -> Result<(), ReactError> {
-        let answered: pb::CheckAnswered = event.payload().map_err(Poison::from)?;
-        if answered.entry_ids.is_empty() {
+        let told = seen_in_force(event, self.deps.store.shards())?;
+        if told.is_empty() {
             return Ok(());
         }
-        let seen = seen_in_force(event, self.deps.store.shards())?;
-        self.reconciler
-            .after_check(event, &answered.entry_subjects, &seen)
-            .await
+        self.reconciler.after_check(event, &told).await
     }
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tally_eventlog::append::RowKey;
 use tally_eventlog::shard::Shard;
 
-pub use access::{AccessProjection, checks_since, seen_in_force};
+pub use access::{AccessProjection, Told, checks_since, seen_in_force};
 pub use corrections::{Side, correction_row, corrections_of};
 pub use decisions::{counts_of, decision_key, decisions_of};
 pub use lists::ListsProjection;

@@ -28,7 +28,7 @@ use crate::codec::event_type;
 use crate::correction::{Correction, Opening, Stale};
 use crate::directive::Directive;
 use crate::process::effect_error;
-use crate::projection::{checks_since, prefix, seen_in_force, subject_row};
+use crate::projection::{Told, checks_since, prefix, seen_in_force, subject_row};
 use crate::{consumer, known, view};
 
 /// Rows or records read at a time.
@@ -86,24 +86,18 @@ impl Reconciler {
     pub async fn after_check(
         &self,
         event: &Recorded,
-        subjects: &[String],
-        seen: &[(String, pb::CheckRow)],
+        told: &[Told],
     ) -> Result<(), ReactError> {
         let heads = self.deps.sources.of(logs::LISTS).heads(logs::LISTS).await?;
         let mut looked_at = HashSet::new();
-        for subject in subjects
-            .iter()
-            .filter(|subject| looked_at.insert(subject.as_str()))
-        {
-            let of_subject = seen
-                .iter()
-                .zip(subjects)
-                .filter(|(_, listed)| *listed == subject);
+        let subjects = told.iter().map(|told| told.subject.as_str());
+        for subject in subjects.filter(|subject| looked_at.insert(*subject)) {
+            let of_subject = told.iter().filter(|told| told.subject == subject);
             let shard = usize::from(self.deps.store.shards().of(subject).0);
             let size = heads.get(shard).map_or(u64::MAX, Head::size);
             if of_subject
                 .clone()
-                .all(|((_, check), _)| check.lists_basis >= size)
+                .all(|told| told.check.lists_basis >= size)
             {
                 // The answer had seen all there is. What comes later, its reader
                 // holds against this check, which is in the log by now.
@@ -111,7 +105,10 @@ impl Reconciler {
             }
             let row = self.known_by(subject, event.recorded_at).await?;
             let mut found = Vec::new();
-            for ((entry_id, check), _) in of_subject {
+            for Told {
+                entry_id, check, ..
+            } in of_subject
+            {
                 let entry = row.entries.iter().find(|entry| entry.entry_id == *entry_id);
                 found.extend(entry.and_then(|entry| stale_check(event.shard, entry, check)));
             }
@@ -189,7 +186,10 @@ impl Reconciler {
         loop {
             let events = self.read(logs::SANCTIONS_ACCESS, shard, next).await?;
             for event in &events {
-                for (entry_id, check) in seen_in_force(event, self.deps.store.shards())? {
+                for Told {
+                    entry_id, check, ..
+                } in seen_in_force(event, self.deps.store.shards())?
+                {
                     if entry_id == entry.entry_id {
                         found.extend(stale_check(shard, entry, &check));
                     }

@@ -3,10 +3,8 @@
 
 use std::borrow::Cow;
 
-use prost::Message as _;
-
+use super::record::encode_envelope;
 use crate::append::{Append, ExpectedVersion};
-use crate::pb;
 
 /// An append with the envelopes of its events, as far as they can be encoded
 /// before it is decided.
@@ -30,7 +28,7 @@ impl Prepared {
             };
             envelopes.extend(part.events.iter().zip(0..).map(|(event, n)| {
                 let version = first?.checked_add(n)?;
-                Some(event.envelope(&part.stream, version).encode_to_vec())
+                Some(encode_envelope(event, &part.stream, version))
             }));
         }
         Self { append, envelopes }
@@ -52,10 +50,10 @@ pub(super) struct Envelopes<'a>(std::slice::Iter<'a, Option<Vec<u8>>>);
 
 impl<'a> Envelopes<'a> {
     /// The next envelope's bytes, encoded now if they were not before.
-    pub(super) fn next(&mut self, envelope: impl FnOnce() -> pb::Envelope) -> Cow<'a, [u8]> {
+    pub(super) fn next(&mut self, envelope: impl FnOnce() -> Vec<u8>) -> Cow<'a, [u8]> {
         match self.0.next() {
             Some(Some(bytes)) => Cow::Borrowed(bytes),
-            _ => Cow::Owned(envelope().encode_to_vec()),
+            _ => Cow::Owned(envelope()),
         }
     }
 }

@@ -12,7 +12,7 @@ const WALL: Timestamp = Timestamp::UNIX_EPOCH;
 
 struct Case {
     policy: Policy,
-    known: HashMap<String, Seen>,
+    known: Known,
     today: LegalDate,
     department: &'static str,
     purpose: &'static str,

@@ -12,36 +12,45 @@ use tally_service::{Deps, logs, receipt};
 use uuid::{Builder, Uuid};
 
 use super::{CHECK_CATEGORY, Decided};
+use crate::check::Verdict;
 use crate::codec::event_type;
 use crate::consumer;
 use crate::question::Question;
 
-/// The record of an answer, which commits only while the reader of `lists`
-/// stands where the answer looked.
-pub(super) fn append_of(deps: &Deps, question: &Question, decided: &Decided) -> Append {
-    let now = deps.clock.now();
-    let stream = check_stream(question.department.as_str(), &question.check_id);
-    let entries = &decided.verdict.entries;
-    let answered = pb::CheckAnswered {
+/// What is recorded of an answer.
+pub(super) fn answered(
+    question: &Question,
+    verdict: &Verdict,
+    basis: pb::ConsistencyToken,
+) -> pb::CheckAnswered {
+    let entries = &verdict.entries;
+    pb::CheckAnswered {
         check_id: question.check_id.clone(),
         purpose: question.purpose.clone(),
         case_number: question.case_number.clone(),
-        outcome: decided.verdict.outcome.into(),
+        outcome: verdict.outcome.into(),
         entry_ids: entries.iter().map(|entry| entry.entry_id.clone()).collect(),
-        basis: Some(decided.basis.clone()),
+        basis: Some(basis),
         on: question.today.to_string(),
         entry_subjects: entries.iter().map(|entry| entry.subject.clone()).collect(),
         said: entries
             .iter()
             .map(|entry| said_of(question, entry))
             .collect(),
-        linked: decided.verdict.linked.clone(),
-    };
+        linked: verdict.linked.clone(),
+    }
+}
+
+/// The record of an answer, which commits only while the reader of `lists`
+/// stands where the answer looked.
+pub(super) fn append_of(deps: &Deps, question: &Question, decided: &Decided) -> Append {
+    let now = deps.clock.now();
+    let stream = check_stream(question.department.as_str(), &question.check_id);
     let event = NewEvent {
         event_id: event_id(now, stream),
         event_type: event_type::CHECK_ANSWERED,
         subject: question.subject.clone(),
-        payload: answered.encode_to_vec().into(),
+        payload: decided.answered.encode_to_vec().into(),
         effective_at: now,
         context: question.context.clone(),
         legal_basis: Some(question.legal_basis.clone()),
@@ -98,19 +107,16 @@ fn event_id(now: jiff::Timestamp, stream: Uuid) -> Uuid {
 }
 
 /// What the caller of an answered check is told.
-pub(super) fn response(
-    question: &Question,
-    decided: Decided,
-    appended: &Appended,
-) -> pb::CheckResponse {
+pub(super) fn response(decided: Decided, appended: &Appended) -> pb::CheckResponse {
+    let Decided { verdict, answered } = decided;
     pb::CheckResponse {
-        check_id: question.check_id.clone(),
-        outcome: decided.verdict.outcome.into(),
-        entries: decided.verdict.entries,
-        when_undetermined: decided.verdict.when_undetermined,
-        undetermined_reason: decided.verdict.undetermined_reason.to_owned(),
-        basis: Some(decided.basis),
+        check_id: answered.check_id,
+        outcome: answered.outcome,
+        entries: verdict.entries,
+        when_undetermined: verdict.when_undetermined,
+        undetermined_reason: verdict.undetermined_reason.to_owned(),
+        basis: answered.basis,
         receipt: Some(receipt(appended)),
-        on: question.today.to_string(),
+        on: answered.on,
     }
 }

@@ -31,24 +31,50 @@ impl Projection for AccessProjection {
     }
 
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
-        for (entry_id, check) in seen_in_force(event, self.shards)? {
-            let key = check_row(event.shard, &entry_id, &check, event.recorded_at);
-            rows.put(key, &check);
+        for told in seen_in_force(event, self.shards)? {
+            let key = check_row(
+                event.shard,
+                &told.entry_id,
+                &told.check,
+                event.recorded_at,
+            );
+            rows.put(key, &told.check);
         }
         Ok(())
     }
 }
 
-/// The entries that a check was told are in force, each with what the answer
-/// had seen of its shard.
+/// An entry that a check was told is in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The entry.
+    pub entry_id: String,
+    /// The identifier under which it is listed.
+    pub subject: String,
+    /// The check, with what it had seen of that identifier's shard.
+    pub check: pb::CheckRow,
+}
+
+/// As much of a `CheckAnswered` as says whether there is more to read.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Named {
+    #[prost(string, repeated, tag = "5")]
+    entry_ids: Vec<String>,
+    #[prost(string, repeated, tag = "8")]
+    entry_subjects: Vec<String>,
+}
+
+/// The entries that a check was told are in force.
 ///
 /// # Errors
 ///
 /// [`Poison`]: the event contradicts itself.
-pub fn seen_in_force(
-    event: &Recorded,
-    shards: ShardCount,
-) -> Result<Vec<(String, pb::CheckRow)>, Poison> {
+pub fn seen_in_force(event: &Recorded, shards: ShardCount) -> Result<Vec<Told>, Poison> {
+    // Most checks find nothing, and every one of them passes by here twice.
+    let named: Named = event.payload()?;
+    if named == Named::default() {
+        return Ok(Vec::new());
+    }
     let answered: pb::CheckAnswered = event.payload()?;
     if answered.entry_ids.len() != answered.entry_subjects.len() {
         return Err(Poison::new(
@@ -71,19 +97,23 @@ pub fn seen_in_force(
             .map(|seen| seen.lists)
             .ok_or_else(|| Poison::new("a check lacks the basis of an entry's shard"))
     };
-    let entries = answered.entry_ids.into_iter().zip(&answered.entry_subjects);
+    let entries = answered.entry_ids.into_iter().zip(answered.entry_subjects);
     entries
         .enumerate()
         .map(|(index, (entry_id, subject))| {
             let check = pb::CheckRow {
                 check_id: answered.check_id.clone(),
                 department: department.clone(),
-                lists_basis: seen(shards.of(subject))?,
+                lists_basis: seen(shards.of(&subject))?,
                 position: event.position,
                 recorded_at: Some(to_proto_time(event.recorded_at)),
                 entry_index: index as u32,
             };
-            Ok((entry_id, check))
+            Ok(Told {
+                entry_id,
+                subject,
+                check,
+            })
         })
         .collect()
 }
