@@ -49,5 +49,6 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
         projection: Arc::new(CollectionViews),
         process: Some(Arc::new(process::Leaving(deps.clone()))),
         idle_checkpoint: None,
+        gather: None,
     }]
 }

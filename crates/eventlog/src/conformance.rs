@@ -155,6 +155,7 @@ cases! { $
         older_lease_is_fenced
         unknown_event_type_stops_the_shard
         idle_checkpoint_moves_seen_at
+        what_comes_while_it_gathers_waits
     }
     failures {
         a_failed_effect_holds_the_checkpoint

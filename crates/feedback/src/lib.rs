@@ -45,6 +45,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: answers,
             process: Some(directives),
             idle_checkpoint: None,
+            gather: None,
         },
         ConsumerSpec {
             name: SELF_CONSUMER,
@@ -52,6 +53,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(projection::FeedbackProjection),
             process: None,
             idle_checkpoint: None,
+            gather: None,
         },
     ]
 }

@@ -41,6 +41,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(projection::EntriesProjection),
             process: Some(Arc::new(process::LinkMirror(deps.clone()))),
             idle_checkpoint: None,
+            gather: None,
         },
         ConsumerSpec {
             name: COLLECTION,
@@ -48,6 +49,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(projection::GroundsProjection),
             process: Some(Arc::new(process::Proposals::new(deps.clone()))),
             idle_checkpoint: None,
+            gather: None,
         },
     ]
 }

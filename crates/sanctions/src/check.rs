@@ -142,10 +142,7 @@ pub fn evaluate(asked: &Asked<'_>, known: &Known) -> Verdict {
 
 /// The identifiers of a subject: itself first, then those linked to it on a
 /// legal basis in force, and to them. False: there are more than are followed.
-fn identifiers_of<'a>(
-    asked: &Asked<'a>,
-    known: &'a Known,
-) -> (Vec<(&'a str, &'a Seen)>, bool) {
+fn identifiers_of<'a>(asked: &Asked<'a>, known: &'a Known) -> (Vec<(&'a str, &'a Seen)>, bool) {
     // Most have no links, and then there is nothing to follow.
     if let Some((asked, seen)) = known.get_key_value(asked.subject)
         && seen.row.as_ref().is_none_or(|row| row.links.is_empty())

@@ -204,10 +204,7 @@ impl Worker {
             let mut moved = None;
             for ((index, decided), outcome) in open.into_iter().zip(decided).zip(outcomes) {
                 match outcome {
-                    Ok(appended) => {
-                        answers[index] =
-                            Some(Ok(record::response(decided, &appended)))
-                    }
+                    Ok(appended) => answers[index] = Some(Ok(record::response(decided, &appended))),
                     Err(AppendError::Outdated { shard, .. }) => {
                         let used = decided
                             .verdict

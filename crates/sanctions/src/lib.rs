@@ -77,6 +77,10 @@ pub mod view {
 /// age at which a check can no longer be answered.
 const LISTS_IDLE_CHECKPOINT: Duration = Duration::from_millis(500);
 
+/// How long answered checks wait for more, before it is looked whether one of
+/// them has become wrong: most find nothing, and nobody waits for it.
+const ACCESS_GATHER: Duration = Duration::from_millis(50);
+
 /// The consumers that this role needs.
 pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
     let deps = deps.on(logs::SANCTIONS);
@@ -88,6 +92,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(projection::ListsProjection),
             process: Some(Arc::new(process::ListsProcess::new(deps.clone()))),
             idle_checkpoint: Some(LISTS_IDLE_CHECKPOINT),
+            gather: None,
         },
         ConsumerSpec {
             name: consumer::SELF,
@@ -95,6 +100,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(projection::SelfProjection),
             process: None,
             idle_checkpoint: None,
+            gather: None,
         },
         ConsumerSpec {
             name: consumer::ACCESS,
@@ -102,6 +108,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(projection::AccessProjection { shards }),
             process: Some(Arc::new(process::AccessProcess::new(deps.clone()))),
             idle_checkpoint: None,
+            gather: Some(ACCESS_GATHER),
         },
         ConsumerSpec {
             name: consumer::COLLECTION,
@@ -109,6 +116,7 @@ pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {
             projection: Arc::new(assess::CollectionProjection),
             process: Some(Arc::new(assess::CollectionProcess::new(deps))),
             idle_checkpoint: None,
+            gather: None,
         },
     ]
 }

@@ -83,11 +83,7 @@ impl Reconciler {
     /// # Errors
     ///
     /// [`ReactError`]: whether to try again.
-    pub async fn after_check(
-        &self,
-        event: &Recorded,
-        told: &[Told],
-    ) -> Result<(), ReactError> {
+    pub async fn after_check(&self, event: &Recorded, told: &[Told]) -> Result<(), ReactError> {
         let heads = self.deps.sources.of(logs::LISTS).heads(logs::LISTS).await?;
         let mut looked_at = HashSet::new();
         let subjects = told.iter().map(|told| told.subject.as_str());

@@ -23,6 +23,8 @@ pub struct ConsumerSpec {
     /// How often it writes down that it knows all there is; nothing where
     /// nobody judges its freshness.
     pub idle_checkpoint: Option<Duration>,
+    /// How long what has come waits for more; only where nobody waits for it.
+    pub gather: Option<Duration>,
 }
 
 /// A timer that a service needs.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
@@ -346,5 +346,28 @@ pub(super) async fn idle_checkpoint_moves_seen_at(bench: Bench) {
     assert!(stored.seen_at >= later, "it is written down");
     assert_eq!(stored.next, 1);
     assert_eq!(bench.total(LOG).await, 1, "and makes no event");
+    reader.end().await;
+}
+
+pub(super) async fn what_comes_while_it_gathers_waits(bench: Bench) {
+    const GATHER: Duration = Duration::from_millis(100);
+    put(&bench, [about("a", "1")]).await;
+    let options = ConsumerOptions {
+        gather: Some(GATHER),
+        ..options()
+    };
+    let began = Instant::now();
+    let reader = Start {
+        options,
+        ..Start::on(&bench)
+    }
+    .reader(&bench);
+    reader.reaches(1).await;
+    // What was there at the start is applied at once; the rest has to wait.
+    put(&bench, [about("a", "2")]).await;
+    put(&bench, [about("a", "3")]).await;
+    reader.reaches(3).await;
+    assert!(began.elapsed() >= GATHER, "it took {:?}", began.elapsed());
+    assert_eq!(notes(&bench, "a").await, "1;2;3;");
     reader.end().await;
 }

@@ -128,6 +128,9 @@ pub struct ConsumerOptions {
     /// While there is nothing to read, how often it is written down that all
     /// is known; nothing: only when records were applied.
     pub idle_checkpoint: Option<Duration>,
+    /// How long what has come waits for more, so that a commit holds more of it;
+    /// nothing: it is applied at once, as it must be where a caller waits for it.
+    pub gather: Option<Duration>,
     /// Pause before a failed read or effect is tried again.
     pub retry_pause: Duration,
     /// More than this many subjects newly parked within `parked_window` stop the shard.
@@ -141,6 +144,7 @@ impl Default for ConsumerOptions {
         Self {
             batch_records_max: 512,
             idle_checkpoint: None,
+            gather: None,
             retry_pause: Duration::from_millis(200),
             parked_max: 20,
             parked_window: 1_000,

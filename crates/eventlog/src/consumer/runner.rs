@@ -39,6 +39,14 @@ pub(super) struct Runner {
     pub(super) newly_parked: VecDeque<u64>,
 }
 
+/// How much there was to read.
+enum Read {
+    Nothing,
+    /// Less than a batch holds: what there was.
+    Part,
+    Full,
+}
+
 /// Why a batch ended before its end.
 pub(super) enum Halt {
     /// Try again from the checkpoint.
@@ -124,8 +132,13 @@ impl Runner {
             let _ = paused.wait_for(|paused| !paused).await;
             grown.borrow_and_update();
             match self.step().await {
-                Ok(true) => {}
-                Ok(false) => self.idle(&mut grown, &mut paused).await,
+                Ok(Read::Full) => {}
+                Ok(Read::Part) => self.gather().await,
+                Ok(Read::Nothing) => {
+                    if self.idle(&mut grown, &mut paused).await {
+                        self.gather().await;
+                    }
+                }
                 Err(Halt::Retry(reason)) => self.pause(&reason).await,
                 Err(Halt::Stop(stopped)) => return stopped,
             }
@@ -147,12 +160,21 @@ impl Runner {
         tokio::time::sleep(self.consumer.options.retry_pause).await;
     }
 
+    /// Gives records time to come, where a commit for each few would cost more than
+    /// their being late does.
+    async fn gather(&self) {
+        if let Some(gather) = self.consumer.options.gather {
+            tokio::time::sleep(gather).await;
+        }
+    }
+
     /// Waits for more records, a replay, or the time of the next idle checkpoint.
+    /// True: there are more records.
     async fn idle(
         &mut self,
         grown: &mut tokio::sync::watch::Receiver<u64>,
         paused: &mut tokio::sync::watch::Receiver<bool>,
-    ) {
+    ) -> bool {
         let idle = self.consumer.options.idle_checkpoint;
         let next_idle = async {
             match idle {
@@ -161,14 +183,15 @@ impl Runner {
             }
         };
         tokio::select! {
-            _ = grown.changed() => {}
-            _ = paused.changed() => {}
+            _ = grown.changed() => true,
+            _ = paused.changed() => false,
             Some(replay) = self.replays.recv() => {
                 let outcome = self.replay(&replay.subject).await;
                 // Whoever asked may have gone; what was applied stands.
                 let _ = replay.reply.send(outcome);
+                false
             }
-            () = next_idle => {}
+            () = next_idle => false,
         }
     }
 
@@ -236,8 +259,8 @@ impl Runner {
         }))
     }
 
-    /// Reads, applies and commits one batch. False: there was nothing to read.
-    async fn step(&mut self) -> Result<bool, Halt> {
+    /// Reads, applies and commits one batch.
+    async fn step(&mut self) -> Result<Read, Halt> {
         let consumer = self.consumer.clone();
         // Taken before the read: what the source had at that time has been seen after it.
         let read_at = consumer.clock.wall();
@@ -252,14 +275,15 @@ impl Runner {
             .await?;
         let at_head = records.len() < consumer.options.batch_records_max;
         if records.is_empty() {
-            return self.idle_checkpoint(read_at).await.map(|()| false);
+            return self.idle_checkpoint(read_at).await.map(|()| Read::Nothing);
         }
         let applied = self.apply(&records).await?;
         let seen_at = at_head.then_some(read_at);
         let halt = self.commit(applied, seen_at).await?;
         match halt {
             Some(halt) => Err(halt),
-            None => Ok(true),
+            None if at_head => Ok(Read::Part),
+            None => Ok(Read::Full),
         }
     }
 

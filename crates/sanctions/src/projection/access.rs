@@ -32,12 +32,7 @@ impl Projection for AccessProjection {
 
     fn apply(&self, event: &Recorded, rows: &mut ViewRows) -> Result<(), Poison> {
         for told in seen_in_force(event, self.shards)? {
-            let key = check_row(
-                event.shard,
-                &told.entry_id,
-                &told.check,
-                event.recorded_at,
-            );
+            let key = check_row(event.shard, &told.entry_id, &told.check, event.recorded_at);
             rows.put(key, &told.check);
         }
         Ok(())

@@ -144,6 +144,7 @@ impl Wiring {
                 epoch: self.store.epoch(),
                 options: ConsumerOptions {
                     idle_checkpoint: spec.idle_checkpoint,
+                    gather: spec.gather,
                     ..ConsumerOptions::default()
                 },
             };

@@ -132,6 +132,7 @@ impl Mesh {
                 epoch: 1,
                 options: ConsumerOptions {
                     idle_checkpoint: spec.idle_checkpoint,
+                    gather: spec.gather,
                     ..ConsumerOptions::default()
                 },
             };
