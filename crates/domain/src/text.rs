@@ -1,5 +1,7 @@
 //! Normalisation shared by identifiers, amounts and document numbers.
 
+use std::borrow::Cow;
+
 /// Full-width forms (as Chinese input methods type them) become half-width.
 ///
 /// U+FF01..U+FF5E lie at a fixed distance from ASCII; U+3000 is the wide space.
@@ -36,9 +38,17 @@ pub(crate) fn collapse_whitespace(text: &str) -> String {
 }
 
 /// A code as typed: half-width, without surrounding or invisible characters, upper case.
-pub(crate) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        // As nearly all are: nothing in them is wide or invisible.
+        let text = text.trim();
+        return match text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            true => text.to_ascii_uppercase().into(),
+            false => text.into(),
+        };
+    }
     let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
-    half_width(&visible).trim().to_ascii_uppercase()
+    half_width(&visible).trim().to_ascii_uppercase().into()
 }
 
 /// A name as a key: what people read as the same name gives the same text.
@@ -68,6 +78,13 @@ mod tests {
     #[test]
     fn full_width_letters_digits_and_spaces_become_half_width() {
         assert_eq!(half_width("ＡＢｃ１２（３）　｜"), "ABc12(3) |");
+    }
+
+    #[test]
+    fn codes_that_read_the_same_are_one() {
+        for text in ["AB-12X", " ab-12x\t", "\u{FEFF}ＡＢ－１２ｘ", "　AB-12X　"] {
+            assert_eq!(code(text), "AB-12X", "{text:?}");
+        }
     }
 
     #[test]

@@ -192,12 +192,12 @@ pub(crate) fn uscc(value: &str) -> Result<String, IdentifierFault> {
     require_alphabet(scheme, &code, |c| check::uscc_value(c).is_some())?;
     let (body, check) = code.split_at(USCC_CHARS - 1);
     require_check(scheme, check::uscc_check(body), check)?;
-    Ok(code)
+    Ok(code.into_owned())
 }
 
 fn organisation_code(value: &str) -> Result<String, IdentifierFault> {
     let scheme = Scheme::CnOrgCode;
-    let mut code = text::code(value);
+    let mut code = text::code(value).into_owned();
     if code.chars().count() == ORGANISATION_CODE_CHARS + 1 && code.chars().nth(8) == Some('-') {
         code.retain(|c| c != '-');
     }

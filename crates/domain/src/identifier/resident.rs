@@ -76,7 +76,7 @@ impl ResidentId {
         if !last.starts_with(expected) {
             return Err(ResidentIdFault::CheckCharacter);
         }
-        Ok(ResidentId(number))
+        Ok(ResidentId(number.into_owned()))
     }
 
     /// Whether this is a number as people in the country really have, not only one of
