@@ -8,6 +8,7 @@
 mod faults;
 mod files;
 mod form;
+mod patience;
 mod rows;
 mod state;
 
@@ -25,6 +26,7 @@ use tally_exchange::table::Row;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::collection::v1::push_records_response::Outcome;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 
 use super::Global;
 use super::output::{Failure, line};
@@ -33,6 +35,7 @@ use faults::FaultFile;
 use files::{beside, next_report, progress_bar};
 use form::mapping;
 pub(super) use form::pick_form;
+use patience::Patience;
 use rows::{Rows, denial};
 pub(crate) use state::Counts;
 use state::{State, Target};
@@ -107,7 +110,37 @@ impl Import {
         import.import(&global, Voice::None).await
     }
 
+    /// Imports, and goes on by itself where the mesh asks for it.
     async fn import(&self, global: &Global, voice: Voice) -> Result<Counts, Failure> {
+        let mut patience = Patience::default();
+        let mut restart = self.restart;
+        loop {
+            let (refusal, position) = match self.attempt(global, voice, restart).await? {
+                Attempt::Done(counts) => return Ok(counts),
+                Attempt::CutOff(refusal, position) => (refusal, position),
+            };
+            let pause = patience.pause(&refusal, position);
+            let failure = Failure::from(refusal);
+            let Some(pause) = pause else {
+                return Err(
+                    failure.or_try("import the same file again: it goes on where this was cut off")
+                );
+            };
+            if voice != Voice::None {
+                eprintln!("after row {position}: {failure}");
+                eprintln!("  goes on by itself in {:.1} s", pause.as_secs_f64());
+            }
+            tokio::time::sleep(pause).await;
+            restart = false;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        global: &Global,
+        voice: Voice,
+        restart: bool,
+    ) -> Result<Attempt, Failure> {
         let client = global.client().await?;
         let pack = active_pack(&client).await?;
         let form = Arc::new(self.form(&pack)?);
@@ -124,7 +157,7 @@ impl Import {
             form: &form,
             record_type,
         };
-        let state = State::open(&self.file, &target, self.restart)?;
+        let state = State::open(&self.file, &target, restart)?;
         if state.position() > 0 && voice == Voice::People {
             line(&format!(
                 "goes on after row {}, where it was cut off",
@@ -200,11 +233,10 @@ impl Import {
             ));
         }
         if let Some(status) = lost {
-            return Err(Failure::from(status)
-                .or_try("import the same file again: it goes on where this was cut off"));
+            return Ok(Attempt::CutOff(status, run.state.position()));
         }
         run.state.blank(rows.ended().await?);
-        self.finish(run)
+        self.finish(run).map(Attempt::Done)
     }
 
     fn form(&self, pack: &Pack) -> Result<Form, Failure> {
@@ -241,6 +273,13 @@ impl Import {
         run.state.remove()?;
         Ok(counts)
     }
+}
+
+/// How a try ended.
+enum Attempt {
+    Done(Counts),
+    /// The mesh ended the stream; rows up to this one are answered.
+    CutOff(Status, u64),
 }
 
 /// Who reads what an import says.

@@ -1,8 +1,9 @@
 //! Importing the tables that departments exchange.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
@@ -252,6 +253,57 @@ fn an_import_that_is_cut_off_goes_on_where_it_was() {
     let accepted = &stats[0]["counts"][0]["accepted"];
     assert_eq!(*accepted, ROWS.to_string(), "each row once");
     assert!(!state.exists());
+}
+
+#[test]
+fn an_import_waits_out_a_store_that_cannot_be_written() {
+    const ROWS: u32 = 600;
+    let (place, _server) = province();
+    let file = place.file("many.csv");
+    std::fs::write(&file, table((1..=ROWS).map(cells))).expect("written");
+    let file = file.display().to_string();
+    // Holds the store's write lock until it is told to let go.
+    let holds = "import sqlite3, sys\n\
+                 store = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n\
+                 store.execute('BEGIN IMMEDIATE')\n\
+                 print('held', flush=True)\n\
+                 sys.stdin.readline()\n\
+                 store.execute('ROLLBACK')\n";
+    let mut holder = Command::new("python3")
+        .args(["-c", holds])
+        .arg(place.data().join("tally.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut said = String::new();
+    let out = holder.stdout.take().expect("piped");
+    BufReader::new(out).read_line(&mut said).expect("a line");
+    assert_eq!(said, "held\n");
+
+    let item = "administrative-penalty";
+    let mut import = place
+        .tally(&["--json", "--as", "market", "import", &file, "--item", item])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(import.stderr.take().expect("piped")).lines();
+    let waits = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("by itself")));
+    assert!(waits.is_some(), "it ended without waiting");
+    holder
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(b"\n")
+        .expect("told");
+    holder.wait().expect("it has let go");
+    // Or it could not go on for want of someone who reads.
+    lines.for_each(drop);
+    let done = import.wait_with_output().expect("it ends");
+    assert_eq!(done.status.code(), Some(0));
+    let summary: Value = serde_json::from_slice(&done.stdout).expect("one line of JSON");
+    assert_eq!(counts(&summary), [u64::from(ROWS), u64::from(ROWS), 0, 0]);
 }
 
 #[test]
