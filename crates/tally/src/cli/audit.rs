@@ -10,6 +10,7 @@ use tally_proto::tally::node::v1 as node;
 
 use super::Global;
 use super::output::{Failure, line, print, to_json};
+use super::people::here;
 
 /// Arguments of `tally replay`.
 #[derive(Debug, Args)]
@@ -117,7 +118,7 @@ impl AsOf {
             "{} in force on {}, as known at {} ({})",
             answer.entries.len(),
             self.on,
-            known.map(|at| at.to_string()).unwrap_or_default(),
+            known.map(here).unwrap_or_default(),
             if answer.closed {
                 "closed"
             } else {
@@ -239,7 +240,7 @@ pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
     line(&format!("tally {} serves", answer.version));
     line(&format!(
         "time {} ({clock})",
-        now.map(|now| now.to_string()).unwrap_or_default()
+        now.map(here).unwrap_or_default()
     ));
     line(&format!("policy pack {pack}"));
     line(&format!(

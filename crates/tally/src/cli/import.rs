@@ -351,7 +351,6 @@ impl Run {
     fn denied(mut self, message: String) -> Result<Failure, Failure> {
         let failure = Failure::denied(message);
         if self.state.counts().rows() == 0 {
-            self.faults.remove()?;
             return Ok(failure.or_try(
                 "nothing was imported; `tally rights` prints what this certificate may do",
             ));

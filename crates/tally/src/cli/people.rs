@@ -86,10 +86,14 @@ fn time(message: &DynamicMessage) -> Option<String> {
     let seconds = part("seconds")?.as_i64()?;
     let nanoseconds = part("nanos")?.as_i32()?;
     let time = jiff::Timestamp::new(seconds, nanoseconds).ok()?;
-    Some(local(time, TimeZone::system()))
+    Some(here(time))
 }
 
 /// A time as people read it, where they are, and as commands take it.
+pub fn here(time: jiff::Timestamp) -> String {
+    local(time, TimeZone::system())
+}
+
 fn local(time: jiff::Timestamp, zone: TimeZone) -> String {
     let time = time.to_zoned(zone);
     time.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
@@ -152,10 +156,7 @@ mod tests {
         };
         let seen = lines(&dynamic(&answer));
         // Position 0 is a default of the wire format, and still said.
-        let at = local(
-            jiff::Timestamp::from_second(1).expect("a time"),
-            TimeZone::system(),
-        );
+        let at = here(jiff::Timestamp::from_second(1).expect("a time"));
         assert_eq!(
             seen,
             [

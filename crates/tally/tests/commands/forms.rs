@@ -83,6 +83,10 @@ fn who_may_not_push_such_records_is_told_once() {
         "nothing was imported",
         "tally rights",
     ]);
+    // The same where the certificate opens no stream at all, and where the table has other titles.
+    refused(&place, "operator", &import, 3);
+    let other = format!("import {} --item administrative-penalty", file.display());
+    refused(&place, "market", &other, 2);
     // Nothing is beside the table, and whoever may goes through with it.
     let beside = place.file("").read_dir().expect("a directory").flatten();
     let names = beside.map(|it| it.file_name().to_string_lossy().into_owned());

@@ -2,7 +2,7 @@
 //! be written piece by piece over an interruption.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, ErrorKind, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -26,11 +26,11 @@ struct BadRow {
     quarantine: String,
 }
 
-/// The bad rows so far.
+/// The bad rows so far: there is no file until there is one of them.
 #[derive(Debug)]
 pub(super) struct FaultFile {
     path: PathBuf,
-    lines: BufWriter<File>,
+    lines: Option<BufWriter<File>>,
 }
 
 impl FaultFile {
@@ -42,15 +42,16 @@ impl FaultFile {
     /// The directory of the file cannot be written.
     pub fn open(table: &Path, rows: u64) -> Result<Self, Failure> {
         let path = beside(table, "tally-faults");
+        if rows == 0 {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(failure(&path, error));
+                }
+                _ => return Ok(Self { path, lines: None }),
+            }
+        }
         let opened = || -> std::io::Result<File> {
-            // The rows may name persons: they are the owner's to read.
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
+            let mut file = opened(&path)?;
             let mut end = 0;
             let mut lines = BufReader::new(&file);
             let mut line = Vec::new();
@@ -65,7 +66,7 @@ impl FaultFile {
         let file = opened().map_err(|error| failure(&path, error))?;
         Ok(Self {
             path,
-            lines: BufWriter::new(file),
+            lines: Some(BufWriter::new(file)),
         })
     }
 
@@ -90,7 +91,12 @@ impl FaultFile {
             quarantine: quarantine.to_owned(),
         };
         let line = serde_json::to_string(&bad).map_err(Failure::environment)?;
-        writeln!(self.lines, "{line}").map_err(|error| failure(&self.path, error))
+        if self.lines.is_none() {
+            let file = opened(&self.path).map_err(|error| failure(&self.path, error))?;
+            self.lines = Some(BufWriter::new(file));
+        }
+        let lines = self.lines.as_mut().expect("made above");
+        writeln!(lines, "{line}").map_err(|error| failure(&self.path, error))
     }
 
     /// Makes what was added durable.
@@ -99,10 +105,10 @@ impl FaultFile {
     ///
     /// The disk is full.
     pub fn keep(&mut self) -> Result<(), Failure> {
-        let kept = self
-            .lines
-            .flush()
-            .and_then(|()| self.lines.get_ref().sync_data());
+        let Some(lines) = &mut self.lines else {
+            return Ok(());
+        };
+        let kept = lines.flush().and_then(|()| lines.get_ref().sync_data());
         kept.map_err(|error| failure(&self.path, error))
     }
 
@@ -148,8 +154,18 @@ impl FaultFile {
     ///
     /// It cannot be removed.
     pub fn remove(self) -> Result<(), Failure> {
-        std::fs::remove_file(&self.path).map_err(|error| failure(&self.path, error))
+        match self.lines {
+            Some(_) => std::fs::remove_file(&self.path).map_err(|error| failure(&self.path, error)),
+            None => Ok(()),
+        }
     }
+}
+
+/// The file, made where it is not there. Its rows may name persons: they are the owner's to read.
+fn opened(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.mode(0o600).open(path)
 }
 
 fn failure(path: &Path, error: std::io::Error) -> Failure {
