@@ -133,6 +133,7 @@ pub async fn follow<S: Selection>(
         places,
         turn: 0,
         pending: VecDeque::new(),
+        told: false,
     };
     Ok(stream::try_unfold(tail, move |mut tail| async move {
         let item = tail.next(until_head).await?;
@@ -192,6 +193,8 @@ struct Tail<S: Selection> {
     /// The shard whose turn it is, so that a busy one does not starve the others.
     turn: usize,
     pending: VecDeque<S::Item>,
+    /// The caller was told of something since it was last told that it is at the head.
+    told: bool,
 }
 
 struct Place {
@@ -227,6 +230,13 @@ impl<S: Selection> Tail<S> {
                     self.say_again().await?;
                 }
                 return Ok(self.pending.pop_front());
+            }
+            if std::mem::take(&mut self.told) {
+                self.say_where(1);
+                if self.pending.is_empty() {
+                    self.say_again().await?;
+                }
+                continue;
             }
             if !self.grown().await? {
                 return Ok(None);
@@ -288,6 +298,7 @@ impl<S: Selection> Tail<S> {
         let begin = place.next;
         place.next = last.position + 1;
         let items = self.selection.items(records).await?;
+        self.told |= !items.is_empty();
         let said = items.last().map(|(position, _)| position + 1);
         self.pending.extend(items.into_iter().map(|(_, item)| item));
         let before = match (said, place.silent) {

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{TryStream, TryStreamExt as _};
 use tally_eventlog::append::{Append, CommandKey, ExpectedVersion, StreamAppend};
 use tally_eventlog::clock::{Clock, SystemClock};
 use tally_eventlog::event::{EventContext, NewEvent};
@@ -172,6 +174,45 @@ async fn from_its_cursor_on_nothing_comes_twice_or_is_missed() {
         let rest = told(&store, Some(&cursor)).await;
         assert_eq!(items(&all[..taken]) + items(&rest), 7, "after {taken}");
     }
+}
+
+/// The next that a follower is told, if there is anything to tell.
+async fn next(told: &mut (impl TryStream<Ok = Told, Error = Status> + Unpin)) -> Told {
+    let next = tokio::time::timeout(Duration::from_secs(20), told.try_next());
+    let next = next.await.expect("it is told something");
+    next.expect("no fault").expect("the store is there")
+}
+
+#[tokio::test]
+async fn at_the_head_a_checkpoint_follows_the_items_and_only_items() {
+    let store = store().await;
+    let source: Arc<dyn LogSource> = store.clone();
+    let items = follow(source, LOG, About("a"), None, false).await;
+    let mut told = Box::pin(items.expect("the beginning"));
+    append(&store, 0, "a", 1).await;
+    append(&store, 0, "b", 3).await;
+    append(&store, 1, "b", 2).await;
+    let place = |told: Told| {
+        let cursor = told.cursor();
+        (
+            matches!(told, Told::Item(..)),
+            cursor.shard,
+            cursor.position,
+        )
+    };
+    assert_eq!(place(next(&mut told).await), (true, 0, 0));
+    // Where it stands is past what does not concern it, on each shard.
+    assert_eq!(place(next(&mut told).await), (false, 0, 3));
+    assert_eq!(place(next(&mut told).await), (false, 1, 1));
+    // The item is the last of its shard: a checkpoint says all the same that there is no more.
+    append(&store, 1, "a", 1).await;
+    assert_eq!(place(next(&mut told).await), (true, 1, 2));
+    assert!(!place(next(&mut told).await).0);
+    // Who is told of nothing need not hear that there is nothing.
+    append(&store, 0, "b", 1).await;
+    assert!(told.try_next().now_or_never().is_none());
+    append(&store, 0, "a", 1).await;
+    assert_eq!(place(next(&mut told).await), (true, 0, 5));
 }
 
 #[test]
