@@ -2,6 +2,7 @@
 //! the quarantine; and once a row has left, what it said is erased.
 
 use async_trait::async_trait;
+use tally_domain::date::parse_legal_date;
 use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::ExecuteError;
@@ -17,12 +18,14 @@ use crate::quarantine::{Command, Rejection};
 /// Closes quarantined rows, and erases those that are closed.
 pub(crate) struct Leaving(pub Deps);
 
-/// The one field of `RecordAccepted` that is looked for here: a reader passes
+/// The fields of `RecordAccepted` that are looked for here: a reader passes
 /// over the others without copying them, as it does for every accepted record.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Origin {
     #[prost(string, tag = "6")]
     quarantine_id: String,
+    #[prost(string, tag = "9")]
+    accepted_on: String,
 }
 
 #[async_trait]
@@ -39,7 +42,7 @@ impl ProcessManager for Leaving {
                 if origin.quarantine_id.is_empty() {
                     return Ok(());
                 }
-                self.close(event, cause, origin.quarantine_id).await
+                self.close(event, cause, origin).await
             }
             ROW_RESUBMITTED | ROW_DISCARDED => self.erase(&event.envelope.stream_id).await,
             _ => Ok(()),
@@ -52,15 +55,17 @@ impl Leaving {
         &self,
         accepted: &Recorded,
         cause: Cause,
-        quarantine_id: String,
+        origin: Origin,
     ) -> Result<(), ReactError> {
         let id = cause.derived_id(0);
         let command = Command::Resubmit {
             record_id: accepted.envelope.stream_id.clone(),
             at: accepted.recorded_at,
+            // A record from before the day was noted has none.
+            on: parse_legal_date(&origin.accepted_on).ok(),
         };
         let context = process_context(accepted, id);
-        let task = task(quarantine_id, command, process_key(id), context);
+        let task = task(origin.quarantine_id, command, process_key(id), context);
         match self.0.executor.execute(self.0.log, task).await {
             Ok(_) => Ok(()),
             Err(error) => Err(retry(error)),

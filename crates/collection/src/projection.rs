@@ -93,7 +93,9 @@ impl Change {
             Self::Corrected(corrected) => &corrected.corrected_on,
             Self::Withdrawn(withdrawn) => &withdrawn.withdrawn_on,
             Self::Refused(refused) => &refused.refused_on,
-            Self::Quarantined(_) | Self::Resubmitted(_) | Self::Discarded(_) => "",
+            Self::Quarantined(row) => &row.quarantined_on,
+            Self::Resubmitted(row) => &row.resubmitted_on,
+            Self::Discarded(row) => &row.discarded_on,
         }
     }
 

@@ -169,6 +169,78 @@ fn a_record_and_its_counts_follow_its_events() {
     assert_eq!(rows.len(), 5);
 }
 
+/// The rows of a place in quarantine that was given up, and of one that was handed in again, on
+/// these legal days; all was recorded in March.
+fn quarantined(kept_on: &str, left_on: &str) -> Vec<Recorded> {
+    let (department, record_type) = (BUREAU.to_owned(), PENALTY.to_owned());
+    let quarantined_at = Some(prost_types::Timestamp::default());
+    let kept = pb::RowQuarantined {
+        department: department.clone(),
+        record_type: record_type.clone(),
+        content: Some(Default::default()),
+        quarantined_at,
+        quarantined_on: kept_on.to_owned(),
+        ..Default::default()
+    };
+    let resubmitted = pb::RowResubmitted {
+        department: department.clone(),
+        record_type: record_type.clone(),
+        quarantined_at,
+        resubmitted_on: left_on.to_owned(),
+        ..Default::default()
+    };
+    let discarded = pb::RowDiscarded {
+        department,
+        record_type,
+        quarantined_at,
+        discarded_on: left_on.to_owned(),
+        ..Default::default()
+    };
+    let events = [
+        event("a", ROW_QUARANTINED, &kept),
+        event("b", ROW_QUARANTINED, &kept),
+        event("a", ROW_RESUBMITTED, &resubmitted),
+        event("b", ROW_DISCARDED, &discarded),
+    ];
+    // A row is kept from the moment on that its leaving names.
+    let at_zero = events.into_iter().map(|event| Recorded {
+        effective_at: jiff::Timestamp::UNIX_EPOCH,
+        ..event
+    });
+    at_zero.collect()
+}
+
+#[test]
+fn a_row_counts_in_the_month_of_its_legal_day() {
+    let figures = |kept_on: &str, left_on: &str| {
+        let mut fold = Fold::new(&CollectionViews);
+        for event in quarantined(kept_on, left_on) {
+            fold.apply(&event).expect("it can be applied");
+        }
+        let rows = fold.into_rows().into_iter();
+        let rows = rows.filter(|(key, _)| key.view == TIMELINESS_VIEW);
+        let figures = rows.map(|(key, value)| {
+            let row = pb::TimelinessRow::decode(value).expect("a row");
+            let it = row.figures.expect("figures");
+            (
+                key.key.to_vec(),
+                [it.quarantined, it.resubmitted, it.discarded],
+            )
+        });
+        figures.collect::<Vec<_>>()
+    };
+    let expected = |months: &[(&str, [u64; 3])]| {
+        let of = |(month, figures): &(&str, [u64; 3])| (month_key(month, PENALTY), *figures);
+        months.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        figures("2026-03-31", "2026-04-01"),
+        expected(&[("2026-03", [2, 0, 0]), ("2026-04", [0, 1, 1])])
+    );
+    // From before the day was noted.
+    assert_eq!(figures("", ""), expected(&[("2026-03", [2, 1, 1])]));
+}
+
 #[test]
 fn an_event_from_before_the_day_was_noted_counts_in_the_month_it_was_recorded() {
     let views = CollectionViews;

@@ -280,7 +280,8 @@ impl Intake {
     ) -> Move {
         let now = self.deps.clock.now();
         let context = common.context(command_id);
-        let task = became(place, record_id, &self.department, command_id, now, context);
+        let at = (now, common.today);
+        let task = became(place, record_id, &self.department, command_id, at, context);
         Move {
             answer,
             place,

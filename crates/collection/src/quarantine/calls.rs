@@ -121,11 +121,13 @@ async fn discard_now(
     let department = caller.department()?;
     let policy = deps.catalogue.active()?;
     let (id, found) = load(deps, department, &request.quarantine_id).await?;
+    let at = deps.clock.now();
     let command = Command::Discard {
         department: department.to_string(),
         reason,
         released: found.released,
-        at: deps.clock.now(),
+        at,
+        on: policy.today(at),
     };
     let context = named.scope.context(policy.version());
     execute(deps, task(id.to_string(), command, named.key, context)).await

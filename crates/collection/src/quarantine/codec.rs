@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use prost::Message as _;
+use tally_domain::date::{LegalDate, parse_legal_date};
 use tally_eventlog::aggregate::{Codec, Encoded};
 use tally_eventlog::event::{DecodeError, Recorded, from_proto_time, to_proto_time};
 use tally_eventlog::sealing::Sealer;
@@ -48,6 +49,7 @@ impl Codec for Quarantine {
                     faults: row.faults.clone(),
                     content: Some(row.content.clone()),
                     quarantined_at: Some(to_proto_time(row.at)),
+                    quarantined_on: day_text(row.on),
                 };
                 let body = body.encode_to_vec();
                 encoded(ROW_QUARANTINED, body, row.at, &row.legal_basis)
@@ -64,6 +66,7 @@ impl Codec for Quarantine {
                     content: Some(row.content.clone()),
                     quarantined_at: Some(to_proto_time(*since)),
                     record_type_before: record_type_before.clone(),
+                    corrected_on: day_text(row.on),
                 };
                 let body = body.encode_to_vec();
                 encoded(ROW_CORRECTED, body, row.at, &row.legal_basis)
@@ -87,8 +90,9 @@ impl Codec for Quarantine {
                 end,
                 since,
                 at,
+                on,
             } => {
-                let (event_type, body) = ended(row, end, *since);
+                let (event_type, body) = ended(row, end, *since, *on);
                 encoded(event_type, body, *at, &row.legal_basis)
             }
         }
@@ -100,6 +104,7 @@ impl Codec for Quarantine {
             ROW_QUARANTINED => {
                 let body: pb::RowQuarantined = recorded.payload()?;
                 Ok(Event::Quarantined(Arc::new(Row {
+                    on: day(recorded, &body.quarantined_on)?,
                     department: body.department,
                     record_type: body.record_type,
                     legal_basis: legal_basis(recorded)?,
@@ -112,6 +117,7 @@ impl Codec for Quarantine {
                 let body: pb::RowCorrected = recorded.payload()?;
                 Ok(Event::Corrected {
                     row: Arc::new(Row {
+                        on: day(recorded, &body.corrected_on)?,
                         department: body.department,
                         record_type: body.record_type,
                         legal_basis: legal_basis(recorded)?,
@@ -137,14 +143,24 @@ impl Codec for Quarantine {
                 let record_id = body.record_id;
                 let whose = (body.department, body.record_type);
                 let end = End::Resubmitted { record_id };
-                end_of(recorded, whose, body.quarantined_at, end)
+                end_of(
+                    recorded,
+                    whose,
+                    (body.quarantined_at, &body.resubmitted_on),
+                    end,
+                )
             }
             ROW_DISCARDED => {
                 let body: pb::RowDiscarded = recorded.payload()?;
                 let reason = body.reason;
                 let whose = (body.department, body.record_type);
                 let end = End::Discarded { reason };
-                end_of(recorded, whose, body.quarantined_at, end)
+                end_of(
+                    recorded,
+                    whose,
+                    (body.quarantined_at, &body.discarded_on),
+                    end,
+                )
             }
             other => Err(fault(
                 recorded,
@@ -154,7 +170,7 @@ impl Codec for Quarantine {
     }
 }
 
-fn ended(row: &Row, end: &End, since: Timestamp) -> (&'static str, Vec<u8>) {
+fn ended(row: &Row, end: &End, since: Timestamp, on: Option<LegalDate>) -> (&'static str, Vec<u8>) {
     let (department, record_type) = (row.department.clone(), row.record_type.clone());
     let quarantined_at = Some(to_proto_time(since));
     match end {
@@ -164,6 +180,7 @@ fn ended(row: &Row, end: &End, since: Timestamp) -> (&'static str, Vec<u8>) {
                 record_type,
                 record_id: record_id.clone(),
                 quarantined_at,
+                resubmitted_on: day_text(on),
             };
             (ROW_RESUBMITTED, body.encode_to_vec())
         }
@@ -173,17 +190,19 @@ fn ended(row: &Row, end: &End, since: Timestamp) -> (&'static str, Vec<u8>) {
                 record_type,
                 reason: reason.clone(),
                 quarantined_at,
+                discarded_on: day_text(on),
             };
             (ROW_DISCARDED, body.encode_to_vec())
         }
     }
 }
 
-/// The end of a row of a department, of a record type.
+/// The end of a row of a department, of a record type: since when it was there,
+/// and on which day it ended.
 fn end_of(
     recorded: &Recorded,
     (department, record_type): (String, String),
-    quarantined_at: Option<prost_types::Timestamp>,
+    (quarantined_at, on): (Option<prost_types::Timestamp>, &str),
     end: End,
 ) -> Result<Event, DecodeError> {
     Ok(Event::Ended {
@@ -191,6 +210,7 @@ fn end_of(
         row: row_without_content(recorded, department, record_type)?,
         end,
         at: recorded.effective_at,
+        on: day(recorded, on)?,
     })
 }
 
@@ -207,11 +227,24 @@ fn row_without_content(
         faults: Vec::new(),
         content: Sealed::default(),
         at: recorded.effective_at,
+        on: None,
     }))
 }
 
 fn sealed(recorded: &Recorded, content: Option<Sealed>) -> Result<Sealed, DecodeError> {
     content.ok_or_else(|| fault(recorded, "a quarantined row has no content".to_owned()))
+}
+
+fn day_text(day: Option<LegalDate>) -> String {
+    day.map_or_else(String::new, |day| day.to_string())
+}
+
+fn day(recorded: &Recorded, text: &str) -> Result<Option<LegalDate>, DecodeError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day = parse_legal_date(text).map_err(|error| fault(recorded, error.to_string()))?;
+    Ok(Some(day))
 }
 
 fn time(recorded: &Recorded, at: Option<prost_types::Timestamp>) -> Result<Timestamp, DecodeError> {

@@ -59,6 +59,7 @@ pub(crate) struct Keep {
     pub again: bool,
     /// The record that took its place and does not hold it, if one was found.
     pub released: Option<String>,
+    today: LegalDate,
     legal_basis: LegalBasisRef,
     record: pb::RecordContent,
     sealer: Option<Sealer>,
@@ -106,6 +107,7 @@ impl Keeper<'_> {
             again: again.is_some(),
             released: again.and_then(|waits| waits.released.clone()),
             command_id,
+            today: self.today,
             legal_basis,
             record,
             sealer: None,
@@ -182,7 +184,8 @@ impl Keep {
             record_type,
             faults: places.collect(),
             content: Some(seal(sealer, &content)),
-            quarantined_at: None,
+            // The same row has the same digest on another day.
+            ..pb::RowQuarantined::default()
         };
         let content = digest("collection.quarantine", &stored);
         let row = Arc::new(Row {
@@ -192,6 +195,7 @@ impl Keep {
             faults: stored.faults,
             content: stored.content.unwrap_or_default(),
             at,
+            on: Some(self.today),
         });
         let command = match self.again {
             true => Command::Correct {
@@ -241,10 +245,11 @@ pub(crate) fn became(
     record_id: Uuid,
     department: &DepartmentId,
     command_id: Uuid,
-    at: Timestamp,
+    (at, on): (Timestamp, LegalDate),
     context: Arc<EventContext>,
 ) -> Task<Quarantine> {
     let record_id = record_id.to_string();
+    let on = Some(on);
     let body = pb::RowResubmitted {
         record_id: record_id.clone(),
         ..pb::RowResubmitted::default()
@@ -252,7 +257,7 @@ pub(crate) fn became(
     let key = follow_up(department, command_id, digest("collection.resubmit", &body));
     task(
         place.to_string(),
-        Command::Resubmit { record_id, at },
+        Command::Resubmit { record_id, at, on },
         key,
         context,
     )

@@ -9,19 +9,18 @@ pub(crate) mod calls;
 pub(crate) mod keep;
 pub(crate) mod page;
 pub(crate) mod places;
+mod rejection;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tally_domain::fault::FieldFault;
+use tally_domain::date::LegalDate;
 use tally_domain::legal::LegalBasisRef;
 use tally_eventlog::aggregate::Aggregate;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::log::v1::Sealed;
-use tally_rpc::Fault;
 
-/// The right to see a row, as the contract names it.
-const RIGHT_GET: &str = "collection.quarantine.get";
+pub use rejection::Rejection;
 
 /// What is known of a quarantined row.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +58,8 @@ pub struct Row {
     pub content: Sealed,
     /// When it was handed in.
     pub at: Timestamp,
+    /// The legal day of it; nothing in events from before it was noted.
+    pub on: Option<LegalDate>,
 }
 
 /// What became of a row.
@@ -106,6 +107,8 @@ pub enum Command {
         record_id: String,
         /// When.
         at: Timestamp,
+        /// The legal day of it; nothing for a record from before it was noted.
+        on: Option<LegalDate>,
     },
     /// Give it up.
     Discard {
@@ -117,6 +120,8 @@ pub enum Command {
         released: Option<String>,
         /// When.
         at: Timestamp,
+        /// The legal day of it.
+        on: LegalDate,
     },
 }
 
@@ -155,18 +160,9 @@ pub enum Event {
         since: Timestamp,
         /// When.
         at: Timestamp,
+        /// The legal day of it; nothing in events from before it was noted.
+        on: Option<LegalDate>,
     },
-}
-
-/// Why a command is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejection {
-    /// There is no such row, or it is another department's.
-    Unknown,
-    /// It is over, or another record is coming out of it.
-    Closed,
-    /// It was corrected as often as one row may be.
-    CorrectedTooOften,
 }
 
 /// How often one row is corrected: its stream grows by all of it each time.
@@ -291,7 +287,7 @@ impl Aggregate for Quarantine {
                     at: *at,
                 }])
             }
-            Command::Resubmit { record_id, at } => {
+            Command::Resubmit { record_id, at, on } => {
                 // An effect: what is over stays as it is, and so does a row that
                 // was corrected, or taken by another, after this record let go of it.
                 let taken = self.taken.as_ref();
@@ -307,6 +303,7 @@ impl Aggregate for Quarantine {
                     end: End::Resubmitted { record_id },
                     since,
                     at: *at,
+                    on: *on,
                 }])
             }
             Command::Discard {
@@ -314,6 +311,7 @@ impl Aggregate for Quarantine {
                 reason,
                 released,
                 at,
+                on,
             } => {
                 let (row, since) = self.open_for(department)?;
                 self.not_held(released.as_deref())?;
@@ -323,6 +321,7 @@ impl Aggregate for Quarantine {
                     end: End::Discarded { reason },
                     since,
                     at: *at,
+                    on: Some(*on),
                 }])
             }
         }
@@ -348,46 +347,6 @@ impl Aggregate for Quarantine {
             Event::Ended { end, at, .. } => {
                 self.end = Some(end.clone());
                 self.changed_at = Some(*at);
-            }
-        }
-    }
-}
-
-impl Rejection {
-    /// Stable reason.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Unknown => "QUARANTINE_UNKNOWN",
-            Self::Closed => "QUARANTINE_CLOSED",
-            Self::CorrectedTooOften => "QUARANTINE_CORRECTED_TOO_OFTEN",
-        }
-    }
-
-    /// What is wrong and what to do.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::Unknown => "there is no row in quarantine with this id",
-            Self::Closed => {
-                "the row left the quarantine: it was handed in again, or is being, or was discarded; a new row needs no place there"
-            }
-            Self::CorrectedTooOften => {
-                "the row was corrected 50 times, and stays as it was before this time; discard it and push it anew"
-            }
-        }
-    }
-
-    /// The fault of a record that is handed in again.
-    pub(crate) fn field_fault(self) -> FieldFault {
-        FieldFault::new("quarantine_id", self.reason(), self.message())
-    }
-}
-
-impl From<Rejection> for Fault {
-    fn from(rejection: Rejection) -> Self {
-        match rejection {
-            Rejection::Unknown => Fault::unseen(rejection.reason(), RIGHT_GET, rejection.message()),
-            Rejection::Closed | Rejection::CorrectedTooOften => {
-                Fault::rejected(rejection.reason(), rejection.message())
             }
         }
     }

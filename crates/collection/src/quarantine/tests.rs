@@ -13,6 +13,9 @@ const BUREAU: &str = "11990000MB0000107X";
 const COUNTY: &str = "11990102MB000030XF";
 const ID: &str = "5f0c954e-0f2c-4b8e-9d59-6a1f4f0f7c11";
 
+/// The legal day of everything here.
+const DAY: LegalDate = jiff::civil::date(2026, 2, 25);
+
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_772_000_000 + minute * 60).expect("a timestamp")
 }
@@ -31,6 +34,7 @@ fn row(record_type: &str, sealed: &'static [u8], minute: i64) -> Arc<Row> {
             ..Sealed::default()
         },
         at: at(minute),
+        on: Some(DAY),
     })
 }
 
@@ -42,6 +46,7 @@ fn resubmit() -> Command {
     Command::Resubmit {
         record_id: "r".into(),
         at: at(9),
+        on: Some(DAY),
     }
 }
 
@@ -55,6 +60,7 @@ fn discard_released(department: &str, released: Option<&str>) -> Command {
         reason: "entered twice".into(),
         released: released.map(str::to_owned),
         at: at(9),
+        on: DAY,
     }
 }
 
@@ -89,6 +95,7 @@ fn ended(end: End) -> Event {
         end,
         since: at(0),
         at: at(9),
+        on: Some(DAY),
     }
 }
 
@@ -300,6 +307,11 @@ fn events_are_read_as_they_were_written() {
     assert_eq!((by.record_id.as_str(), by.at), ("r", at(8)));
     for (event, end) in [(resubmitted(), "r"), (discarded(), "entered twice")] {
         let decoded = Quarantine::decode(&recorded(ID, &event)).expect("an event");
+        let day = match decoded {
+            Event::Ended { on, .. } => on,
+            _ => None,
+        };
+        assert_eq!(day, Some(DAY));
         let state = given::<Quarantine>([kept(), decoded]).state;
         let shown = state.shown(ID).expect("it is there");
         assert_eq!(format!("{}{}", shown.record_id, shown.discard_reason), end);
@@ -321,6 +333,7 @@ fn the_views_agree_with_the_row_and_count_it_once() {
         },
         since: at(0),
         at: at(9),
+        on: Some(DAY),
     };
     let history = [kept(), corrected, taken("r"), moved];
     let applied = |history: &[Event]| {

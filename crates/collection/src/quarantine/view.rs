@@ -176,6 +176,7 @@ pub(crate) fn apply(recorded: &Recorded, rows: &mut ViewRows) -> Result<(), Pois
             end,
             since,
             at,
+            on: _,
         } => {
             let (department, record_type) = (&last.department, &last.record_type);
             let open = open_key(shard, department, record_type, since, id);

@@ -172,3 +172,37 @@ async fn a_single_refusal_names_its_place() {
     assert_eq!(fault.metadata["quarantine_id"], rows[0].quarantine_id);
     assert_eq!(fault.code, Code::InvalidArgument);
 }
+
+#[tokio::test]
+async fn a_row_counts_in_the_month_of_its_legal_day() {
+    let mesh = Mesh::start().await;
+    push(&mesh, system(BUREAU), vec![request(penalty(1), "")]).await;
+    // In Beijing it is the first of April.
+    mesh.advance("2026-03-31T16:30:00Z");
+    let mut places = Vec::new();
+    for number in 1..=3 {
+        places.push(keep(&mesh, bad(number)).await);
+    }
+    // One turns out to be known, one becomes a record, and one is given up.
+    for number in 1..=2 {
+        let again = request(penalty(number), &places[number - 1]);
+        let settled = push(&mesh, system(BUREAU), vec![again]).await;
+        settled[0].clone().expect("accepted");
+    }
+    discard(&mesh, system(BUREAU), id(), &places[2])
+        .await
+        .expect("given up");
+    let left = list(&mesh, system(BUREAU), pb::QuarantineState::Resubmitted).await;
+    assert_eq!(left.len(), 2);
+    for (month, expected) in [("2026-03", (0, 0, 0)), ("2026-04", (3, 2, 1))] {
+        let request = pb::GetTimelinessRequest {
+            from_month: month.to_owned(),
+            to_month: month.to_owned(),
+            ..pb::GetTimelinessRequest::default()
+        };
+        let figures = mesh.timeliness(system(BUREAU), request).await;
+        let figures = figures.expect("figures").totals.expect("totals");
+        let counted = (figures.quarantined, figures.resubmitted, figures.discarded);
+        assert_eq!(counted, expected, "{month}");
+    }
+}
