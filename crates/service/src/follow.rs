@@ -267,11 +267,14 @@ impl<S: Selection> Tail<S> {
         };
         let last = self.places[index].next - 1;
         let read = self.source.read(self.log, shard_at(index), last, 1).await;
-        for stored in read.map_err(store_fault)? {
-            let record = Recorded::decode(self.log, &stored).map_err(Fault::internal)?;
-            let checkpoint = self.selection.checkpoint(&Mark::of(&record));
-            self.pending.extend(checkpoint);
-        }
+        let read = read.map_err(store_fault)?;
+        // Else it would be due for ever.
+        let Some(stored) = read.first() else {
+            return Err(Fault::internal("a record that was read is not there"));
+        };
+        let record = Recorded::decode(self.log, stored).map_err(Fault::internal)?;
+        let checkpoint = self.selection.checkpoint(&Mark::of(&record));
+        self.pending.extend(checkpoint);
         Ok(())
     }
 
