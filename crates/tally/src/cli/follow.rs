@@ -86,7 +86,8 @@ impl Follow {
     }
 }
 
-/// Prints the items of a stream; of a checkpoint only the cursor is kept.
+/// Prints the items of a stream. People are told nothing of a checkpoint; a program
+/// is, since another policy pack may be heard of by nothing else.
 async fn all<M: Followed>(
     global: &Global,
     following: &Following,
@@ -95,12 +96,12 @@ async fn all<M: Followed>(
 ) -> Result<ExitCode, Failure> {
     let mut seen = 0;
     while let Some(item) = items.message().await? {
-        if let Some(words) = item.words() {
-            seen += 1;
-            match global.json {
-                true => line(&to_json(&item).to_string()),
-                false => line(&words),
-            }
+        let words = item.words();
+        seen += u64::from(words.is_some());
+        match (words, global.json) {
+            (_, true) => line(&to_json(&item).to_string()),
+            (Some(words), false) => line(&words),
+            (None, false) => {}
         }
         if let (log_id, Some(place)) = item.place() {
             following.keep(&mut cursor, log_id, place.clone())?;

@@ -6,21 +6,47 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use super::mirror::load_unpublished;
 use super::{
     COMPANIES, COMPANY, ask, day, list, mesh, push, record, record_about, refused, tally,
     tally_with_input, text,
 };
 use crate::process::{MARKET, Place};
 
-/// What a stream that is followed to its head says for a script.
+/// All that a stream that is followed to its head says for a script.
 #[track_caller]
-fn told(place: &Place, line: &str) -> Vec<Value> {
+fn said(place: &Place, line: &str) -> Vec<Value> {
     tally(
         place,
         &format!("--json --as resources follow {line} --until-head"),
     )
     .exits(0)
     .lines()
+}
+
+fn is_checkpoint(item: &Value) -> bool {
+    text(&item["kind"]).ends_with("KIND_CHECKPOINT")
+}
+
+/// The items of it.
+#[track_caller]
+fn told(place: &Place, line: &str) -> Vec<Value> {
+    let mut items = said(place, line);
+    items.retain(|item| !is_checkpoint(item));
+    items
+}
+
+#[test]
+fn a_script_is_told_of_another_pack_where_there_is_nothing_new() {
+    let (place, _server) = mesh();
+    push(&place, "penalty 1");
+    let following = format!("records {}", cursor(&place, "records.cursor"));
+    assert_eq!(told(&place, &following).len(), 1);
+    load_unpublished(&place);
+    let said = said(&place, &following);
+    let is_of_pack = |item: &&Value| is_checkpoint(item) && item["pack_version"] == "2026.2";
+    assert!(said.iter().any(|item| is_of_pack(&item)), "{said:?}");
+    assert!(said.iter().all(is_checkpoint), "{said:?}");
 }
 
 /// Kinds and ids.
@@ -159,6 +185,7 @@ fn a_killed_follower_misses_nothing() {
         // What it had printed is read to its end, of which a part of a line may be left.
         let printed = [first].into_iter().chain(lines).map(|it| it.expect("text"));
         let items = printed.map_while(|it| serde_json::from_str::<Value>(&it).ok());
+        let items = items.filter(|item| !is_checkpoint(item));
         seen.extend(items.map(|item| text(&item["record_id"]).to_owned()));
         assert!(seen.len() < RECORDS, "it was killed in the middle");
     }

@@ -110,7 +110,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 /// The small pack, without its black list being public.
-fn load_unpublished(place: &Place) {
+pub(super) fn load_unpublished(place: &Place) {
     let pack = place.file("pack");
     std::fs::create_dir(&pack).expect("made");
     for file in std::fs::read_dir(repository().join("policy/small")).expect("the small pack") {
