@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::Path;
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -15,6 +16,9 @@ use tally_proto::tally::collection::v1::stored_field::Value;
 use tally_proto::tally::sanctions::v1::CheckAnswered;
 
 use crate::load::{IN_FORCE, PLAIN};
+
+/// How long a store may be closed by others before it is read.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a name: a UUID as text.
 const NAME_BYTES: usize = 36;
@@ -312,7 +316,11 @@ fn take_key(envelope: &Envelope, keys: &mut HashMap<Vec<u8>, KeyRow>) -> Option<
 }
 
 async fn open(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        // A store of some gigabytes takes its time to be closed by those before.
+        .busy_timeout(BUSY_TIMEOUT);
     options.connect().await.expect("the store can be read")
 }
 

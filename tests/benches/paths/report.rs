@@ -77,7 +77,9 @@ impl Report {
     /// Adds a turn of a path.
     pub fn add(&mut self, path: &'static str, turn: Turn) {
         eprintln!(
-            "  {path}: ratio {:.2}, of processor time {:.2}",
+            "  {path}: {:.0}/s to {:.0}/s, ratio {:.2}, of processor time {:.2}",
+            per_second(turn.count, turn.ours.elapsed),
+            per_second(turn.count, turn.bare.elapsed),
             ratio(&turn),
             processor_ratio(&turn)
         );
