@@ -49,7 +49,9 @@ impl Following {
             return Ok(());
         };
         // Renamed into place: a crash leaves the old cursor, and items come again.
-        let draft = path.with_extension("new");
+        // Under its whole name: the cursor of another stream may differ in its ending only.
+        let mut draft = path.clone().into_os_string();
+        draft.push(".new");
         std::fs::write(&draft, cursor.encode_to_vec())
             .and_then(|()| std::fs::rename(&draft, path))
             .map_err(|error| unusable(path, error))
@@ -70,4 +72,38 @@ impl Following {
 
 fn unusable(path: &Path, error: impl std::fmt::Display) -> Failure {
     Failure::usage(format!("cursor file {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leaves_files_beside_it_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let beside = dir.path().join("mirror.new");
+        std::fs::write(&beside, "another's").expect("written");
+        let following = Following {
+            cursor: Some(dir.path().join("mirror.records")),
+            until_head: true,
+        };
+        let log_id = vec![7; 16].into();
+        let mut cursor = Cursor::default();
+        for position in [0, 1] {
+            let place = ShardCursor {
+                position,
+                ..ShardCursor::default()
+            };
+            following
+                .keep(&mut cursor, &log_id, place)
+                .map_err(|_| ())
+                .expect("kept");
+        }
+        assert_eq!(following.load().map_err(|_| ()), Ok(cursor));
+        assert_eq!(std::fs::read(&beside).expect("there"), b"another's");
+        assert_eq!(
+            std::fs::read_dir(dir.path()).expect("a directory").count(),
+            2
+        );
+    }
 }
