@@ -37,6 +37,8 @@ pub struct Sanctions {
     deps: Deps,
     lists: Arc<Progress>,
     own: Arc<Progress>,
+    /// How far the records are known that report decisions.
+    records: Arc<Progress>,
     engine: Engine,
     subscriptions: OpenStreams,
     signer: Option<Arc<Signer>>,
@@ -57,6 +59,7 @@ impl Sanctions {
             deps,
             lists,
             own: readers.get(consumer::SELF),
+            records: readers.get(consumer::COLLECTION),
             engine,
             subscriptions,
             signer,

@@ -2,6 +2,7 @@
 //! one, and what has to be put right.
 
 use tally_auth::Caller;
+use tally_eventlog::consumer::Progress;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
@@ -78,7 +79,8 @@ impl Sanctions {
         let store = &*self.deps.store;
         let department = caller.department.as_ref();
         let page = corrections::Page::decode(request.get_ref(), department, store.shards().get())?;
-        self.known("CORRECTIONS_BEHIND", "corrections").await?;
+        self.known(&self.own, "CORRECTIONS_BEHIND", "corrections")
+            .await?;
         page.read(store).await
     }
 
@@ -91,13 +93,24 @@ impl Sanctions {
         })
     }
 
+    /// A report that lacks what was reported just now, or since its reader stopped,
+    /// would clear whoever asked nothing. The records come first: what is found of
+    /// them is in the own log then.
     async fn decisions_known(&self) -> Result<(), Fault> {
-        self.known("DECISIONS_BEHIND", "decisions").await
+        for reader in [&self.records, &self.own] {
+            self.known(reader, "DECISIONS_BEHIND", "decisions").await?;
+        }
+        Ok(())
     }
 
-    /// Waits until the views hold all that the log holds now of `what`.
-    async fn known(&self, reason: &'static str, what: &str) -> Result<(), Fault> {
-        if self.deps.sources.caught_up_everywhere(&self.own).await {
+    /// Waits until `reader` has taken in all that its log holds now.
+    async fn known(
+        &self,
+        reader: &Progress,
+        reason: &'static str,
+        what: &str,
+    ) -> Result<(), Fault> {
+        if self.deps.sources.caught_up_everywhere(reader).await {
             return Ok(());
         }
         let message = format!("what is known of the {what} is behind the log; ask again");

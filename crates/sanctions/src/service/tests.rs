@@ -1,4 +1,5 @@
 mod checks;
+mod decisions;
 mod executions;
 pub(crate) mod mesh;
 mod reconciler;
