@@ -32,8 +32,13 @@ use crate::record::{Event, Record};
 pub(crate) enum Scope {
     /// What the public may see; of these record types, or of all.
     Public(BTreeSet<String>),
-    /// New registrations; by departments of this division, or of all.
-    Registered(Option<String>),
+    /// New registrations.
+    Registered {
+        /// Who follows: sees only what is shared with it, as everywhere.
+        reader: DepartmentId,
+        /// By departments of this division; nothing: of all.
+        division: Option<String>,
+    },
 }
 
 impl Scope {
@@ -68,28 +73,40 @@ impl Scope {
         }
     }
 
-    /// New registrations by departments of a division; empty: of all.
+    /// New registrations that a department may see, by departments of a division;
+    /// empty: of all.
     ///
     /// # Errors
     ///
     /// It is no division.
-    pub(crate) fn registered(division: String) -> Result<Self, Fault> {
-        if division.is_empty() {
-            return Ok(Self::Registered(None));
-        }
-        if Level::of_division(&division).is_none() {
+    pub(crate) fn registered(reader: DepartmentId, division: String) -> Result<Self, Fault> {
+        let division = (!division.is_empty()).then_some(division);
+        if division
+            .as_deref()
+            .is_some_and(|it| Level::of_division(it).is_none())
+        {
             let message = "a division is a six-digit GB/T 2260 code";
             let fault = FieldFault::new("division", "DIVISION_INVALID", message);
             return Err(Fault::invalid(vec![fault]));
         }
-        Ok(Self::Registered(Some(division)))
+        Ok(Self::Registered { reader, division })
     }
 
     /// Whether records of the type concern the follower at all.
     fn wants(&self, record_type: &str) -> bool {
         match self {
             Self::Public(types) => types.is_empty() || types.contains(record_type),
-            Self::Registered(_) => true,
+            Self::Registered { .. } => true,
+        }
+    }
+
+    /// Whether the follower may see such records of a department.
+    fn reaches(&self, policy: &Policy, record_type: &str, owner: &str) -> bool {
+        match self {
+            Self::Public(_) => true,
+            Self::Registered { reader, .. } => {
+                policy.pack.may_read_record(record_type, owner, reader)
+            }
         }
     }
 
@@ -97,7 +114,7 @@ impl Scope {
     fn opens(&self, it: &RecordType) -> bool {
         match self {
             Self::Public(_) => it.published,
-            Self::Registered(_) => it.registers_subject,
+            Self::Registered { .. } => it.registers_subject,
         }
     }
 
@@ -109,7 +126,7 @@ impl Scope {
         department: &str,
         content: &pb::StoredContent,
     ) -> bool {
-        let Self::Registered(division) = self else {
+        let Self::Registered { division, .. } = self else {
             return true;
         };
         let value_of = |name: &str| {
@@ -166,22 +183,27 @@ impl<M> Followed<M> {
 
     /// Whether an event may be told, judged by itself alone, so that the
     /// histories of most records are not read.
-    async fn may_concern(&self, recorded: &Recorded) -> Result<bool, Fault> {
+    async fn may_concern(&self, policy: &Policy, recorded: &Recorded) -> Result<bool, Fault> {
         let subject = recorded.envelope.subject.parse::<Subject>();
         let organisation = subject.is_ok_and(|it| it.subject_type() == SubjectType::Organisation);
         if !organisation || recorded.envelope.category != Record::CATEGORY {
             return Ok(false);
         }
+        let owner = department(recorded);
+        let concerns = |record_type: &str| {
+            self.scope.wants(record_type) && self.scope.reaches(policy, record_type, owner)
+        };
         match Record::decode(recorded).map_err(Fault::internal)? {
             Event::Accepted(accepted) => {
                 let content = accepted.body.content.as_ref();
+                let content = content.filter(|content| concerns(&content.record_type));
                 Ok(self.state(recorded, content).await?.is_some())
             }
             Event::Corrected(corrected) => {
                 let content = corrected.body.content.as_ref();
-                Ok(content.is_some_and(|content| self.scope.wants(&content.record_type)))
+                Ok(content.is_some_and(|content| concerns(&content.record_type)))
             }
-            Event::Withdrawn(withdrawn) => Ok(self.scope.wants(&withdrawn.body.record_type)),
+            Event::Withdrawn(withdrawn) => Ok(concerns(&withdrawn.body.record_type)),
         }
     }
 
@@ -269,9 +291,10 @@ impl<M: Send + 'static> Selection for Followed<M> {
     type Item = M;
 
     async fn items(&mut self, records: Vec<Recorded>) -> Result<Vec<(u64, M)>, Fault> {
+        let policy = self.deps.catalogue.active()?;
         let mut concerned = Vec::new();
         for recorded in records {
-            if self.may_concern(&recorded).await? {
+            if self.may_concern(&policy, &recorded).await? {
                 concerned.push(recorded);
             }
         }

@@ -179,9 +179,10 @@ impl Service {
         let caller = Caller::of(&request)?;
         let policy = self.deps.catalogue.active()?;
         policy.member(caller, "collection.registrations")?;
+        let reader = caller.department()?.clone();
         let seat = self.followers.admit(caller)?;
         let request = request.into_inner();
-        let scope = Scope::registered(request.division)?;
+        let scope = Scope::registered(reader, request.division)?;
         let (cursor, until_head) = (request.cursor.as_ref(), request.until_head);
         let item = publication::registration;
         let items = publication::stream(&self.deps, scope, cursor, until_head, item).await?;
