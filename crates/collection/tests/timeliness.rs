@@ -327,3 +327,23 @@ async fn who_reported_nothing_of_what_is_due_every_month_is_silent() {
     );
     assert_eq!(rows(&mesh, only).await, []);
 }
+
+#[tokio::test]
+async fn nobody_is_silent_before_it_is_asked_and_after_the_law_has_ended() {
+    let mesh = Mesh::start().await;
+    mesh.advance("2026-05-04T02:00:00Z");
+    let mut pack = monthly();
+    let item = pack.record_types.get_mut(PENALTY).expect("an item");
+    item.collected_from = None;
+    let law = pack.legal_bases.get_mut(&item.legal_basis).expect("a law");
+    law.in_force.until = Some(jiff::civil::date(2026, 7, 15));
+    mesh.activate(&pack);
+    mesh.advance("2026-09-01T02:00:00Z");
+    let rows = rows(&mesh, months("2026-03", "2026-08")).await;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.month.as_str(), row.silent))
+        .collect();
+    // For each of the three: May had begun before it was asked, July was not over.
+    assert_eq!(told, [("2026-06", true); 3]);
+}

@@ -106,8 +106,8 @@ struct State {
     /// When the active pack was recorded: packs can lie on several shards,
     /// which are read one after the other.
     active_since: Timestamp,
-    /// When the first pack was recorded.
-    first_active: Option<Timestamp>,
+    /// Each pack with when it was recorded, in this order.
+    activations: Vec<(Timestamp, Arc<Policy>)>,
     /// Items of packs that are not active yet, by version.
     loading: HashMap<String, Vec<PackItem>>,
 }
@@ -236,8 +236,11 @@ impl Catalogue {
             .load(pack)
             .map_err(|error| error.to_string())?;
         state.policies.insert(version.clone(), policy.clone());
-        let first = state.first_active.unwrap_or(recorded_at);
-        state.first_active = Some(first.min(recorded_at));
+        let later = |(at, _): &(Timestamp, _)| *at <= recorded_at;
+        let place = state.activations.partition_point(later);
+        state
+            .activations
+            .insert(place, (recorded_at, policy.clone()));
         if state.active.is_none() || recorded_at >= state.active_since {
             state.active = Some(policy);
             state.active_since = recorded_at;
@@ -270,10 +273,12 @@ impl Catalogue {
             .clone()
     }
 
-    /// When the first pack became active: before that nothing could be reported.
-    pub fn first_active_at(&self) -> Option<Timestamp> {
+    /// Since when every active pack has said so; nothing if the last one does not.
+    pub fn said_since(&self, says: impl Fn(&Pack) -> bool) -> Option<Timestamp> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.first_active
+        let last = state.activations.iter().rev();
+        let last = last.take_while(|(_, policy)| says(&policy.pack));
+        last.last().map(|(at, _)| *at)
     }
 
     /// Changes whenever a pack has been read.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Span, ToSpan as _};
 use prost::Message as _;
 use tally_domain::date::LegalDate;
-use tally_domain::policy::RecordType;
+use tally_domain::policy::{Pack, RecordType};
 use tally_eventlog::store::prefix_end;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::Fault;
@@ -194,23 +194,43 @@ impl Question {
         month: &str,
         record_type: &str,
     ) -> bool {
-        let Some(item) = policy.pack.record_type(record_type) else {
+        let (Some(item), Some(month)) = (policy.pack.record_type(record_type), month_start(month))
+        else {
             return false;
         };
-        let reports = item.reporters.iter().any(|one| one.as_str() == department);
-        let Some(month) = month_start(month) else {
-            return false;
-        };
-        reports
-            && item.due_day_of_month.is_some()
+        asks(&policy.pack, department, record_type)
             && month < self.current
-            && month >= first_whole_month(deps, policy, item)
+            && month >= first_whole_month(deps, policy, item, department)
+            && ends_after(policy, item, month)
     }
 }
 
-/// The first month that an item could be reported in from its first day on.
-fn first_whole_month(deps: &Deps, policy: &Policy, item: &RecordType) -> LegalDate {
-    let open = deps.catalogue.first_active_at().map(|at| policy.today(at));
+/// True if a pack has a department report an item by the month.
+fn asks(pack: &Pack, department: &str, record_type: &str) -> bool {
+    pack.record_type(record_type).is_some_and(|item| {
+        let reports = item.reporters.iter().any(|one| one.as_str() == department);
+        reports && item.due_day_of_month.is_some()
+    })
+}
+
+/// True if the item can be reported until the end of a month.
+fn ends_after(policy: &Policy, item: &RecordType, month: LegalDate) -> bool {
+    let basis = policy.pack.legal_basis(&item.legal_basis);
+    let until = basis.and_then(|basis| basis.in_force.until);
+    until.is_none_or(|until| until >= month.last_of_month())
+}
+
+/// The first month that a department had to report an item in from its first day on.
+fn first_whole_month(
+    deps: &Deps,
+    policy: &Policy,
+    item: &RecordType,
+    department: &str,
+) -> LegalDate {
+    let since = deps
+        .catalogue
+        .said_since(|pack| asks(pack, department, &item.id));
+    let open = since.map(|at| policy.today(at));
     let basis = policy.pack.legal_basis(&item.legal_basis);
     let in_force = basis.map(|basis| basis.in_force.from);
     let days = [open, item.collected_from, in_force];

@@ -226,7 +226,7 @@ impl Mesh {
         for basis in basis.filter(|basis| basis.id == "tally-credit-regulations/12") {
             basis.in_force.until = Some(jiff::civil::date(2026, 2, 1));
         }
-        activate(&self.deps.catalogue, &pack);
+        self.activate(&pack);
     }
 
     /// Every event of a record: without the counts of refused rows.
@@ -254,7 +254,7 @@ impl Mesh {
 
     /// Makes another pack the active one.
     pub fn activate(&self, pack: &Pack) {
-        activate(&self.deps.catalogue, pack);
+        activate(&self.deps.catalogue, pack, self.clock.now());
     }
 
     /// Every record of a log.
@@ -284,11 +284,11 @@ impl Mesh {
 fn catalogue() -> Catalogue {
     let catalogue = Catalogue::default();
     let pack = tally_catalog::pack::embedded().expect("the embedded pack is consistent");
-    activate(&catalogue, &pack);
+    activate(&catalogue, &pack, Timestamp::UNIX_EPOCH);
     catalogue
 }
 
-fn activate(catalogue: &Catalogue, pack: &Pack) {
+fn activate(catalogue: &Catalogue, pack: &Pack, at: Timestamp) {
     let items = pack.items();
     let count = u32::try_from(items.len()).expect("few items");
     for item in &items {
@@ -297,7 +297,7 @@ fn activate(catalogue: &Catalogue, pack: &Pack) {
             item: Some(item_to_proto(item)),
         };
         catalogue
-            .apply(&event(event_type::PACK_ITEM_LOADED, &loaded))
+            .apply(&event(at, event_type::PACK_ITEM_LOADED, &loaded))
             .expect("an item");
     }
     let activated = catalog_pb::PackActivated {
@@ -306,18 +306,18 @@ fn activate(catalogue: &Catalogue, pack: &Pack) {
         items: count,
     };
     catalogue
-        .apply(&event(event_type::PACK_ACTIVATED, &activated))
+        .apply(&event(at, event_type::PACK_ACTIVATED, &activated))
         .expect("a pack");
 }
 
-fn event(event_type: &str, payload: &impl prost::Message) -> Recorded {
+fn event(at: Timestamp, event_type: &str, payload: &impl prost::Message) -> Recorded {
     Recorded {
         log: logs::CATALOG,
         log_id: Uuid::nil(),
         shard: Shard(0),
         position: 0,
-        recorded_at: Timestamp::UNIX_EPOCH,
-        effective_at: Timestamp::UNIX_EPOCH,
+        recorded_at: at,
+        effective_at: at,
         leaf: [0; 32],
         envelope: log_pb::Envelope {
             event_type: event_type.into(),
