@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use tally_domain::department::DepartmentId;
 use tally_domain::legal::LegalBasisRef;
 use tally_domain::policy::ListPolarity;
 use tally_domain::subject::{Subject, SubjectType};
@@ -129,10 +130,17 @@ impl Followed {
         if !list_type.is_some_and(|it| it.published) {
             return Err(pb::PublicationEnd::NotPublic);
         }
-        // What rests on a law that is no longer in force is not in force either.
+        // What rests on a law that is not in force, or not for that department, is not
+        // in force either: a check says the same.
         let basis = entry.legal_basis.clone().unwrap_or_default();
         let basis = LegalBasisRef::new(basis.id, basis.version);
-        let basis = policy.pack.legal_basis(&basis);
+        let today = policy.today(self.deps.clock.now());
+        let in_force = DepartmentId::parse(&entry.department).is_ok_and(|department| {
+            let covered = SubjectType::Organisation;
+            let pack = &policy.pack;
+            pack.in_force(&basis, today, &department, covered).is_ok()
+        });
+        let basis = policy.pack.legal_basis(&basis).filter(|_| in_force);
         let basis = basis.ok_or(pb::PublicationEnd::Expired)?;
         let mut entry = entry.clone();
         if let Some(until) = basis.in_force.until.map(|until| until.to_string())
@@ -141,7 +149,7 @@ impl Followed {
             entry.display_until = until;
         }
         // Both are ISO 8601, which sorts as it counts.
-        let today = policy.today(self.deps.clock.now()).to_string();
+        let today = today.to_string();
         if !entry.display_until.is_empty() && entry.display_until < today {
             return Err(pb::PublicationEnd::Expired);
         }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::civil::date;
 use tally::client::command_id;
+use tally_domain::department::DepartmentId;
+use tally_domain::policy::DepartmentScope;
 use tally_proto::tally::lists::v1 as lists;
+use tally_proto::tally::sanctions::v1::CheckOutcome;
 use tally_rpc::FaultReport;
 
 use crate::*;
@@ -234,6 +237,33 @@ async fn a_listing_is_shown_no_longer_than_its_law_is_in_force() {
             .all(|it| it.entry.is_none())
     );
     late.assert_was_never_sent(&[COMPANY]);
+    scene.mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_is_shown_only_where_its_law_is_still_that_of_its_department() {
+    let scene = scene().await;
+    let mirror = scene.mesh.system(RESOURCES).await;
+    scene.listed(COMPANY).await;
+    // The competence goes to another department; what was listed is in force no more.
+    let mut pack = pack();
+    pack.meta.version += ".2";
+    let successor: DepartmentId = TAX.parse().expect("a department");
+    let law = LegalBasisRef::new(BLACK_LISTING, 1);
+    let lists = pack.list_types.values_mut();
+    for list in lists.filter(|list| list.legal_basis == law) {
+        list.initiators = vec![successor.clone()];
+    }
+    let law = pack.legal_bases.get_mut(&law).expect("there");
+    law.departments = DepartmentScope::Listed(vec![successor]);
+    let operator = scene.mesh.operator().await;
+    load_pack(&operator, &pack).await.expect("the pack loads");
+    let checked = scene.responder.sanctions().check(question(COMPANY)).await;
+    let outcome = checked.expect("answered").into_inner().outcome();
+    assert_eq!(outcome, CheckOutcome::Clear);
+    let mut follower = Follower::default();
+    assert_eq!(follower.lists(&mirror).await, []);
+    follower.assert_was_never_sent(&[COMPANY]);
     scene.mesh.stop().await;
 }
 
