@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS place (
 CREATE TABLE IF NOT EXISTS source (stream TEXT PRIMARY KEY, log_id BLOB, pack_version TEXT);
 """
 
+# Ends the name of a stream that is being read anew, and is not shown yet.
+ASIDE = " aside"
+
 # Before a stream that broke is opened again with its cursor.
 PAUSE_SECONDS = 2
 
@@ -149,6 +152,10 @@ class Keep:
         for table in ("shown", "place", "source"):
             self.database.execute(f"DELETE FROM {table} WHERE stream = ?", (self.stream,))
 
+    def rename(self, stream):
+        for table in ("shown", "place", "source"):
+            self.database.execute(f"UPDATE {table} SET stream = ? WHERE stream = ?", (stream, self.stream))
+
     def pack_version(self):
         row = self.database.execute("SELECT pack_version FROM source WHERE stream = ?", (self.stream,)).fetchone()
         return row and row[0]
@@ -173,28 +180,38 @@ def follow_on(stream, keep, until_head):
 
 
 def read_anew(stream, keep):
-    """Puts what is public now in place of what is kept; readers see the old until all is there."""
+    """Puts what is public now in place of what is kept; readers see the old until all is there.
+
+    It is put aside item by item: one long transaction would shut out the other stream."""
+    aside = Keep(keep.database, keep.stream + ASIDE, keep.ask)
+    with transaction(keep.database):
+        aside.forget()
+    # Begun anew itself where the pack changes meanwhile.
+    follow_on(stream, aside, until_head=True)
     with transaction(keep.database):
         keep.forget()
-        for item in stream.call(stream.request(None, True)):
-            keep.take(stream, item)
+        aside.rename(keep.stream)
 
 
 def follow(stream, options):
     ask = confirm if options.confirm else lambda step: None
     keep = Keep(open_file(options.file), stream.name, ask)
+    anew = False
     while True:
         try:
+            if anew:
+                read_anew(stream, keep)
+                anew = False
             follow_on(stream, keep, options.until_head)
             if options.until_head:
                 return
         except Anew as reason:
             print(f"{stream.name}: {reason}: reading anew", file=sys.stderr)
-            read_anew(stream, keep)
+            anew = True
         except grpc.RpcError as error:
             if details_of(error)[0] == "LOG_DIVERGED":
                 print(f"{stream.name}: another log: reading anew", file=sys.stderr)
-                read_anew(stream, keep)
+                anew = True
             elif error.code() in REPEAT and not options.until_head:
                 time.sleep(PAUSE_SECONDS)
             else:
@@ -227,7 +244,8 @@ def follow_all(options):
 def show(options):
     rows = open_file(options.file).execute(
         "SELECT stream, id, until_day, content FROM shown WHERE hidden = 0 AND from_day <= ?"
-        " AND (until_day = '' OR until_day >= ?) ORDER BY stream, id", (options.on, options.on))
+        " AND (until_day = '' OR until_day >= ?) AND stream IN (?, ?) ORDER BY stream, id",
+        (options.on, options.on, Records.name, Lists.name))
     for stream, id, until_day, content in rows:
         print(json.dumps({"stream": stream, "id": id, "until": until_day, **json.loads(content)}, ensure_ascii=False))
 
