@@ -2,11 +2,12 @@
 
 use tally_domain::date::parse_legal_date;
 use tally_domain::fault::FieldFault;
-use tally_domain::identifier::{Identifier, ResidentId};
+use tally_domain::identifier::{Identifier, IdentifierFault, ResidentId};
 use tally_domain::money::Money;
 use tally_domain::policy::{FieldKind, FieldRule, RecordType};
 use tally_proto::tally::collection::v1 as pb;
 use tally_service::field::{Faults, control_characters, has_lines, holds_person_number, readable};
+use tally_service::subject;
 
 /// A field that keeps its rule, in its normal form.
 pub(crate) struct DraftField {
@@ -99,10 +100,13 @@ fn normal_form(rule: &FieldRule, value: &str) -> Result<DraftValue, FieldFault> 
             .map_err(|fault| fault.at(at()))?
             .to_wan_yuan(),
         FieldKind::Integer => integer(rule, value)?.to_string(),
-        FieldKind::Identifier => value
-            .parse::<Identifier>()
-            .map_err(|fault| fault.at(at()))?
-            .to_string(),
+        FieldKind::Identifier => {
+            let identifier: Identifier = value
+                .parse()
+                .map_err(|fault: IdentifierFault| fault.at(at()))?;
+            subject::impersonal(&at(), &identifier)?;
+            identifier.to_string()
+        }
         FieldKind::PersonalText => {
             return Ok(DraftValue::Personal(plain(rule, value)?.to_owned()));
         }
@@ -254,6 +258,14 @@ mod tests {
         let expected =
             expected.map(|(name, personal, text)| (name.to_owned(), personal, text.to_owned()));
         assert_eq!(fields, Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn an_identifier_holds_no_persons_number() {
+        let named = "name-region:WANG FANG 999999200002291230|X";
+        let faults = validated(&[("name", "甲"), ("parent", named)]);
+        let expected = ("record.fields.parent".to_owned(), "PERSON_NUMBER_IN_TEXT");
+        assert_eq!(faults, Err(vec![expected]));
     }
 
     #[test]

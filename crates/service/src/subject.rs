@@ -1,7 +1,7 @@
 //! Subjects as callers write them.
 
 use tally_domain::fault::FieldFault;
-use tally_domain::identifier::{Identifier, ResidentId};
+use tally_domain::identifier::{Identifier, ResidentId, Scheme};
 use tally_domain::subject::{PersonId, Subject};
 use tally_eventlog::sealing::{KeyRing, KeyRingError, PseudonymKind};
 
@@ -38,9 +38,29 @@ pub fn parse(field: &str, text: &str) -> Result<SubjectInput, FieldFault> {
             .map_err(|fault| fault.at(field));
     }
     match text.parse::<Subject>().map_err(|fault| fault.at(field))? {
-        Subject::Organisation(identifier) => Ok(SubjectInput::Organisation(identifier)),
+        Subject::Organisation(identifier) => {
+            impersonal(field, &identifier)?;
+            Ok(SubjectInput::Organisation(identifier))
+        }
         Subject::Person(id) => Ok(SubjectInput::PersonId(id)),
     }
+}
+
+/// Refuses a name with a person's number in it: identifiers stand in keys, in clear.
+///
+/// # Errors
+///
+/// The fault of `field`; it does not repeat the number.
+pub fn impersonal(field: &str, identifier: &Identifier) -> Result<(), FieldFault> {
+    // Codes are told from persons' numbers by their own check characters.
+    if identifier.scheme() == Scheme::NameRegion && holds_person_number(identifier.value()) {
+        return Err(FieldFault::new(
+            field,
+            "PERSON_NUMBER_IN_TEXT",
+            "the name holds a person's number; leave persons out",
+        ));
+    }
+    Ok(())
 }
 
 /// True if a text that should be a subject names a natural person, also where
@@ -94,6 +114,19 @@ pub async fn resolve(input: SubjectInput, keyring: &KeyRing) -> Result<Subject, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_persons_number_is_no_part_of_a_name() {
+        for text in [
+            "name-region:WANG FANG 999999200002291230|X",
+            "name-region:X|９９９９９９２００００２２９１２３０",
+        ] {
+            let fault = parse("subject", text).expect_err("it would stand in keys");
+            assert_eq!(fault.reason, "PERSON_NUMBER_IN_TEXT");
+            assert!(!fault.message.contains("9999"), "{}", fault.message);
+        }
+        assert!(parse("subject", "name-region:WANG FANG'S SHOP|X").is_ok());
+    }
 
     #[test]
     fn what_names_a_person_is_seen_also_where_it_is_no_subject() {
