@@ -9,7 +9,9 @@ use jiff::tz::TimeZone;
 use tally_auth::{Caller, CallerKind};
 use tally_domain::calendar::{Deadline, WorkingDays};
 use tally_domain::date::{LegalDate, today};
-use tally_domain::policy::{ItemKind, Pack, PackItem, PackMeta, PolicyHistory, RecordType, Terms};
+use tally_domain::policy::{
+    ItemKind, Pack, PackFault, PackItem, PackMeta, PolicyHistory, RecordType, Terms,
+};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::shard::Shard;
 use tally_eventlog::store::{LogSource, StoreError};
@@ -229,7 +231,7 @@ impl Catalogue {
                 activated.items
             ));
         }
-        let pack = assemble(meta, items, &activated.digest)?;
+        let pack = restore(meta, items, &activated.digest)?;
         let policy = Arc::new(Policy::new(pack.clone()).map_err(|error| error.to_string())?);
         state
             .history
@@ -335,23 +337,28 @@ impl Catalogue {
 ///
 /// What is wrong with it, every fault.
 pub fn assemble(meta: PackMeta, items: Vec<PackItem>, digest: &[u8]) -> Result<Arc<Pack>, String> {
-    let lines = |faults: Vec<tally_domain::policy::PackFault>| {
-        faults
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ")
-    };
-    let pack = Pack::from_items(meta, items).map_err(lines)?;
+    let pack = restore(meta, items, digest)?;
+    let faults = pack.faults();
+    if faults.is_empty() {
+        Ok(pack)
+    } else {
+        Err(lines(&faults))
+    }
+}
+
+/// Puts a pack together as it was loaded. It is not judged again: an upgrade that knows more
+/// faults must not take the rules away by which a mesh has worked.
+fn restore(meta: PackMeta, items: Vec<PackItem>, digest: &[u8]) -> Result<Arc<Pack>, String> {
+    let pack = Pack::from_items(meta, items).map_err(|faults| lines(&faults))?;
     if pack.digest() != digest {
         return Err("the digest is not that of the items; send all items again".to_owned());
     }
-    let faults = pack.faults();
-    if faults.is_empty() {
-        Ok(Arc::new(pack))
-    } else {
-        Err(lines(faults))
-    }
+    Ok(Arc::new(pack))
+}
+
+fn lines(faults: &[PackFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
 }
 
 /// A pack's head from the contract.
@@ -401,5 +408,50 @@ pub fn item_to_proto(item: &PackItem) -> pb::PackItem {
         id: item.id.clone(),
         body: item.body.clone(),
         version: item.version,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use tally_eventlog::pb as log_pb;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_pack_that_was_loaded_stays_active_where_more_faults_are_known() {
+        let meta = PackMeta {
+            id: "old".to_owned(),
+            version: "1".to_owned(),
+            time_zone: "UTC".to_owned(),
+            title: String::new(),
+            name_zh: None,
+        };
+        let pack = Pack::empty(meta.clone());
+        assert_eq!(pack.faults().len(), 1, "its title is empty");
+        assert!(assemble(meta.clone(), Vec::new(), &pack.digest()).is_err());
+        let activated = pb::PackActivated {
+            meta: Some(meta_to_proto(&meta)),
+            digest: pack.digest().to_vec().into(),
+            items: 0,
+        };
+        let event = Recorded {
+            log: logs::CATALOG,
+            log_id: Uuid::nil(),
+            shard: Shard(0),
+            position: 0,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            effective_at: Timestamp::UNIX_EPOCH,
+            leaf: [0; 32],
+            envelope: log_pb::Envelope {
+                event_type: event_type::PACK_ACTIVATED.into(),
+                payload: activated.encode_to_vec().into(),
+                ..Default::default()
+            },
+        };
+        let catalogue = Catalogue::default();
+        catalogue.apply(&event).expect("it was loaded once");
+        assert_eq!(catalogue.active().expect("active").version(), "1");
     }
 }
