@@ -96,6 +96,9 @@ impl Pack {
             for (pack, item) in [(self, old), (new, now)] {
                 departments.extend(item.map(|item| pack.concerned(item)).unwrap_or_default());
             }
+            if let (Some(_), Some(now)) = (old, now) {
+                departments.extend(seeing(self, new, now));
+            }
             changes.extend(now.or(old).map(|item| PackChange {
                 item: item.reference(),
                 kind,
@@ -165,6 +168,41 @@ impl Pack {
         self.department(id)
             .map_or_else(|| id.to_string(), |department| department.name.clone())
     }
+}
+
+/// The departments that would see more or less of what others do because an item is another; of a
+/// department, also those of which they see it.
+fn seeing(old: &Pack, new: &Pack, item: &PackItem) -> BTreeSet<DepartmentId> {
+    let id = item.id.as_str();
+    let sees = |pack: &Pack, reader: &DepartmentId, owner: &DepartmentId| match item.kind {
+        ItemKind::RecordType => pack.may_read_record(id, owner.as_str(), reader),
+        ItemKind::ListType => pack.may_read_listed(id, owner.as_str(), reader),
+        _ => pack.oversees(reader, owner.as_str()),
+    };
+    let owners = |pack: &Pack| -> BTreeSet<DepartmentId> {
+        let owners = match item.kind {
+            ItemKind::RecordType => pack.record_type(id).map(|it| it.reporters.clone()),
+            ItemKind::ListType => pack.list_type(id).map(|it| it.initiators.clone()),
+            ItemKind::Department => Some(pack.departments.keys().cloned().collect()),
+            _ => None,
+        };
+        owners.into_iter().flatten().collect()
+    };
+    let mut found = BTreeSet::new();
+    // Who comes or goes as an owner is said as that.
+    for owner in owners(old).intersection(&owners(new)) {
+        for reader in old.departments.keys().chain(new.departments.keys()) {
+            if sees(old, reader, owner) == sees(new, reader, owner) {
+                continue;
+            }
+            if item.kind != ItemKind::Department {
+                found.insert(reader.clone());
+            } else if [reader.as_str(), owner.as_str()].contains(&id) {
+                found.extend([reader.clone(), owner.clone()]);
+            }
+        }
+    }
+    found
 }
 
 /// Two items meet where a reference would lead from one to the other: legal bases by version, all

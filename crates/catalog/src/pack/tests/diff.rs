@@ -1,6 +1,6 @@
 //! What a new pack would change, in words.
 
-use tally_domain::policy::{ChangeKind, ItemKind, PackChange};
+use tally_domain::policy::{ChangeKind, ItemKind, PackChange, SharedWith};
 
 use crate::pack::{BuiltIn, Pack, from_files};
 
@@ -66,6 +66,51 @@ fn who_may_do_what_is_said_by_name() {
         assert!(change.departments.len() > 3);
         assert!(change.departments.iter().all(|id| id.as_str() != COURT));
     }
+}
+
+#[test]
+fn who_sees_more_or_less_is_told() {
+    let concerned = |old: &Pack, new: &Pack, id: &str| {
+        let mut changes = old.diff(new);
+        assert_eq!(changes.len(), 1, "{changes:#?}");
+        let change = changes.remove(0);
+        assert_eq!(change.item.id, id);
+        change
+    };
+    let sees =
+        |change: &PackChange, id: &str| change.departments.iter().any(|it| it.as_str() == id);
+    // Its division and those above see it, unless the pack says otherwise.
+    let mut shared = province();
+    let county = "11990102MB0003092R";
+    let arrears = shared.record_types.get_mut("wage-arrears").expect("there");
+    assert_eq!(arrears.shared_with, SharedWith::Division);
+    assert!(arrears.reporters.iter().all(|id| id.as_str() != county));
+    arrears.shared_with = SharedWith::Listed(vec![county.parse().expect("a department")]);
+    for (old, new) in [(&province(), &shared), (&shared, &province())] {
+        let change = concerned(old, new, "wage-arrears");
+        assert!(sees(&change, county), "{change:#?}");
+        assert!(sees(&change, COURT), "no longer, or again: {change:#?}");
+        assert!(change.words[0].contains("`division`"), "{:?}", change.words);
+        assert!(change.words[0].contains(county), "{:?}", change.words);
+    }
+    let mut shared = province();
+    let list = shared.list_types.get_mut("wage-arrears").expect("there");
+    assert_eq!(list.shared_with, SharedWith::Division);
+    list.shared_with = SharedWith::All;
+    let change = concerned(&province(), &shared, "wage-arrears");
+    assert!(sees(&change, county), "{change:#?}");
+    assert_eq!(
+        change.words,
+        ["may see who is listed: `all` instead of `division`"]
+    );
+    // A department that moves is seen by others than before.
+    let (bureau, other) = ("11990102MB0003025U", "11990200MB0002217D");
+    let mut moved = province();
+    let department = moved.departments.get_mut(bureau).expect("there");
+    department.division = "990201".to_owned();
+    let change = concerned(&province(), &moved, bureau);
+    assert!(sees(&change, other) && sees(&change, bureau), "{change:#?}");
+    assert!(!sees(&change, COURT), "the province sees it as before");
 }
 
 #[test]

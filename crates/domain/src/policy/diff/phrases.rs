@@ -77,7 +77,12 @@ pub(super) fn changed(kind: ItemKind, old: &Value, new: &Value, packs: [&Pack; 2
         ));
     }
     for name in names {
-        let value = |map: &Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+        let value = |map: &Map<String, Value>| match (map.get(name), name.as_str()) {
+            (Some(value), _) => value.clone(),
+            // What holds where a pack says nothing.
+            (None, "shared_with") => "division".into(),
+            (None, _) => Value::Null,
+        };
         let (old, new) = (value(old), value(new));
         if old != new {
             words.extend(field(kind, name, &old, &new, packs));
@@ -280,6 +285,10 @@ fn days(in_force: &Value) -> String {
 
 /// A value, with a department's name beside its code.
 fn shown(value: &Value, packs: [&Pack; 2]) -> String {
+    if let Value::Array(values) = value {
+        let values: Vec<_> = values.iter().map(|value| shown(value, packs)).collect();
+        return values.join(", ");
+    }
     let named = value
         .as_str()
         .and_then(|text| text.parse().ok())
