@@ -26,7 +26,8 @@ pub struct Row {
     /// a cell goes over several), of the row in a workbook. From 1.
     pub number: u64,
     /// Its cells, without blanks around them. U+FFFD stands where bytes of a text
-    /// file are not of its encoding: collection refuses the row, and names the cell.
+    /// file are not of its encoding, and behind a number that a workbook shows as another:
+    /// collection refuses the row, and names the cell.
     pub cells: Vec<String>,
 }
 

@@ -81,6 +81,10 @@ impl Cells {
         match format.unwrap_or_default() {
             Shown::Number => shown(number),
             Shown::Length => number.to_string(),
+            Shown::Yuan => format!("{}元", shown(number)),
+            // Neither of the two numbers is taken for the other: collection refuses the sign,
+            // and names the cell.
+            Shown::Scaled => format!("{}{}", shown(number), char::REPLACEMENT_CHARACTER),
             Shown::Day => day(number, self.from_1904).unwrap_or_else(|| shown(number)),
         }
     }

@@ -15,6 +15,10 @@ pub(super) enum Shown {
     Day,
     /// A length of time.
     Length,
+    /// Itself, with 元 behind it: not in ten thousand yuan, as amounts are otherwise.
+    Yuan,
+    /// As another number than itself, by a scale or in another unit.
+    Scaled,
 }
 
 /// The formats of cells, in the order by which these refer to them.
@@ -64,12 +68,15 @@ fn built_in(id: &str) -> Shown {
 fn by_code(code: &str) -> Shown {
     let mut chars = code.chars();
     let mut quoted = false;
+    let mut signs = Signs::default();
     while let Some(c) = chars.next() {
         match c {
             '"' => quoted = !quoted,
-            _ if quoted => {}
-            // The next sign stands for itself, or is as wide as.
-            '\\' | '_' | '*' => {
+            _ if quoted => signs.literal(c),
+            // The next sign stands for itself.
+            '\\' | '!' => chars.by_ref().take(1).for_each(|c| signs.literal(c)),
+            // As wide as the next sign, or filled with it.
+            '_' | '*' => {
                 chars.next();
             }
             // Only what positive numbers are shown as counts.
@@ -83,10 +90,56 @@ fn by_code(code: &str) -> Shown {
                 }
             }
             'd' | 'm' | 'h' | 'y' | 's' | 'D' | 'M' | 'H' | 'Y' | 'S' => return Shown::Day,
-            _ => {}
+            c => signs.sign(c),
         }
     }
-    Shown::Number
+    signs.shown()
+}
+
+/// What a format of a number says besides its digits.
+#[derive(Default)]
+struct Signs {
+    /// Signs that stand for themselves.
+    literals: String,
+    /// A place of a digit came before.
+    digits: bool,
+    /// A comma came since: it groups thousands if a digit follows, and leaves them out if none does.
+    comma: bool,
+    /// A point came since that is none of the number.
+    point: bool,
+    scaled: bool,
+}
+
+impl Signs {
+    fn literal(&mut self, c: char) {
+        self.point |= self.digits && c == '.';
+        self.literals.push(c);
+    }
+
+    fn sign(&mut self, c: char) {
+        match c {
+            '0' | '#' | '?' => {
+                self.scaled |= self.point;
+                (self.digits, self.comma) = (true, false);
+            }
+            ',' => self.comma = self.digits,
+            '.' => self.scaled |= self.comma,
+            c if c.is_ascii() => {}
+            c => self.literals.push(c),
+        }
+    }
+
+    fn shown(&self) -> Shown {
+        if self.scaled || self.comma {
+            return Shown::Scaled;
+        }
+        match self.literals.split_once('元') {
+            None => Shown::Number,
+            Some((before, _)) if before.ends_with('万') => Shown::Number,
+            Some((before, _)) if before.ends_with(['十', '百', '千', '亿']) => Shown::Scaled,
+            Some(_) => Shown::Yuan,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +162,29 @@ mod tests {
             assert_eq!(by_code(code), Shown::Number, "{code}");
         }
         assert_eq!(by_code("[h]:mm:ss"), Shown::Length);
+        for code in ["0.00\"元\"", "#,##0元", "¥#,##0\\元", "0.00\"元\";-0.00"] {
+            assert_eq!(by_code(code), Shown::Yuan, "{code}");
+        }
+        for code in [
+            "0.00\"万元\"",
+            "#,##0.00_ ",
+            "¥#,##0.00",
+            "# ?/?",
+            "0.00E+00",
+        ] {
+            assert_eq!(by_code(code), Shown::Number, "{code}");
+        }
+        for code in [
+            "0!.0,",
+            "0!.0000\"万元\"",
+            "0\".\"0",
+            "#,##0,",
+            "0.00,,",
+            "0,.0",
+            "0.0\"亿元\"",
+        ] {
+            assert_eq!(by_code(code), Shown::Scaled, "{code}");
+        }
         assert_eq!(built_in("57"), Shown::Day);
     }
 }
