@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, meet};
 use crate::policy::{
-    ItemKind, ListPolarity, ListType, MeasureKind, Memorandum, MemorandumMeasure, Strength,
-    TermRule,
+    CheckedDecision, ItemKind, ListPolarity, ListType, MeasureKind, Memorandum, MemorandumMeasure,
+    Strength, TermRule,
 };
 
 impl Check<'_> {
@@ -97,6 +97,8 @@ impl Check<'_> {
     }
 
     pub(super) fn decisions(&mut self) {
+        // Which check a department owes before a decision that it reports in such a record.
+        let mut owed: BTreeMap<_, Vec<&CheckedDecision>> = BTreeMap::new();
         for it in self.pack.decisions.values() {
             self.begin(ItemKind::Decision, &it.id, it.version);
             self.id(&it.id);
@@ -123,6 +125,17 @@ impl Check<'_> {
                         }
                     }
                 }
+            }
+            for (index, department) in it.departments.iter().enumerate() {
+                let others = owed.entry((&it.record_type, department)).or_default();
+                if let Some(other) = others.iter().find(|o| meet(&o.in_force, &it.in_force)) {
+                    let message = format!(
+                        "decision `{}` already says which check department {department} needs before record type `{}`",
+                        other.id, it.record_type
+                    );
+                    self.fault(format!("departments[{index}]"), message);
+                }
+                others.push(it);
             }
             if it.purposes.is_empty() {
                 self.fault("purposes", "must name at least one purpose of a check");
@@ -240,6 +253,12 @@ impl Check<'_> {
             self.dangling(at("measure"), ItemKind::Measure, entry.measure.clone());
             return;
         };
+        // No directive follows unless the measure's own basis carries it too. One that is not in
+        // the pack is reported once, at the measure.
+        if self.pack.legal_basis(&measure.legal_basis).is_some() {
+            let (basis, days) = (&measure.legal_basis, Some(&it.in_force));
+            self.covered(&at("measure"), basis, &[], subject_types, days);
+        }
         if list_type.is_some_and(|list| !measure.polarity.suits(list.polarity)) {
             let message = "incentives follow from red lists and sanctions from black ones";
             self.fault(at("measure"), message);

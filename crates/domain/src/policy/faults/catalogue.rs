@@ -11,6 +11,11 @@ const SCORE_WORDS: [&str; 7] = [
     "score", "rank", "ranking", "grade", "rating", "points", "tier",
 ];
 
+/// The same in the Chinese name of a field.
+const SCORE_WORDS_ZH: [&str; 9] = [
+    "评分", "得分", "分数", "积分", "打分", "等级", "评级", "排名", "名次",
+];
+
 impl Check<'_> {
     pub(super) fn departments(&mut self) {
         for it in self.pack.departments.values() {
@@ -153,9 +158,15 @@ impl Check<'_> {
                 let message = "a field name is lower snake case and begins with a letter";
                 self.fault(at("name"), message);
             }
-            if persons && rule.name.split('_').any(|w| SCORE_WORDS.contains(&w)) {
+            if persons {
                 let message = "no field may hold a score, rank or grade of a natural person";
-                self.fault(at("name"), message);
+                if rule.name.split('_').any(|w| SCORE_WORDS.contains(&w)) {
+                    self.fault(at("name"), message);
+                }
+                let zh = rule.name_zh.as_deref().unwrap_or_default();
+                if SCORE_WORDS_ZH.iter().any(|word| zh.contains(word)) {
+                    self.fault(at("name_zh"), message);
+                }
             }
             match (rule.kind.is_text(), rule.max_chars) {
                 (true, None) => self.fault(at("kind"), "text needs `max_chars`"),
