@@ -158,6 +158,21 @@ pub enum BasisFault {
 }
 
 impl Pack {
+    /// The version of a basis that was law on `date`: the one named if it was, else the newest
+    /// that was. Where none was, the one named, so that its refusal says when it holds.
+    pub fn basis_on<'a>(&'a self, named: &'a LegalBasisRef, date: Date) -> &'a LegalBasisRef {
+        let held = |reference: &LegalBasisRef| {
+            let found = self.legal_basis(reference);
+            found.is_some_and(|basis| basis.in_force.contains(date))
+        };
+        if held(named) {
+            return named;
+        }
+        let versions = self.legal_bases.keys().rev();
+        let mut versions = versions.filter(|reference| reference.id == named.id);
+        versions.find(|reference| held(reference)).unwrap_or(named)
+    }
+
     /// Answers whether `basis` is in force on `date` for `department` and `subject_type`.
     ///
     /// This is the one place that decides the invariant "no record, listing or measure without a

@@ -36,7 +36,7 @@ use patience::Patience;
 use rows::{Rows, denial};
 use run::{Run, Voice};
 pub(crate) use state::Counts;
-use state::{State, Target};
+use state::{State, Target, bases};
 
 /// Arguments of `tally import`.
 #[derive(Debug, Args)]
@@ -134,7 +134,7 @@ impl Import {
         restart: bool,
     ) -> Result<Attempt, Failure> {
         let client = global.client().await?;
-        let pack = active_pack(&client).await?;
+        let pack = Arc::new(active_pack(&client).await?);
         let form = Arc::new(self.form(&pack)?);
         let record_type = pack.record_type(&form.record_type).ok_or_else(|| {
             Failure::usage(format!(
@@ -148,6 +148,7 @@ impl Import {
             acting_as: &global.acting_as,
             form: &form,
             record_type,
+            bases: bases(&pack, record_type),
         };
         let state = State::open(&self.file, &target, restart)?;
         if state.position() > 0 && voice == Voice::People {
@@ -162,6 +163,7 @@ impl Import {
             file: self.file.clone(),
             form,
             record_type: record_type.clone(),
+            pack: pack.clone(),
             after: state.position(),
             ids: state.ids(),
             quarantine: !self.no_quarantine,
@@ -254,6 +256,8 @@ impl Import {
             _ => run.faults.write_book(&report, &run.columns)?,
         };
         run.sum_up(&report);
+        // First, so that whoever is cut off here does not go on to a report without its rows.
+        run.state.remove()?;
         if left_out > 0 {
             eprintln!(
                 "{left_out} bad rows are more than a workbook holds; all are in {}",
@@ -262,7 +266,6 @@ impl Import {
         } else {
             run.faults.remove()?;
         }
-        run.state.remove()?;
         Ok(counts)
     }
 }

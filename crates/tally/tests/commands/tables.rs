@@ -202,6 +202,50 @@ fn a_table_is_imported_and_its_bad_rows_are_corrected_and_handed_in_again() {
 }
 
 #[test]
+fn a_row_rests_on_the_law_of_its_day() {
+    let place = Place::new();
+    let _server = place.spawn_with(&["--no-policy"]).ready(&place);
+    let pack = place.file("pack");
+    let new = format!("policy new {} --built-in province", pack.display());
+    tally(&place, &new).exits(0);
+    // The article that records rest on was another until the day before yesterday.
+    let edit = |name: &str, change: &dyn Fn(String) -> String| {
+        let path = pack.join(name);
+        let text = std::fs::read_to_string(&path).expect("a file of the pack");
+        std::fs::write(&path, change(text)).expect("written");
+    };
+    edit("record_types.toml", &|text| {
+        text.replace("regulations/12@1", "regulations/12@2")
+    });
+    edit("legal_bases.toml", &|text| {
+        let mut articles: Vec<&str> = text.split("[[legal_basis]]").collect();
+        let of_records = |article: &&str| article.contains("regulations/12\"");
+        let at = articles.iter().position(of_records).expect("the article");
+        let days = "in_force = { from = 2015-01-01 }";
+        assert!(articles[at].contains(days), "{}", articles[at]);
+        let until = format!("in_force = {{ from = 2015-01-01, until = {} }}", day(-3));
+        let from = format!("in_force = {{ from = {} }}", day(-2));
+        let old = articles[at].replace(days, &until);
+        let new = articles[at].replace(days, &from);
+        let new = new.replace("version = 1", "version = 2");
+        articles[at] = &old;
+        articles.insert(at + 1, &new);
+        articles.join("[[legal_basis]]")
+    });
+    let load = format!("policy load {}", pack.display());
+    tally(&place, &load).exits(0);
+    tally(&place, &format!("cert issue market --department {MARKET}")).exits(0);
+    let mut rows: Vec<Vec<String>> = (1..=2).map(cells).collect();
+    rows[0][11] = day(-4);
+    rows[1][11] = day(-1);
+    let file = place.file("penalties.csv");
+    std::fs::write(&file, table(rows)).expect("written");
+    let import = format!("import {} --item administrative-penalty", file.display());
+    assert_eq!(counts(&ask(&place, "market", &import)), [2, 2, 0, 0]);
+    assert_eq!(counts(&ask(&place, "market", &import)), [2, 0, 2, 0]);
+}
+
+#[test]
 fn an_import_that_is_cut_off_goes_on_where_it_was() {
     const ROWS: u32 = 12_000;
     let (place, _server) = province();

@@ -172,6 +172,17 @@ fn a_decision_that_needs_a_check_says_which() {
         let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(fields, [field]);
     }
+    // Only the first of two would ever be asked for.
+    let mut twice = decision(json!({}));
+    let mut other = twice.decisions["fine"].clone();
+    other.id = "other".to_owned();
+    twice.decisions.insert(other.id.clone(), other.clone());
+    let fields: Vec<_> = twice.faults().into_iter().map(|it| it.field).collect();
+    assert_eq!(fields, ["departments[0]"]);
+    other.in_force.from = date(2021, 1, 1);
+    other.in_force.until = None;
+    twice.decisions.insert(other.id.clone(), other);
+    assert_eq!(twice.faults(), []);
     // Who does not report such records could cite no check, and the basis is not this department's.
     let fields: Vec<_> = decision(json!({ "departments": [BUREAU, OTHER] }))
         .faults()
@@ -179,4 +190,60 @@ fn a_decision_that_needs_a_check_says_which() {
         .map(|fault| fault.field)
         .collect();
     assert_eq!(fields, ["legal_basis", "departments[1]"]);
+}
+
+#[test]
+fn a_measures_own_basis_carries_its_memoranda() {
+    let mut pack = pack();
+    let measure = pack.measures.get_mut("ban").expect("in the pack");
+    measure.legal_basis = basis("old");
+    assert_eq!(pack.faults(), [], "until 2015 it carries it");
+    let memorandum = pack.memoranda.get_mut("discipline").expect("in the pack");
+    memorandum.in_force.from = date(2016, 1, 1);
+    let faults = pack.faults();
+    let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["measures[0].measure"], "no directive would follow");
+
+    let mut pack = self::pack();
+    let mut persons = pack.legal_bases[&basis("old")].clone();
+    persons.subject_types = vec![NaturalPerson];
+    pack.legal_bases.insert(persons.reference(), persons);
+    let measure = pack.measures.get_mut("ban").expect("in the pack");
+    measure.legal_basis = basis("old");
+    let fields: Vec<_> = pack.faults().into_iter().map(|it| it.field).collect();
+    assert_eq!(fields, ["measures[0].measure"]);
+}
+
+#[test]
+fn a_persons_score_is_none_under_a_chinese_name_either() {
+    let mut pack = pack();
+    let penalty = pack.record_types.get_mut("penalty").expect("in the pack");
+    penalty.fields[0].name_zh = Some("信用评分".to_owned());
+    assert_eq!(pack.faults(), [], "of an organisation");
+    let penalty = pack.record_types.get_mut("penalty").expect("in the pack");
+    penalty.subject_types.push(NaturalPerson);
+    let fields: Vec<_> = pack.faults().into_iter().map(|it| it.field).collect();
+    assert!(
+        fields.contains(&"fields[0].name_zh".to_owned()),
+        "{fields:?}"
+    );
+}
+
+#[test]
+fn a_record_cites_the_version_of_its_day() {
+    let mut pack = pack();
+    let mut first = pack.legal_bases[&basis("act")].clone();
+    let mut second = LegalBasis {
+        version: 2,
+        ..first.clone()
+    };
+    first.in_force.until = Some(date(2025, 12, 31));
+    second.in_force.from = date(2026, 1, 1);
+    let now = second.reference();
+    pack.legal_bases.insert(first.reference(), first);
+    pack.legal_bases.insert(now.clone(), second);
+    assert_eq!(pack.basis_on(&now, date(2026, 1, 1)), &now);
+    assert_eq!(pack.basis_on(&now, date(2025, 12, 31)), &basis("act"));
+    // Where there was no such law, the refusal is about the one that is cited now.
+    assert_eq!(pack.basis_on(&now, date(2004, 1, 1)), &now);
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tally_domain::policy::{Form, RecordType};
+use tally_domain::date::parse_legal_date;
+use tally_domain::policy::{Form, Pack, RecordType};
 use tally_exchange::columns::{Columns, ROWS_ABOVE_MAX};
 use tally_exchange::record;
 use tally_exchange::table::{self, Row};
@@ -30,6 +31,8 @@ pub(super) struct Start {
     pub file: PathBuf,
     pub form: Arc<Form>,
     pub record_type: RecordType,
+    /// Has the versions of its legal basis.
+    pub pack: Arc<Pack>,
     /// Rows up to this one are answered.
     pub after: u64,
     pub ids: Ids,
@@ -183,7 +186,11 @@ impl Reading {
             return ControlFlow::Continue(());
         }
         let stated = record::read(columns, &self.start.record_type, &row);
-        let basis = &self.start.record_type.legal_basis;
+        // A decision was taken under the law of its day, which may have changed since.
+        let mut basis = &self.start.record_type.legal_basis;
+        if let Ok(decided_on) = parse_legal_date(&stated.decided_on) {
+            basis = self.start.pack.basis_on(basis, decided_on);
+        }
         let command_id = self.start.ids.of(row.number).to_string();
         let request = pb::PushRecordsRequest {
             command_id: command_id.clone(),

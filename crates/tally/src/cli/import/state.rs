@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tally_domain::policy::{Form, RecordType};
+use tally_domain::policy::{Form, LegalBasis, Pack, RecordType};
 use uuid::{Builder, Uuid};
 
 use super::super::output::Failure;
@@ -60,7 +60,7 @@ struct Kept {
 }
 
 /// Where the rows of a file go, and as what.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Target<'a> {
     /// The mesh's authority: another mesh knows nothing of what this one answered.
     pub authority: &'a str,
@@ -70,6 +70,16 @@ pub(super) struct Target<'a> {
     pub form: &'a Form,
     /// What it must be; with its legal basis, which each record cites.
     pub record_type: &'a RecordType,
+    /// The versions of that basis: each record cites the one of its day.
+    pub bases: Vec<&'a LegalBasis>,
+}
+
+/// The versions of the legal basis that records of a type rest on.
+pub(super) fn bases<'a>(pack: &'a Pack, record_type: &RecordType) -> Vec<&'a LegalBasis> {
+    let bases = pack.legal_bases.values();
+    bases
+        .filter(|basis| basis.id == record_type.legal_basis.id)
+        .collect()
 }
 
 /// How far an import is.
@@ -213,7 +223,6 @@ fn digest(file: &Path, target: &Target<'_>) -> Result<String, std::io::Error> {
 #[cfg(test)]
 mod tests {
     use tally_catalog::pack::BuiltIn;
-    use tally_domain::policy::Pack;
 
     use super::*;
 
@@ -225,11 +234,13 @@ mod tests {
 
     fn target(pack: &Pack) -> Target<'_> {
         let form = pack.forms.values().next().expect("it has forms");
+        let record_type = pack.record_type(&form.record_type).expect("in the pack");
         Target {
             authority: "one",
             acting_as: "market",
             form,
-            record_type: pack.record_type(&form.record_type).expect("in the pack"),
+            record_type,
+            bases: bases(pack, record_type),
         }
     }
 
@@ -279,6 +290,10 @@ mod tests {
             },
             Target {
                 record_type: &record_type,
+                ..target(&pack)
+            },
+            Target {
+                bases: Vec::new(),
                 ..target(&pack)
             },
         ] {
