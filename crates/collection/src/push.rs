@@ -1,16 +1,18 @@
 //! The push stream: chunks of what has arrived, judged while others commit,
 //! answered in order.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::FutureExt as _;
-use futures::stream::{self, BoxStream, Stream, StreamExt as _};
+use futures::stream::{self, BoxStream, FuturesOrdered, Stream, StreamExt as _};
 use prost::Message as _;
 use tally_proto::tally::collection::v1 as pb;
 use tally_rpc::{Fault, inbound};
 use tally_telemetry::{set_parent, traceparent_of_current};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::unconstrained;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -88,31 +90,103 @@ async fn run(
             set_parent(&span, &call);
             let intake = intake.clone();
             let work = async move { prepare(&intake, arrived).await }.instrument(span.clone());
-            async move { (work.await, span) }
+            // A task of its own: it holds the key ring's turn, for which chunks
+            // before it may wait, and would keep it while nobody polls it.
+            let work = tokio::spawn(work);
+            async move {
+                let step = work.await.unwrap_or_else(|error| Step {
+                    chunk: None,
+                    end: Some(Fault::internal(error)),
+                });
+                (step, span)
+            }
         })
         .buffered(CHUNKS_PREPARED_MAX);
-    // Chunks reach the log in the order in which they are first polled. tokio's
-    // budget would break that: it suspends futures before the queue and wakes the
-    // last one first. Freed of it, a chunk is in the queue after its first poll.
-    let answered = prepared
-        .map(|(step, span)| unconstrained(execute(intake.clone(), step).instrument(span)))
-        .buffered(CHUNKS_EXECUTED_MAX);
-    let mut answered = std::pin::pin!(answered);
-    let mut count = 0u64;
-    while let Some(step) = answered.next().await {
+    let mut prepared = std::pin::pin!(prepared.fuse());
+    let mut executed = FuturesOrdered::new();
+    let mut answers = Answers::default();
+    loop {
+        let takes_more = executed.len() < CHUNKS_EXECUTED_MAX
+            && answers.ready.len() < CHUNK_RECORDS_MAX
+            && !answers.ended;
+        // What is under way is polled also while the caller reads nothing: it
+        // may hold what others wait for.
+        tokio::select! {
+            biased;
+            place = sender.reserve(), if !answers.ready.is_empty() => {
+                let Ok(place) = place else { return };
+                if !answers.send(place, &sender) {
+                    return;
+                }
+            }
+            Some(step) = executed.next(), if !executed.is_empty() => answers.take(step),
+            // Chunks reach the log in the order in which they are first polled.
+            // tokio's budget would break that: it suspends futures before the queue
+            // and wakes the last one first. Freed of it, a chunk is in the queue
+            // after its first poll.
+            Some((step, span)) = prepared.next(), if takes_more => {
+                executed.push_back(unconstrained(execute(intake.clone(), step).instrument(span)));
+            }
+            else => return,
+        }
+    }
+}
+
+/// Answers that wait for the caller.
+#[derive(Default)]
+struct Answers {
+    ready: VecDeque<Result<pb::PushRecordsResponse, Status>>,
+    count: u64,
+    /// Nothing is answered after this.
+    ended: bool,
+}
+
+impl Answers {
+    fn take(&mut self, step: Step<Vec<Answer>>) {
         for answer in step.chunk {
-            let response = answer.into_response().map_err(|fault| ended(fault, count));
-            let failed = response.is_err();
-            if sender.send(response.map_err(Status::from)).await.is_err() || failed {
+            if self.ended {
                 return;
             }
-            count += 1;
+            match answer.into_response() {
+                Ok(response) => {
+                    self.ready.push_back(Ok(response));
+                    self.count += 1;
+                }
+                Err(fault) => self.end(fault),
+            }
         }
         if let Some(fault) = step.end {
-            // The caller may be gone, then nobody needs to be told.
-            let _ = sender.send(Err(Status::from(ended(fault, count)))).await;
-            return;
+            self.end(fault);
         }
+    }
+
+    fn end(&mut self, fault: Fault) {
+        if !self.ended {
+            self.ready.push_back(Err(ended(fault, self.count).into()));
+            self.ended = true;
+        }
+    }
+
+    /// Sends what there is place for. False: that was the last, or the caller has gone.
+    fn send(
+        &mut self,
+        place: mpsc::Permit<'_, Result<pb::PushRecordsResponse, Status>>,
+        sender: &mpsc::Sender<Result<pb::PushRecordsResponse, Status>>,
+    ) -> bool {
+        if let Some(answer) = self.ready.pop_front() {
+            place.send(answer);
+        }
+        while let Some(answer) = self.ready.pop_front() {
+            match sender.try_send(answer) {
+                Ok(()) => {}
+                Err(TrySendError::Full(answer)) => {
+                    self.ready.push_front(answer);
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        !(self.ended && self.ready.is_empty())
     }
 }
 

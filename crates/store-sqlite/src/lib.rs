@@ -9,6 +9,7 @@
 
 mod backend;
 mod chunk;
+mod detached;
 mod encoding;
 pub mod keyring;
 mod known;

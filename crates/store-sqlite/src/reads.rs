@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row as _, SqliteConnection};
 use tally_eventlog::append::{Append, AppendError, Appended, Checkpoint, CommandKey, RowKey};
 use tally_eventlog::event::{StoredRecord, StreamName};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::chunk::Chunked;
+use crate::detached::detached;
 use crate::encoding::{StreamKey, event_id, position_of, stream_key};
 use crate::known::{read_checkpoint, read_hash};
 use crate::load;
@@ -64,10 +65,10 @@ impl LogSource for SqliteStore {
         )
         .bind(event_id(number, shard, from))
         .bind(event_id(number, shard, u64::MAX))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(StoreError::new)?;
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let readers = self.readers.clone();
+        let rows = detached(async move { rows.fetch_all(&readers).await });
+        let rows = rows.await.map_err(StoreError::new)?;
         let records: Vec<StoredRecord> = rows
             .iter()
             .map(|row| read_record(row, shard))
@@ -128,26 +129,9 @@ impl EventStore for SqliteStore {
             .collect::<HashSet<_>>()
             .into_iter()
             .collect();
-        let mut found: HashMap<StreamKey, Vec<(i64, StoredRecord)>> = HashMap::new();
-        let mut reader = self.readers.acquire().await.map_err(StoreError::new)?;
-        let read = STREAMS.fetch(
-            &mut reader,
-            &unique,
-            |key, row| row.add(key.as_slice()),
-            |row| {
-                let shard = Shard(((row.try_get::<i64, _>(0)? >> 40) & 0xffff) as u16);
-                let record = read_record(&row, shard)?;
-                let key: &[u8] = row.try_get(4)?;
-                let key =
-                    StreamKey::try_from(key).map_err(|error| sqlx::Error::Decode(error.into()))?;
-                found
-                    .entry(key)
-                    .or_default()
-                    .push((row.try_get(3)?, record));
-                Ok(())
-            },
-        );
-        read.await.map_err(StoreError::new)?;
+        let readers = self.readers.clone();
+        let found = detached(async move { histories(&readers, &unique).await });
+        let mut found = found.await.map_err(StoreError::new)?;
         for records in found.values_mut() {
             records.sort_unstable_by_key(|(version, _)| *version);
         }
@@ -173,10 +157,12 @@ impl EventStore for SqliteStore {
             .map(|command| command_ref(log, command))
             .collect();
         let wanted = keys.iter().cloned().collect();
-        let mut reader = self.readers.acquire().await.map_err(StoreError::new)?;
-        let found = load::commands(&mut reader, &self.logs, &wanted)
-            .await
-            .map_err(StoreError::new)?;
+        let (readers, logs) = (self.readers.clone(), self.logs.clone());
+        let found = detached(async move {
+            let mut reader = readers.acquire().await?;
+            load::commands(&mut reader, &logs, &wanted).await
+        });
+        let found = found.await.map_err(StoreError::new)?;
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
@@ -195,34 +181,20 @@ impl EventStore for SqliteStore {
     }
 
     async fn rows(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        let mut wanted: Vec<(i64, &RowKey)> = {
+        let mut wanted: Vec<(i64, RowKey)> = {
             let known = self.known.read();
             let view = |key: &RowKey| known.views.get(key.view).copied();
             keys.iter()
-                .filter_map(|key| Some((view(key)?, key)))
+                .filter_map(|key| Some((view(key)?, key.clone())))
                 .collect()
         };
         // Neighbours in the table one after the other: a page is found once.
         wanted.sort_unstable_by(|a, b| (a.0, a.1.shard, &a.1.key).cmp(&(b.0, b.1.shard, &b.1.key)));
         let numbers: HashMap<&str, i64> =
             wanted.iter().map(|(view, key)| (key.view, *view)).collect();
-        let mut found: HashMap<(i64, u16, Vec<u8>), Bytes> = HashMap::with_capacity(wanted.len());
-        let mut reader = self.readers.acquire().await.map_err(StoreError::new)?;
-        let read = VIEW_ROWS.fetch(
-            &mut reader,
-            &wanted,
-            |(view, key), row| {
-                row.add(*view)?;
-                row.add(key.shard.0)?;
-                row.add(&key.key[..])
-            },
-            |row| {
-                let key = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-                found.insert(key, bytes(&row, 3)?);
-                Ok(())
-            },
-        );
-        read.await.map_err(StoreError::new)?;
+        let readers = self.readers.clone();
+        let found = detached(async move { view_rows(&readers, &wanted).await });
+        let found = found.await.map_err(StoreError::new)?;
         let value = |key: &RowKey| {
             let view = *numbers.get(key.view)?;
             found.get(&(view, key.shard.0, key.key.to_vec())).cloned()
@@ -250,20 +222,20 @@ impl EventStore for SqliteStore {
             )
             .bind(number)
             .bind(shard.0)
-            .bind(from)
-            .bind(to)
-            .bind(limit)
-            .fetch_all(&self.readers),
+            .bind(from.to_vec())
+            .bind(to.to_vec())
+            .bind(limit),
             None => sqlx::query(
                 "SELECT key, value FROM view_row WHERE view = ? AND shard = ? AND key >= ? \
                  ORDER BY key LIMIT ?",
             )
             .bind(number)
             .bind(shard.0)
-            .bind(from)
-            .bind(limit)
-            .fetch_all(&self.readers),
+            .bind(from.to_vec())
+            .bind(limit),
         };
+        let readers = self.readers.clone();
+        let rows = detached(async move { rows.fetch_all(&readers).await });
         let rows = rows.await.map_err(StoreError::new)?;
         let pairs: Result<Vec<Row>, sqlx::Error> = rows
             .iter()
@@ -280,12 +252,14 @@ impl EventStore for SqliteStore {
         let mut views = views.to_vec();
         views.sort_unstable();
         views.dedup();
-        let mut reader = self.readers.begin().await.map_err(StoreError::new)?;
-        let snapshot = read_snapshot(&mut reader, consumer, &views)
-            .await
-            .map_err(StoreError::new)?;
-        reader.rollback().await.map_err(StoreError::new)?;
-        Ok(snapshot)
+        let readers = self.readers.clone();
+        let snapshot = detached(async move {
+            let mut reader = readers.begin().await?;
+            let snapshot = read_snapshot(&mut reader, consumer, &views).await?;
+            reader.rollback().await?;
+            Ok::<_, sqlx::Error>(snapshot)
+        });
+        snapshot.await.map_err(StoreError::new)
     }
 
     async fn forget_commands(&self, older_than: Uuid) -> Result<u64, StoreError> {
@@ -309,6 +283,61 @@ impl EventStore for SqliteStore {
             forgotten += done.rows_affected();
         }
     }
+}
+
+/// The records of streams, each with its version.
+async fn histories(
+    readers: &SqlitePool,
+    keys: &[StreamKey],
+) -> Result<HashMap<StreamKey, Vec<(i64, StoredRecord)>>, sqlx::Error> {
+    let mut reader = readers.acquire().await?;
+    let mut found: HashMap<StreamKey, Vec<(i64, StoredRecord)>> = HashMap::new();
+    let read = STREAMS.fetch(
+        &mut reader,
+        keys,
+        |key, row| row.add(key.as_slice()),
+        |row| {
+            let shard = Shard(((row.try_get::<i64, _>(0)? >> 40) & 0xffff) as u16);
+            let record = read_record(&row, shard)?;
+            let key: &[u8] = row.try_get(4)?;
+            let key =
+                StreamKey::try_from(key).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            found
+                .entry(key)
+                .or_default()
+                .push((row.try_get(3)?, record));
+            Ok(())
+        },
+    );
+    read.await?;
+    Ok(found)
+}
+
+type ViewPlace = (i64, u16, Vec<u8>);
+
+/// Values of rows, each with the number of its view.
+async fn view_rows(
+    readers: &SqlitePool,
+    wanted: &[(i64, RowKey)],
+) -> Result<HashMap<ViewPlace, Bytes>, sqlx::Error> {
+    let mut reader = readers.acquire().await?;
+    let mut found = HashMap::with_capacity(wanted.len());
+    let read = VIEW_ROWS.fetch(
+        &mut reader,
+        wanted,
+        |(view, key), row| {
+            row.add(*view)?;
+            row.add(key.shard.0)?;
+            row.add(&key.key[..])
+        },
+        |row| {
+            let key = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            found.insert(key, bytes(&row, 3)?);
+            Ok(())
+        },
+    );
+    read.await?;
+    Ok(found)
 }
 
 async fn read_snapshot(

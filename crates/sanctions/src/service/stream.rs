@@ -11,6 +11,7 @@ use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::{Fault, inbound};
 use tally_service::Policy;
 use tonic::{Code, Status};
+use tracing::Instrument as _;
 
 use super::{Answers, Sanctions};
 use crate::question::{self, Draft, Question};
@@ -35,7 +36,14 @@ impl Sanctions {
             .ready_chunks(CHUNK)
             .map(move |chunk| {
                 let (service, caller) = (service.clone(), caller.clone());
-                async move { service.check_chunk(&caller, chunk).await }
+                // A task of its own: it may hold what others wait for, and would
+                // keep it while its caller reads nothing.
+                let work = async move { service.check_chunk(&caller, chunk).await };
+                let work = tokio::spawn(work.in_current_span());
+                async move {
+                    let broken = |error| vec![Err(Fault::internal(error).into())];
+                    work.await.unwrap_or_else(broken)
+                }
             })
             .buffered(CHUNKS_UNDER_WAY)
             .flat_map(stream::iter);

@@ -153,3 +153,20 @@ async fn after_an_unknown_outcome_nothing_in_memory_is_relied_on() {
     assert_eq!(position(&store, Shard(0)).await, 1, "read again");
     assert_eq!(position(&store, Shard(1)).await, 0, "it had no effect");
 }
+
+#[tokio::test]
+async fn reads_that_nobody_polls_hold_no_connection() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).await;
+    let streams = [StreamName::new("record", "a")];
+    // More of them than there are connections.
+    let mut resting: Vec<_> = (0..8).map(|_| store.read_streams(LOG, &streams)).collect();
+    for read in &mut resting {
+        assert!(futures::poll!(read).is_pending());
+    }
+    let histories = store.read_streams(LOG, &streams).await;
+    assert_eq!(histories.expect("a connection was free"), [[]]);
+    for read in resting {
+        read.await.expect("done meanwhile");
+    }
+}

@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use tally_eventlog::sealing::{KeyById, Lookup, PseudonymKind, PseudonymRow, StreamKeyRow};
 use uuid::Uuid;
 
-use super::STATEMENT_ROWS_MAX;
+use super::connections::STATEMENT_ROWS_MAX;
 
 pub(super) async fn select_keys(
     connection: &mut SqliteConnection,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sqlx::Row as _;
 use tally_eventlog::append::Outcome;
 use tally_eventlog::sealing::conformance::Fixture;
 use tally_eventlog::sealing::{KeyRing, KeyRingError, MasterKey};
@@ -57,13 +58,13 @@ async fn every_connection_is_durable_and_wipes() {
     for (pragma, value) in [("synchronous", 2), ("secure_delete", 1), ("temp_store", 2)] {
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
         let row = sqlx::query(sql)
-            .fetch_one(&store.writer)
+            .fetch_one(&store.connections.writer)
             .await
             .expect("row");
         assert_eq!(row.get::<i64, _>(0), value, "{pragma}");
     }
     let row = sqlx::query("PRAGMA journal_mode")
-        .fetch_one(&store.writer)
+        .fetch_one(&store.connections.writer)
         .await
         .expect("row");
     assert_eq!(row.get::<String, _>(0), "wal");
@@ -91,10 +92,10 @@ async fn an_erasure_that_a_reader_holds_up_is_reported_and_finished_by_repeating
     let store = directory.store().await;
     store.insert_stream_keys(&[key(1)]).await.expect("inserted");
     sqlx::query("PRAGMA busy_timeout = 0")
-        .execute(&store.writer)
+        .execute(&store.connections.writer)
         .await
         .expect("set");
-    let mut reader = store.readers.begin().await.expect("begun");
+    let mut reader = store.connections.readers.begin().await.expect("begun");
     sqlx::query("SELECT count(*) FROM data_key")
         .fetch_one(&mut *reader)
         .await
@@ -135,4 +136,16 @@ async fn a_file_that_is_no_key_ring_is_refused_by_name() {
         .await
         .expect_err("refused");
     assert!(error.to_string().contains("keyring.db"), "{error}");
+}
+
+#[tokio::test]
+async fn what_nobody_polls_holds_no_connection() {
+    let directory = Directory::new();
+    let store = directory.store().await;
+    let rows = [key(1)];
+    let mut resting = store.insert_stream_keys(&rows);
+    assert!(futures::poll!(&mut resting).is_pending());
+    let other = store.insert_stream_keys(&[key(2)]).await;
+    assert_eq!(other.expect("the connection came back"), [key(2)]);
+    assert_eq!(resting.await.expect("done meanwhile"), rows);
 }
