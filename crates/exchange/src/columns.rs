@@ -190,6 +190,23 @@ impl Columns {
         cells.filter_map(|(place, cell)| Some((self.column(place)?, cell.as_str())))
     }
 
+    /// Columns up to the last that has a title. Exports often end their titles with empty cells.
+    pub fn width(&self) -> usize {
+        let last = self.titles.iter().rposition(|title| !title.is_empty());
+        last.map_or(0, |last| last + 1)
+    }
+
+    /// What a row says past the last title, where a comma that is not quoted moves it; nothing if
+    /// no cell there says anything.
+    pub fn untitled(&self, row: &Row) -> Option<String> {
+        let cells = row.cells.iter().skip(self.width());
+        let said: Vec<&str> = cells
+            .map(String::as_str)
+            .filter(|cell| !cell.is_empty())
+            .collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
     /// What is the same in every row.
     pub fn constants(&self) -> impl Iterator<Item = (&Target, &str)> {
         let constants = self.form.constants.iter();

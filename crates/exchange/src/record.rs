@@ -7,6 +7,13 @@ use crate::columns::Columns;
 use crate::table::Row;
 use crate::value;
 
+/// Name under which a row states what it says past the last title. No record type has such a field,
+/// so that collection refuses the row, with its other faults, rather than that the text is lost.
+pub const UNTITLED: &str = "tally:untitled";
+
+/// Path by which collection names that text: it knows no field of the name, and the text is first.
+pub(crate) const UNTITLED_PATH: &str = "record.fields[0]";
+
 /// What a row states. Without `Debug`: it may name persons.
 #[derive(Default, PartialEq, Eq)]
 pub struct Stated {
@@ -30,6 +37,9 @@ pub struct Stated {
 /// it, and names every fault of the row at once.
 pub fn read(columns: &Columns, record_type: &RecordType, row: &Row) -> Stated {
     let mut stated = Stated::default();
+    let untitled = columns.untitled(row);
+    let untitled = untitled.map(|text| (UNTITLED.to_owned(), text));
+    stated.fields.extend(untitled);
     let mut subject = None;
     let cells = columns.cells(row).filter(|(_, cell)| !cell.is_empty());
     let cells = cells.map(|(column, cell)| {

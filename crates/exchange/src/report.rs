@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
 use crate::columns::{Columns, FAULTS_TITLE, QUARANTINE_TITLE, ROW_TITLE};
+use crate::record::{UNTITLED, UNTITLED_PATH};
 use crate::table::Row;
 
 /// Rows that a workbook can hold.
@@ -21,7 +22,7 @@ const OWN: [&str; 3] = [ROW_TITLE, FAULTS_TITLE, QUARANTINE_TITLE];
 /// One fault of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowFault {
-    /// Path in the record, as collection says it.
+    /// Path in the record, as collection says it; [`UNTITLED`] of what is past the last title.
     pub field: String,
     /// Stable reason.
     pub reason: String,
@@ -30,6 +31,31 @@ pub struct RowFault {
 }
 
 impl RowFault {
+    /// A fault that collection found in `row`.
+    pub fn of(
+        columns: &Columns,
+        row: &Row,
+        field: String,
+        reason: String,
+        message: String,
+    ) -> Self {
+        if field == UNTITLED_PATH && columns.untitled(row).is_some() {
+            return Self {
+                field: UNTITLED.to_owned(),
+                reason,
+                message: "the row goes on past the last title, as where a comma within a cell is \
+                          not quoted; put that text into its column, and empty the cells past the \
+                          titles"
+                    .to_owned(),
+            };
+        }
+        Self {
+            field,
+            reason,
+            message,
+        }
+    }
+
     /// The fault under the title of its column.
     pub fn explained(&self, columns: &Columns) -> String {
         match columns.title_of(&self.field) {
@@ -40,14 +66,15 @@ impl RowFault {
 }
 
 /// Writes the bad rows of a file into a workbook: which they were, their cells as they were, what
-/// is wrong with each, and where it waits in quarantine.
+/// is wrong with each, where it waits in quarantine, and behind that what it said past the last
+/// title.
 ///
 /// Rows go to the disk as they come, so that it takes no memory for them.
 pub struct FaultBook {
     workbook: Workbook,
     path: PathBuf,
     next: u32,
-    /// The column after those of the table.
+    /// The column after those of the table that have titles.
     end: u16,
     /// Rows that were left out, beyond what a workbook can hold.
     pub left_out: u64,
@@ -63,7 +90,8 @@ impl FaultBook {
         let mut workbook = Workbook::new();
         let bold = Format::new().set_bold();
         let sheet = workbook.add_worksheet_with_constant_memory()?;
-        let titles = columns.titles.iter().map(String::as_str);
+        let titles = columns.titles[..columns.width()].iter();
+        let titles = titles.map(String::as_str);
         let known = titles.filter(|title| !OWN.contains(title));
         let mut end = 0;
         for title in std::iter::once(ROW_TITLE).chain(known) {
@@ -101,13 +129,16 @@ impl FaultBook {
         self.next += 1;
         let sheet = self.workbook.worksheet_from_index(0)?;
         sheet.write_string(at, 0, columns.number_of(row))?;
-        let mut column = 1;
+        let (mut column, width) = (1, columns.width());
         for (place, cell) in row.cells.iter().enumerate() {
             let title = columns.titles.get(place).map(String::as_str);
             if title.is_some_and(|title| OWN.contains(&title)) {
                 continue;
             }
-            if !cell.is_empty() && column < self.end {
+            if place == width {
+                column = self.end + 2;
+            }
+            if !cell.is_empty() {
                 sheet.write_string(at, column, bounded(cell))?;
             }
             column += 1;
@@ -223,6 +254,71 @@ mod tests {
         // It is still the seventh row of the file that the department has.
         assert_eq!(rows[1].cells[0], "7");
         assert_eq!(rows[1].cells[1..7], bad.cells[..]);
+    }
+
+    #[test]
+    fn what_a_row_says_past_the_titles_is_not_lost() {
+        let pack = BuiltIn::Province
+            .load()
+            .expect("the built-in pack is consistent");
+        let record_type = pack.record_type("tax-credit").expect("in the pack");
+        let form = Arc::new(Form::plain(record_type));
+        let row = |number, cells: &[&str]| Row {
+            number,
+            cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
+        };
+        let names = record_type.fields.iter().filter(|rule| rule.required);
+        let mut titles = vec!["subject_uscc", "document_number", "decided_on"];
+        titles.extend(names.map(|rule| rule.name.as_str()));
+        let width = titles.len();
+        // Exports end lines with empty cells, also those of the titles.
+        titles.push("");
+        let columns =
+            Columns::find(&form, record_type, &[row(1, &titles)]).expect("the titles are there");
+        let mut cells = vec!["X"; width];
+        assert_eq!(columns.untitled(&row(2, &cells)), None);
+        cells.extend(["", ""]);
+        assert_eq!(columns.untitled(&row(2, &cells)), None);
+        cells.extend(["lost", "too"]);
+        let bad = row(2, &cells);
+        let stated = crate::record::read(&columns, record_type, &bad);
+        assert_eq!(stated.fields[0], (UNTITLED.into(), "lost, too".into()));
+        let of = |row: &Row| {
+            let (reason, message) = ("FIELD_UNKNOWN".to_owned(), "no such".to_owned());
+            RowFault::of(&columns, row, UNTITLED_PATH.to_owned(), reason, message)
+        };
+        assert!(of(&bad).explained(&columns).contains("past the last title"));
+        assert_eq!(of(&row(2, &cells[..width])).message, "no such");
+
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("faults.xlsx");
+        let book = |columns: &Columns, bad: &Row| {
+            let mut book = FaultBook::new(&path, columns).expect("a workbook");
+            let faults = [of(bad)];
+            book.add(columns, bad, &faults, "the-id").expect("a row");
+            book.save().expect("saved");
+            let mut rows = Vec::new();
+            table::read(&path, &AtomicU64::new(0), &mut |row| {
+                rows.push(row);
+                ControlFlow::Continue(())
+            })
+            .expect("a table");
+            rows
+        };
+        let rows = book(&columns, &bad);
+        assert_eq!(rows[1].cells[1..=width], bad.cells[..width]);
+        assert_eq!(
+            rows[1].cells[width + 2..],
+            ["the-id", "", "", "lost", "too"]
+        );
+        // Handed in as it is, it is as wrong as before, and nothing moves.
+        let second = Columns::find(&form, record_type, &rows).expect("its own titles");
+        assert_eq!(second.untitled(&rows[1]).as_deref(), Some("lost, too"));
+        assert_eq!(second.quarantine(&rows[1]), Some("the-id"));
+        let again = book(&second, &rows[1].clone());
+        assert_eq!(again[1].cells, rows[1].cells);
+        let corrected = row(2, &["X"; 3]);
+        assert_eq!(second.untitled(&corrected), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tables that were filled in before the pack had a form for them, and tables of others.
 
+use super::tables::{read, write};
 use super::{COMPANY, another_version, day, mesh, refused, tally};
 use crate::process::Place;
 
@@ -30,6 +31,42 @@ fn table(place: &Place, second: &str) -> String {
     let file = place.file("penalties.csv");
     std::fs::write(&file, format!("{HEADINGS}\n{rows}")).expect("written");
     file.display().to_string()
+}
+
+#[test]
+fn what_a_row_says_past_the_titles_is_a_fault_of_the_row() {
+    let (place, _server) = mesh();
+    // A comma that is not quoted moves what follows it.
+    let file = table(&place, "fine,by instalments");
+    let import = |file: &str| format!("--as market import {file} --item administrative-penalty");
+    let of_text = [
+        "row 3: in quarantine as",
+        "past the last title",
+        "(FIELD_UNKNOWN)",
+        "3 rows: accepted 2, known before 0, quarantined 1, refused 0",
+    ];
+    tally(&place, &import(&file)).exits(2).says(&of_text);
+    let report = place.file("penalties.csv.faults.xlsx");
+    let mut rows = read(&report);
+    let last = rows[1].cells.pop();
+    assert_eq!(last.as_deref(), Some("by instalments"), "{:?}", rows[1]);
+    // A workbook loses it no more than a text file, and keeps the place in quarantine.
+    let as_it_was = place.file("again.xlsx");
+    std::fs::copy(&report, &as_it_was).expect("copied");
+    let of_workbook = [
+        "row 2: in quarantine as",
+        of_text[1],
+        "accepted 0",
+        "quarantined 1",
+    ];
+    tally(&place, &import(&as_it_was.display().to_string()))
+        .exits(2)
+        .says(&of_workbook);
+    let corrected = place.file("corrected.xlsx");
+    write(&corrected, &rows);
+    tally(&place, &import(&corrected.display().to_string()))
+        .exits(0)
+        .says(&["1 rows: accepted 1"]);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn table(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     )
 }
 
-fn read(path: &Path) -> Vec<Row> {
+pub fn read(path: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     table::read(path, &AtomicU64::new(0), &mut |row| {
         rows.push(row);
@@ -98,6 +98,18 @@ fn read(path: &Path) -> Vec<Row> {
     })
     .expect("a table");
     rows
+}
+
+/// Writes rows into a workbook, as somebody who corrected them.
+pub fn write(path: &Path, rows: &[Row]) {
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet();
+    for (at, row) in (0u32..).zip(rows) {
+        for (column, cell) in (0u16..).zip(&row.cells) {
+            sheet.write_string(at, column, cell).expect("a cell");
+        }
+    }
+    workbook.save(path).expect("saved");
 }
 
 fn counts(summary: &Value) -> [u64; 4] {
@@ -176,14 +188,7 @@ fn a_table_is_imported_and_its_bad_rows_are_corrected_and_handed_in_again() {
     bad[1].cells[kind] = "罚款".to_owned();
     bad[2].cells[decided] = day(-3);
     let corrected = place.file("corrected.xlsx");
-    let mut workbook = Workbook::new();
-    let sheet = workbook.add_worksheet();
-    for (at, row) in (0u32..).zip(&bad) {
-        for (column, cell) in (0u16..).zip(&row.cells) {
-            sheet.write_string(at, column, cell).expect("a cell");
-        }
-    }
-    workbook.save(&corrected).expect("saved");
+    write(&corrected, &bad);
     let again = format!(
         "import {} --item administrative-penalty",
         corrected.display()

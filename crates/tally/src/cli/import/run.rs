@@ -55,10 +55,13 @@ impl Run {
                 });
             }
             Some(Outcome::Refused(refusal)) => {
-                let fault = |fault: pb::Fault| RowFault {
-                    field: fault.field,
-                    reason: fault.reason,
-                    message: fault.message,
+                let fault = |fault: pb::Fault| {
+                    let pb::Fault {
+                        field,
+                        reason,
+                        message,
+                    } = fault;
+                    RowFault::of(&self.columns, row, field, reason, message)
                 };
                 let faults: Vec<RowFault> = refusal.faults.into_iter().map(fault).collect();
                 let place = refusal.quarantine_id;
