@@ -23,7 +23,7 @@ const NO_END: [&str; 6] = [
 ];
 
 /// A day: `2026-01-02`, `2026/1/2`, `2026.1.2`, `2026年1月2日`, `20260102`, each with or without
-/// a time of day, or a spreadsheet's number of the day.
+/// a time of day in China, or a spreadsheet's number of the day.
 pub fn date(text: &str) -> String {
     read_date(text).map_or_else(|| text.to_owned(), |date| date.to_string())
 }
@@ -38,7 +38,10 @@ pub fn last_day(text: &str) -> String {
 
 fn read_date(text: &str) -> Option<Date> {
     let text = plain(text);
-    let day = text.split([' ', 'T', 't']).next()?;
+    let (day, time) = text.split_once([' ', 'T', 't']).unwrap_or((&text, ""));
+    if elsewhere(time) {
+        return None;
+    }
     if day.bytes().all(|byte| byte.is_ascii_digit()) {
         return match day.len() {
             8 => day_of(&day[..4], &day[4..6], &day[6..]),
@@ -57,6 +60,13 @@ fn read_date(text: &str) -> Option<Date> {
         return None;
     }
     day_of(year, month, day)
+}
+
+/// True if a time of day is said in another zone than China's, where it may be another day:
+/// 16:00 UTC is midnight.
+fn elsewhere(time: &str) -> bool {
+    let zone = time.find(['Z', 'z', 'U', 'u', 'G', 'g', '+', '-', '−']);
+    zone.is_some_and(|at| !matches!(&time[at..], "+08:00" | "+0800" | "+08"))
 }
 
 fn day_of(year: &str, month: &str, day: &str) -> Option<Date> {
@@ -158,7 +168,10 @@ mod tests {
             "2026年01月02号",
             "２０２６－０１－０２",
             " 20260102 ",
+            "2026-01-02T08:30:00",
             "2026-01-02T08:30:00+08:00",
+            "2026-01-02 08:30:00.000 +0800",
+            "20260102T083000+08",
             "46024",
         ] {
             assert_eq!(date(text), "2026-01-02", "{text}");
@@ -178,6 +191,24 @@ mod tests {
             "明天",
             "2026-1-2-3",
             "2026-+1-2",
+        ] {
+            assert_eq!(date(text), text);
+        }
+    }
+
+    #[test]
+    fn a_time_elsewhere_is_no_day_here() {
+        for text in [
+            "2026-01-01T16:00:00Z",
+            "2026-01-01t16:00:00z",
+            "2026-01-01T16:00:00+00:00",
+            "2026-01-01T16:00:00-05:00",
+            "2026-01-01T16:00:00−05:00",
+            "2026-01-01 16:00:00 +0000",
+            "2026/1/1 16:00 UTC",
+            "2026/1/1 16:00 GMT",
+            "20260101T160000Z",
+            "２０２６－０１－０１Ｔ１６：００：００Ｚ",
         ] {
             assert_eq!(date(text), text);
         }
