@@ -32,6 +32,20 @@ pub(crate) fn is_invisible(c: char) -> bool {
     )
 }
 
+/// A text of a file as it may be shown: what would move the cursor of a terminal, turn the
+/// direction of writing or show nothing is written as `\u{1b}`.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Runs of white space become one space; none is left at either end.
 pub(crate) fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -78,6 +92,14 @@ mod tests {
     #[test]
     fn full_width_letters_digits_and_spaces_become_half_width() {
         assert_eq!(half_width("ＡＢｃ１２（３）　｜"), "ABc12(3) |");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_as_what_it_is() {
+        assert_eq!(
+            printable("\u{1b}[2J姓　名\n\u{9b}A\u{202e}\u{2028}"),
+            r"\u{1b}[2J姓　名\u{a}\u{9b}A\u{202e}\u{2028}"
+        );
     }
 
     #[test]

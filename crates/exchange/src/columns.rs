@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tally_domain::policy::{Form, FormColumn, RecordType, Target};
-use tally_domain::text::half_width;
+use tally_domain::text::{half_width, printable};
 
 use crate::table::Row;
 
@@ -29,7 +29,7 @@ pub struct Columns {
     pub row: u64,
     /// The titles as they stand there.
     pub titles: Vec<String>,
-    /// Titles that the form does not know; their cells are left out.
+    /// Titles that the form does not know, as they may be shown; their cells are left out.
     pub unknown: Vec<String>,
     /// The place among the form's columns of each column of the table.
     known: Vec<Option<usize>>,
@@ -72,7 +72,10 @@ pub enum ColumnsFault {
 }
 
 fn quoted(titles: &[String]) -> String {
-    let quoted: Vec<_> = titles.iter().map(|title| format!("`{title}`")).collect();
+    let quoted: Vec<_> = titles
+        .iter()
+        .map(|title| format!("`{}`", printable(title)))
+        .collect();
     quoted.join(", ")
 }
 
@@ -134,7 +137,7 @@ impl Columns {
                 None if cell == QUARANTINE_TITLE => quarantine = Some(at),
                 None if cell == ROW_TITLE => reported = Some(at),
                 None if cell.is_empty() || cell == FAULTS_TITLE => {}
-                None => unknown.push(cell.clone()),
+                None => unknown.push(printable(cell)),
             }
             known.push(place);
         }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
+use tally_domain::text::printable;
+
 use crate::columns::{Columns, FAULTS_TITLE, QUARANTINE_TITLE, ROW_TITLE};
 use crate::record::{UNTITLED, UNTITLED_PATH};
 use crate::table::Row;
@@ -59,7 +61,10 @@ impl RowFault {
     /// The fault under the title of its column.
     pub fn explained(&self, columns: &Columns) -> String {
         match columns.title_of(&self.field) {
-            Some(title) => format!("{title}: {} ({})", self.message, self.reason),
+            Some(title) => {
+                let title = printable(title);
+                format!("{title}: {} ({})", self.message, self.reason)
+            }
             None => format!("{}: {} ({})", self.field, self.message, self.reason),
         }
     }

@@ -7,6 +7,7 @@ use tally_domain::policy::{Form, Pack};
 
 use super::*;
 use crate::columns::{ColumnsFault, FAULTS_TITLE, QUARANTINE_TITLE};
+use crate::report::RowFault;
 
 const PENALTY: &str = "administrative-penalty";
 
@@ -212,6 +213,31 @@ fn what_the_titles_lack_is_named_at_once() {
         matches!(fault, ColumnsFault::NoTitles { looked_at: 1, .. }),
         "{fault}"
     );
+}
+
+#[test]
+fn titles_are_shown_without_what_a_terminal_would_obey() {
+    let pack = pack();
+    let form = form(&pack);
+    let record_type = pack.record_type(PENALTY).expect("in the pack");
+    let find = |titles: &[&str]| Columns::find(&form, record_type, &[row(1, titles)]);
+    let fault = RowFault {
+        field: "record.fields.fine".to_owned(),
+        reason: "R".to_owned(),
+        message: "look".to_owned(),
+    };
+    // Titles are compared without their blanks, of which a line feed is one.
+    let fine = "CF_NR\n_FK";
+    let mut titles = KEYS
+        .map(|title| if title == "CF_NR_FK" { fine } else { title })
+        .to_vec();
+    titles.push("\u{1b}]0;x\u{7}");
+    let columns = find(&titles).expect("the titles are there");
+    assert_eq!(columns.unknown, [r"\u{1b}]0;x\u{7}"]);
+    assert_eq!(fault.explained(&columns), r"CF_NR\u{a}_FK: look (R)");
+    titles.push(fine);
+    let twice = find(&titles).expect_err("one comes twice").to_string();
+    assert!(!twice.contains('\n'), "{twice}");
 }
 
 #[test]
