@@ -42,7 +42,15 @@ impl Rejection {
 
     /// The fault of a record that is handed in again.
     pub(crate) fn field_fault(self) -> FieldFault {
-        FieldFault::new("quarantine_id", self.reason(), self.message())
+        let message = match self {
+            // Only a record has an id that can be left out.
+            Self::Unknown => &format!(
+                "{}; look at it, or leave it out to push a new record",
+                self.message()
+            ),
+            Self::Closed | Self::CorrectedTooOften => self.message(),
+        };
+        FieldFault::new("quarantine_id", self.reason(), message)
     }
 }
 

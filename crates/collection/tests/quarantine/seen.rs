@@ -24,6 +24,13 @@ async fn another_department_sees_and_does_nothing() {
     let settled = push(&mesh, system(COUNTY), vec![request(penalty(1), &place)]).await;
     let unknown = (vec!["QUARANTINE_UNKNOWN".to_owned()], String::new());
     assert_eq!(settled, [Err(unknown)]);
+    let again = stream::iter([request(penalty(1), &place)]);
+    let (answers, _) = mesh.push_all(system(COUNTY), again).await;
+    let Some(Outcome::Refused(refusal)) = &answers[0].outcome else {
+        panic!("not theirs: {answers:?}");
+    };
+    let message = &refusal.faults[0].message;
+    assert!(message.contains("leave it out to push"), "{message}");
     assert!(mesh.log(logs::COLLECTION_ACCESS).await.is_empty());
     let request = pb::GetQuarantineCountsRequest {
         department: BUREAU.into(),
