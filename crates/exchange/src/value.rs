@@ -141,8 +141,11 @@ fn shifted(number: &str) -> String {
 /// blanks within.
 pub fn code(text: &str) -> String {
     let text = half_width(text);
-    let text = text.trim().trim_start_matches(['\'', '`']);
-    text.chars().filter(|c| !c.is_whitespace()).collect()
+    // A blank between two such marks is no end of them.
+    text.chars()
+        .filter(|c| !c.is_whitespace())
+        .skip_while(|c| matches!(c, '\'' | '`'))
+        .collect()
 }
 
 /// A text whose full-width signs are half-width, without blanks around it.
@@ -250,6 +253,7 @@ mod tests {
     #[test]
     fn codes_lose_what_spreadsheets_add() {
         assert_eq!(code("'9152000071430580XT"), "9152000071430580XT");
+        assert_eq!(code(" ' '9152000071430580XT"), "9152000071430580XT");
         assert_eq!(code(" ９１５２ 0000 71430580XT"), "9152000071430580XT");
     }
 
