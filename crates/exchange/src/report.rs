@@ -192,22 +192,29 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use tally_catalog::pack::BuiltIn;
-    use tally_domain::policy::Form;
+    use tally_domain::policy::{Form, RecordType};
 
     use super::*;
     use crate::table;
 
-    #[test]
-    fn a_fault_book_is_a_table_that_can_be_handed_in_again() {
+    fn tax_credit() -> RecordType {
         let pack = BuiltIn::Province
             .load()
             .expect("the built-in pack is consistent");
-        let record_type = pack.record_type("tax-credit").expect("in the pack");
-        let form = Arc::new(Form::plain(record_type));
-        let row = |number, cells: &[&str]| Row {
+        pack.record_type("tax-credit").expect("in the pack").clone()
+    }
+
+    fn row(number: u64, cells: &[&str]) -> Row {
+        Row {
             number,
             cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_fault_book_is_a_table_that_can_be_handed_in_again() {
+        let record_type = &tax_credit();
+        let form = Arc::new(Form::plain(record_type));
         let titles = [
             "subject_uscc",
             "document_number",
@@ -263,15 +270,8 @@ mod tests {
 
     #[test]
     fn what_a_row_says_past_the_titles_is_not_lost() {
-        let pack = BuiltIn::Province
-            .load()
-            .expect("the built-in pack is consistent");
-        let record_type = pack.record_type("tax-credit").expect("in the pack");
+        let record_type = &tax_credit();
         let form = Arc::new(Form::plain(record_type));
-        let row = |number, cells: &[&str]| Row {
-            number,
-            cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
-        };
         let names = record_type.fields.iter().filter(|rule| rule.required);
         let mut titles = vec!["subject_uscc", "document_number", "decided_on"];
         titles.extend(names.map(|rule| rule.name.as_str()));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
 use tally_eventlog::sealing::{
@@ -25,6 +26,11 @@ pub(super) struct Connections {
 }
 
 impl Connections {
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, KeyStoreError> {
+        let reader = self.readers.acquire().await;
+        reader.map_err(KeyStoreError::not_applied)
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, KeyStoreError> {
         let begun = self.writer.begin_with("begin IMMEDIATE").await;
         begun.map_err(KeyStoreError::not_applied)
@@ -68,12 +74,7 @@ impl Connections {
         &self,
         lookups: &[Lookup],
     ) -> Result<Vec<StreamKeyRow>, KeyStoreError> {
-        let mut reader = self
-            .readers
-            .acquire()
-            .await
-            .map_err(KeyStoreError::not_applied)?;
-        let found = select_keys(&mut reader, lookups).await;
+        let found = select_keys(&mut *self.reader().await?, lookups).await;
         found.map_err(KeyStoreError::not_applied)
     }
 
@@ -149,12 +150,7 @@ impl Connections {
         &self,
         wanted: &[(PseudonymKind, Lookup)],
     ) -> Result<Vec<PseudonymRow>, KeyStoreError> {
-        let mut reader = self
-            .readers
-            .acquire()
-            .await
-            .map_err(KeyStoreError::not_applied)?;
-        let found = select_pseudonyms(&mut reader, wanted).await;
+        let found = select_pseudonyms(&mut *self.reader().await?, wanted).await;
         found.map_err(KeyStoreError::not_applied)
     }
 
