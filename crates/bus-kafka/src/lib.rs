@@ -1,0 +1,1 @@
+//! Records between roles over Apache Kafka.
