@@ -73,6 +73,9 @@ pub struct Checkpoint {
     pub seen_at: Timestamp,
     /// Epoch of the lease under which it was written.
     pub epoch: u64,
+    /// Where a transport goes on after the last record applied, as that
+    /// transport counts. It saves time only: nothing depends on it being right.
+    pub hint: Option<u64>,
 }
 
 impl Checkpoint {
@@ -84,6 +87,7 @@ impl Checkpoint {
             leaf: [0; 32],
             seen_at: Timestamp::UNIX_EPOCH,
             epoch,
+            hint: None,
         }
     }
 }

@@ -59,7 +59,7 @@ impl Known {
             );
         }
         let rows = sqlx::query(
-            "SELECT consumer, shard, next, log_id, leaf, seen_at, epoch FROM checkpoint",
+            "SELECT consumer, shard, next, log_id, leaf, seen_at, epoch, hint FROM checkpoint",
         );
         for row in rows.fetch_all(&mut *connection).await? {
             let (consumer, shard, checkpoint) = read_checkpoint(&row)?;
@@ -182,7 +182,7 @@ fn read_head(row: &SqliteRow, log: &Log, shard: Shard) -> Result<Head, String> {
     Ok(head)
 }
 
-/// Reads a row of `checkpoint`: consumer, shard, next, log_id, leaf, seen_at, epoch.
+/// Reads a row of `checkpoint`: consumer, shard, next, log_id, leaf, seen_at, epoch, hint.
 pub(crate) fn read_checkpoint(row: &SqliteRow) -> Result<(String, Shard, Checkpoint), sqlx::Error> {
     let seen_at: &str = row.try_get(5)?;
     let log_id: Vec<u8> = row.try_get(3)?;
@@ -194,6 +194,7 @@ pub(crate) fn read_checkpoint(row: &SqliteRow) -> Result<(String, Shard, Checkpo
             .parse()
             .map_err(|error: jiff::Error| sqlx::Error::Decode(error.into()))?,
         epoch: row.try_get::<i64, _>(6)?.cast_unsigned(),
+        hint: row.try_get::<Option<i64>, _>(7)?.map(i64::cast_unsigned),
     };
     Ok((row.try_get(0)?, Shard(row.try_get(1)?), checkpoint))
 }

@@ -347,7 +347,7 @@ async fn read_snapshot(
 ) -> Result<ViewSnapshot, sqlx::Error> {
     let mut snapshot = ViewSnapshot::default();
     let checkpoints = sqlx::query(
-        "SELECT consumer, shard, next, log_id, leaf, seen_at, epoch FROM checkpoint \
+        "SELECT consumer, shard, next, log_id, leaf, seen_at, epoch, hint FROM checkpoint \
          WHERE consumer = ? ORDER BY shard",
     );
     for row in checkpoints.bind(consumer).fetch_all(&mut *reader).await? {

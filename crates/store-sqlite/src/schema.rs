@@ -14,9 +14,10 @@ use crate::options::{CreateOptions, OpenError, StoreInfo};
 use crate::write::insert_heads;
 
 /// One step per format; step n leads from format n to n + 1.
-const MIGRATIONS: [&str; 1] = [include_str!(
-    "../../../migrations/sqlite/store/0001_event_store.sql"
-)];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/store/0001_event_store.sql"),
+    include_str!("../../../migrations/sqlite/store/0002_checkpoint_hint.sql"),
+];
 
 /// What opening settled.
 pub(crate) struct Opened {

@@ -29,8 +29,8 @@ static COMMANDS: Chunked = Chunked::new(
     " WHERE column1 IS NOT NULL",
 );
 static CHECKPOINTS: Chunked = Chunked::new(
-    "INSERT OR REPLACE INTO checkpoint (consumer, shard, next, log_id, leaf, seen_at, epoch) SELECT * FROM ",
-    7,
+    "INSERT OR REPLACE INTO checkpoint (consumer, shard, next, log_id, leaf, seen_at, epoch, hint) SELECT * FROM ",
+    8,
     " WHERE column1 IS NOT NULL",
 );
 static VIEW_ROWS: Chunked = Chunked::new(
@@ -80,7 +80,8 @@ pub(crate) async fn write(
                 row.add(checkpoint.log_id.as_bytes().as_slice())?;
                 row.add(checkpoint.leaf.as_slice())?;
                 row.add(checkpoint.seen_at.to_string())?;
-                row.add(checkpoint.epoch.cast_signed())
+                row.add(checkpoint.epoch.cast_signed())?;
+                row.add(checkpoint.hint.map(u64::cast_signed))
             },
         )
         .await?;

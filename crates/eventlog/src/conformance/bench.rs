@@ -264,6 +264,7 @@ pub fn checkpoint(next: u64, epoch: u64) -> Checkpoint {
         leaf: [u8::try_from(next).unwrap_or(u8::MAX); 32],
         seen_at: time("2026-01-02T03:04:05.000000001Z"),
         epoch,
+        hint: next.checked_mul(1_000),
     }
 }
 

@@ -32,6 +32,7 @@ async fn reopening_keeps_everything() {
             .parse()
             .expect("a timestamp"),
         epoch: store.epoch(),
+        hint: Some(12),
     };
     let mut first = command(id);
     first.views.push(ViewWrite {
@@ -181,10 +182,10 @@ async fn what_is_not_a_store_of_this_version_is_refused() {
     assert!(matches!(missing, OpenError::Missing { .. }), "{missing}");
     assert!(!path.exists());
     open(&path).await.close().await.expect("it closes");
-    tamper(&path, "UPDATE meta SET value = '2' WHERE key = 'format'").await;
+    tamper(&path, "UPDATE meta SET value = '3' WHERE key = 'format'").await;
     let newer = refusal(options(&path)).await;
     assert!(
-        matches!(newer, OpenError::NewerFormat { found: 2, known: 1 }),
+        matches!(newer, OpenError::NewerFormat { found: 3, known: 2 }),
         "{newer}"
     );
     let other = directory.path().join("other.db");
@@ -199,6 +200,37 @@ async fn what_is_not_a_store_of_this_version_is_refused() {
     connection.close().await.expect("it closes");
     let refused = refusal(options(&other)).await;
     assert!(matches!(refused, OpenError::NotAStore { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_format_is_taken_over() {
+    let directory = directory();
+    let path = directory.path().join("store.db");
+    let store = open(&path).await;
+    let moves = |from, epoch, hint| CheckpointMove {
+        consumer: "test",
+        shard: SHARD,
+        from,
+        to: Checkpoint {
+            next: from + 1,
+            hint,
+            ..Checkpoint::start(epoch)
+        },
+    };
+    let mut first = command(Uuid::now_v7());
+    first.checkpoint = Some(moves(0, store.epoch(), None));
+    append(&store, first).await;
+    store.close().await.expect("it closes");
+    let first_format = "ALTER TABLE checkpoint DROP COLUMN hint; \
+                        UPDATE meta SET value = '1' WHERE key = 'format'";
+    tamper(&path, first_format).await;
+    let store = open(&path).await;
+    let mut second = command(Uuid::now_v7());
+    second.checkpoint = Some(moves(1, store.epoch(), Some(12)));
+    append(&store, second).await;
+    let checkpoints = store.checkpoints("test").await.expect("it reads");
+    let kept = checkpoints[usize::from(SHARD.0)].as_ref();
+    assert_eq!(kept.map(|at| (at.next, at.hint)), Some((2, Some(12))));
 }
 
 #[tokio::test]
