@@ -5,15 +5,18 @@ TOOLS := .tools
 BUF := $(TOOLS)/node_modules/.bin/buf
 CARGO ?= cargo
 
-.PHONY: demo test setup setup-build lint proto bench bench-province import-million fuzz fmt clean
+# What the tests need beside the code: Postgres and Kafka, for the command that follows.
+SERVICES := ./scripts/services.sh
+
+.PHONY: demo test setup setup-build services services-stop lint proto bench bench-province import-million fuzz fmt clean
 
 # Runs the main job once, on the embedded default, and verifies it.
 demo: setup-build
 	$(CARGO) run --release --bin tally -- demo
 
-# Everything that must hold before a change lands.
+# Everything that must hold before a change lands. What services it had to start, it stops at its end.
 test: setup lint proto
-	$(CARGO) test --workspace --all-targets
+	$(SERVICES) run $(CARGO) test --workspace --all-targets
 
 # What is needed to compile, installed if it is missing.
 setup-build:
@@ -22,6 +25,14 @@ setup-build:
 # The same and what the tests need.
 setup:
 	./scripts/setup.sh test
+
+# Postgres and Kafka for tests and development, as DATABASE_URL and KAFKA_BROKERS: see the script's head.
+services:
+	./scripts/setup.sh services
+	$(SERVICES) start
+
+services-stop:
+	$(SERVICES) stop
 
 lint:
 	$(CARGO) fmt --all --check
@@ -54,6 +65,6 @@ fuzz: setup-build
 fmt:
 	$(CARGO) fmt --all
 
-clean:
+clean: services-stop
 	$(CARGO) clean
 	rm -rf $(TOOLS)
