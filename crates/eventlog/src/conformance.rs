@@ -13,6 +13,7 @@ mod consumers;
 mod crashes;
 mod decisions;
 mod failures;
+mod faulty;
 mod groups;
 mod parking;
 mod positions;
@@ -165,10 +166,14 @@ cases! { $
         poison_parks_the_subject_and_order_is_kept
         replay_of_a_parked_subject
         replay_stops_at_the_next_poison
+        what_is_parked_is_listed_with_its_reasons
         more_than_20_parked_in_1000_stops_the_shard
         parked_subjects_are_counted_over_a_window
         what_comes_again_is_not_counted_twice
         poison_about_no_subject_stops_the_shard
+    }
+    faulty {
+        a_store_that_fails_meanwhile_forgets_nothing_parked
     }
     decisions {
         losing_command_is_decided_again

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 use super::bench::{Bench, CONSUMER, LOG, checkpoint, decode, moved};
 use super::reader::{SHARD, Start, about, notes, options, put};
 use crate::append::{Append, Checkpoint};
-use crate::consumer::{ConsumerOptions, PARKED_VIEW, ProcessManager, ReactError, ViewRows};
+use crate::consumer::{
+    ConsumerOptions, PARKED_VIEW, ParkedRecord, ParkedSubjects, ProcessManager, ReactError,
+    Replayed, ViewRows,
+};
 use crate::event::Recorded;
 use crate::ids::Cause;
 
@@ -57,6 +60,13 @@ pub(super) async fn poison_parks_the_subject_and_order_is_kept(mut bench: Bench)
     reader.end().await;
 }
 
+fn applied(applied: usize) -> Replayed {
+    Replayed {
+        applied,
+        ..Replayed::default()
+    }
+}
+
 pub(super) async fn replay_of_a_parked_subject(mut bench: Bench) {
     put(
         &bench,
@@ -66,7 +76,12 @@ pub(super) async fn replay_of_a_parked_subject(mut bench: Bench) {
     put(&bench, [about("ab", "poison")]).await;
     let reader = Start::on(&bench).reader(&bench);
     reader.reaches(6).await;
-    reader.replay("a").await.expect_err("it is still poison");
+    let replayed = Replayed {
+        applied: 0,
+        left: 4,
+        stopped: Some((1, "injected".to_owned())),
+    };
+    assert_eq!(reader.replay("a").await, replayed, "it is still poison");
     assert_eq!(reader.parked(), [("a".to_owned(), 4), ("ab".to_owned(), 1)]);
     assert_eq!(notes(&bench, "a").await, "1;");
     reader.end().await;
@@ -74,7 +89,7 @@ pub(super) async fn replay_of_a_parked_subject(mut bench: Bench) {
     let reader = Start::on(&bench).reader(&bench);
     reader.reaches(6).await;
     reader.notes.mended.store(2, Ordering::SeqCst);
-    assert_eq!(reader.replay("a").await, Ok(4));
+    assert_eq!(reader.replay("a").await, applied(4));
     assert_eq!(
         notes(&bench, "a").await,
         "1;poison;2;poison too;3;",
@@ -82,7 +97,8 @@ pub(super) async fn replay_of_a_parked_subject(mut bench: Bench) {
     );
     assert_eq!(reader.parked(), [("ab".to_owned(), 1)], "only this subject");
     assert_eq!(stored(&bench).await, 1);
-    assert_eq!(reader.replay("a").await, Ok(0), "nothing waits any more");
+    let none = applied(0);
+    assert_eq!(reader.replay("a").await, none, "nothing waits any more");
     put(&bench, [about("a", "4")]).await;
     reader.reaches(7).await;
     assert_eq!(notes(&bench, "a").await, "1;poison;2;poison too;3;4;");
@@ -100,10 +116,12 @@ pub(super) async fn replay_stops_at_the_next_poison(bench: Bench) {
     let reader = Start::on(&bench).reader(&bench);
     reader.reaches(4).await;
     reader.notes.mended.store(1, Ordering::SeqCst);
-    reader
-        .replay("a")
-        .await
-        .expect_err("the third is still poison");
+    let replayed = Replayed {
+        applied: 2,
+        left: 2,
+        stopped: Some((2, "injected".to_owned())),
+    };
+    assert_eq!(reader.replay("a").await, replayed);
     assert_eq!(
         notes(&bench, "a").await,
         "poison;1;",
@@ -119,10 +137,64 @@ pub(super) async fn replay_stops_at_the_next_poison(bench: Bench) {
     reader.reaches(5).await;
     assert_eq!(reader.parked(), [("a".to_owned(), 3)]);
     reader.notes.mended.store(2, Ordering::SeqCst);
-    assert_eq!(reader.replay("a").await, Ok(3));
+    assert_eq!(reader.replay("a").await, applied(3));
     assert_eq!(notes(&bench, "a").await, "poison;1;poison too;2;3;");
     assert!(reader.parked().is_empty());
     reader.end().await;
+}
+
+/// Positions and reasons.
+fn places(events: &[ParkedRecord]) -> Vec<(u64, &str)> {
+    events
+        .iter()
+        .map(|event| (event.parked.position, event.parked.reason.as_str()))
+        .collect()
+}
+
+pub(super) async fn what_is_parked_is_listed_with_its_reasons(bench: Bench) {
+    let first = ["poison", "poison too"].map(|text| about("a", text));
+    put(&bench, [about("ab", "poison")].into_iter().chain(first)).await;
+    put(&bench, [about("b", "1"), about("a", "2")]).await;
+    let reader = Start::on(&bench).reader(&bench);
+    reader.reaches(5).await;
+    let parked = reader.handle().parked();
+    let listed = parked.list(None, 10).await.expect("the store can be read");
+    let brief = listed
+        .iter()
+        .map(|one| (one.first.parked.subject.as_str(), one.events));
+    assert_eq!(brief.collect::<Vec<_>>(), [("a", 3), ("ab", 1)]);
+    assert_eq!(listed[0].shard, SHARD);
+    assert_eq!(
+        places(std::slice::from_ref(&listed[0].first)),
+        [(1, "injected")]
+    );
+    let event = decode(LOG, &bench.records(LOG, SHARD).await[1]);
+    let recorded = Some((event.envelope.event_type, event.recorded_at));
+    assert_eq!(listed[0].first.recorded, recorded);
+    let one = parked.list(None, 1).await.expect("the store can be read");
+    assert_eq!(one, listed[..1], "no more than was asked for");
+    let after = parked.list(Some((SHARD, "a")), 10).await;
+    assert_eq!(after.expect("the store can be read"), listed[1..]);
+
+    let behind = "waits behind an earlier event of its subject";
+    let events = of_subject(parked, 0).await;
+    assert_eq!(places(&events), [(1, "injected"), (2, behind), (4, behind)]);
+    assert_eq!(
+        places(&of_subject(parked, 2).await),
+        [(2, behind), (4, behind)]
+    );
+    assert_eq!(parked.shard_of("b"), None);
+    // The first can be applied; the next, that waited, now keeps the others waiting.
+    reader.notes.mended.store(1, Ordering::SeqCst);
+    assert_eq!(reader.replay("a").await.applied, 1);
+    let events = of_subject(parked, 0).await;
+    assert_eq!(places(&events), [(2, "injected"), (4, behind)]);
+    reader.end().await;
+}
+
+async fn of_subject(parked: &ParkedSubjects, from: u64) -> Vec<ParkedRecord> {
+    let events = parked.events("a", from, 10).await;
+    events.expect("the store can be read")
 }
 
 pub(super) async fn more_than_20_parked_in_1000_stops_the_shard(bench: Bench) {

@@ -14,7 +14,7 @@ use crate::append::ExpectedVersion::Any;
 use crate::append::{Append, CommandKey, RowKey, StreamAppend};
 use crate::consumer::{
     Consumer, ConsumerHandle, ConsumerOptions, Poison, ProcessManager, Projection, ReactError,
-    ShardProgress, ViewRows,
+    Replayed, ShardProgress, ViewRows,
 };
 use crate::event::{NewEvent, Recorded};
 use crate::ids::Cause;
@@ -153,6 +153,8 @@ pub fn options() -> ConsumerOptions {
 pub struct Start {
     /// Where it reads from.
     pub source: Arc<dyn LogSource>,
+    /// Where it writes to.
+    pub store: Arc<dyn EventStore>,
     /// Its effects.
     pub process: Option<Arc<dyn ProcessManager>>,
     /// Its bounds.
@@ -166,6 +168,7 @@ impl Start {
     pub fn on(bench: &Bench) -> Self {
         Self {
             source: bench.store().clone(),
+            store: bench.store().clone(),
             process: None,
             options: options(),
             epoch: 1,
@@ -180,7 +183,7 @@ impl Start {
             name: CONSUMER,
             log: LOG,
             source: self.source,
-            store: bench.store().clone(),
+            store: self.store,
             projection: notes.clone(),
             process: self.process,
             clock: bench.clock.clone(),
@@ -230,8 +233,9 @@ impl Reader {
     }
 
     /// Tries a subject's parked events again.
-    pub async fn replay(&self, subject: &str) -> Result<usize, Poison> {
-        self.handle.replay_parked(SHARD, subject).await
+    pub async fn replay(&self, subject: &str) -> Replayed {
+        let replayed = self.handle.parked().replay(subject).await;
+        replayed.expect("the reader runs")
     }
 
     /// How far it is.

@@ -9,6 +9,7 @@
 mod apply;
 mod fold;
 mod parked;
+mod parked_subjects;
 mod progress;
 mod replay;
 mod rows;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use fold::Fold;
 pub use parked::{PARKED_VIEW, ParkedEvent};
+pub use parked_subjects::{ParkedRecord, ParkedSubject, ParkedSubjects, ReaderStopped, Replayed};
 pub use progress::{Progress, ShardProgress, Stopped};
 pub use rows::ViewRows;
 
@@ -29,7 +31,7 @@ use crate::append::RowKey;
 use crate::clock::Clock;
 use crate::event::Recorded;
 use crate::ids::Cause;
-use crate::shard::{LogName, Shard};
+use crate::shard::LogName;
 use crate::store::{EventStore, LogSource, StoreError};
 
 /// An event that a handler cannot apply. Its subject is parked.
@@ -195,8 +197,8 @@ impl Consumer {
             tasks.spawn(runner.run());
         }
         ConsumerHandle {
+            parked: ParkedSubjects::new(consumer, progress.clone(), replays),
             progress,
-            replays,
             tasks,
         }
     }
@@ -205,7 +207,7 @@ impl Consumer {
 /// A running consumer.
 pub struct ConsumerHandle {
     progress: Arc<Progress>,
-    replays: Vec<tokio::sync::mpsc::Sender<runner::Replay>>,
+    parked: ParkedSubjects,
     tasks: tokio::task::JoinSet<()>,
 }
 
@@ -215,22 +217,9 @@ impl ConsumerHandle {
         &self.progress
     }
 
-    /// Tries the parked events of a subject again, in order. Returns how many
-    /// were applied; the rest stay parked.
-    ///
-    /// # Errors
-    ///
-    /// The reason why the first of the rest could not be applied.
-    pub async fn replay_parked(&self, shard: Shard, subject: &str) -> Result<usize, Poison> {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        let replay = runner::Replay {
-            subject: subject.to_owned(),
-            reply,
-        };
-        let stopped = || Poison::new("the reader has stopped; start it again first");
-        let queue = self.replays.get(usize::from(shard.0)).ok_or_else(stopped)?;
-        queue.send(replay).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+    /// What is parked.
+    pub fn parked(&self) -> &ParkedSubjects {
+        &self.parked
     }
 
     /// Waits until all runners have ended, after `stop` was cancelled.

@@ -9,6 +9,12 @@ use crate::store::{EventStore, StoreError, prefix_end};
 /// The view in which every consumer keeps its parked events.
 pub const PARKED_VIEW: &str = "parked";
 
+/// Bytes of a position in a key.
+const POSITION: usize = size_of::<u64>();
+
+/// A limit that is none.
+pub(super) const ALL: usize = usize::MAX >> 1;
+
 /// An event that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParkedEvent {
@@ -68,8 +74,38 @@ pub(super) async fn load(
 ) -> Result<Vec<ParkedEvent>, StoreError> {
     let prefix = prefix(consumer);
     let end = prefix_end(&prefix);
+    scan(store, consumer, shard, &prefix, end, ALL).await
+}
+
+/// Parked events of a subject from a position on, in order.
+///
+/// # Errors
+///
+/// [`StoreError`]: retry.
+pub(super) async fn of_subject(
+    store: &dyn EventStore,
+    consumer: &str,
+    shard: Shard,
+    subject: &str,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<ParkedEvent>, StoreError> {
+    let from = key(consumer, subject, from);
+    // Up to the position: no other subject has these bytes before it.
+    let end = prefix_end(&from[..from.len() - POSITION]);
+    scan(store, consumer, shard, &from, end, limit).await
+}
+
+async fn scan(
+    store: &dyn EventStore,
+    consumer: &str,
+    shard: Shard,
+    from: &[u8],
+    end: Option<Vec<u8>>,
+    limit: usize,
+) -> Result<Vec<ParkedEvent>, StoreError> {
     let rows = store
-        .scan(PARKED_VIEW, shard, &prefix, end.as_deref(), usize::MAX >> 1)
+        .scan(PARKED_VIEW, shard, from, end.as_deref(), limit)
         .await?;
     Ok(rows
         .iter()

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::parked::{self, ParkedEvent};
-use super::{Consumer, Poison, Progress, Stopped, ViewRows};
+use super::{Consumer, Progress, Replayed, Stopped, ViewRows};
 use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
 use crate::event::StoredRecord;
 use crate::shard::Shard;
@@ -20,7 +20,7 @@ use crate::throttle::Throttle;
 /// Asks a runner to try a subject's parked events again.
 pub(super) struct Replay {
     pub(super) subject: String,
-    pub(super) reply: oneshot::Sender<Result<usize, Poison>>,
+    pub(super) reply: oneshot::Sender<Replayed>,
 }
 
 pub(super) struct Runner {
@@ -37,6 +37,8 @@ pub(super) struct Runner {
     pub(super) parked: HashMap<String, usize>,
     /// Positions at which a subject was newly parked, the latest last.
     pub(super) newly_parked: VecDeque<u64>,
+    /// What is kept here may not be what is stored.
+    stale: bool,
 }
 
 /// How much there was to read.
@@ -89,6 +91,7 @@ impl Runner {
             rows: ViewRows::default(),
             parked: HashMap::new(),
             newly_parked: VecDeque::new(),
+            stale: false,
         }
     }
 
@@ -198,6 +201,7 @@ impl Runner {
     /// Loads the checkpoint and what is parked, and verifies that the source
     /// is still the log that the checkpoint is of.
     async fn start(&mut self) -> Result<(), Halt> {
+        self.stale = true;
         let consumer = &self.consumer;
         self.rows = ViewRows::default();
         let checkpoints = consumer.store.checkpoints(consumer.name).await?;
@@ -224,10 +228,12 @@ impl Runner {
         // What a failed commit had parked comes again and must not count twice.
         self.newly_parked
             .retain(|position| *position < self.checkpoint.next);
-        self.parked.clear();
+        let mut parked: HashMap<String, usize> = HashMap::new();
         for event in parked::load(&*consumer.store, consumer.name, self.shard).await? {
-            *self.parked.entry(event.subject).or_default() += 1;
+            *parked.entry(event.subject).or_default() += 1;
         }
+        self.parked = parked;
+        self.stale = false;
         let (next, parked) = (self.checkpoint.next, self.parked.clone());
         self.progress.update(self.shard, |state| {
             state.next = next;
@@ -261,6 +267,10 @@ impl Runner {
 
     /// Reads, applies and commits one batch.
     async fn step(&mut self) -> Result<Read, Halt> {
+        // Else what is parked only in the store would be passed over.
+        if self.stale {
+            self.start().await?;
+        }
         let consumer = self.consumer.clone();
         // Taken before the read: what the source had at that time has been seen after it.
         let read_at = consumer.clock.wall();
