@@ -12,6 +12,8 @@ pub mod clock;
 pub mod conformance;
 pub mod consumer;
 pub mod cursor;
+pub mod detached;
+pub mod encoding;
 pub mod event;
 pub mod execute;
 pub mod group;

@@ -143,6 +143,8 @@ pub struct EventRow {
     pub stream: StreamName,
     /// Its version in the stream.
     pub version: u64,
+    /// When the log learned it.
+    pub recorded_at: Timestamp,
 }
 
 /// What the store has to write, in one transaction.
@@ -377,6 +379,7 @@ impl<'a> Sequencing<'a> {
                     },
                     stream: part.stream.clone(),
                     version,
+                    recorded_at,
                 });
                 version += 1;
             }

@@ -18,9 +18,9 @@ use tally_eventlog::sealing::{
 };
 use uuid::Uuid;
 
-use crate::detached::detached;
 use crate::lock::create_for_owner_only;
 use connections::Connections;
+use tally_eventlog::detached::detached;
 
 /// How long a statement waits for another connection to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

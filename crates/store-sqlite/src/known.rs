@@ -12,8 +12,8 @@ use tally_eventlog::sequence::{Head, Rows};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
 use uuid::Uuid;
 
-use crate::encoding::{event_id, head_checksum, position_of};
 use crate::options::OpenError;
+use tally_eventlog::encoding::{event_id, head_checksum, position_of};
 
 /// A log of this store.
 #[derive(Debug, Clone, Copy)]

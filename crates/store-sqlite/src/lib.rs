@@ -9,8 +9,6 @@
 
 mod backend;
 mod chunk;
-mod detached;
-mod encoding;
 pub mod keyring;
 mod known;
 mod load;

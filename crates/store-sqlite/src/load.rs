@@ -6,8 +6,8 @@ use sqlx::{Row as _, SqliteConnection};
 use tally_eventlog::sequence::{CommandRef, Hasher, Remembered, StreamRef};
 
 use crate::chunk::Chunked;
-use crate::encoding::{StreamKey, decode_result, stream_key};
 use crate::known::{Logs, read_hash};
+use tally_eventlog::encoding::{StreamKey, decode_result, stream_key};
 
 // One seek per stream, however many versions it has; `max` over a group would
 // read them all. Streams that do not exist, which are most, give no row: a row

@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::chunk::Chunked;
-use crate::detached::detached;
-use crate::encoding::{StreamKey, event_id, position_of, stream_key};
 use crate::known::{read_checkpoint, read_hash};
 use crate::load;
 use crate::store::{SqliteStore, append};
+use tally_eventlog::detached::detached;
+use tally_eventlog::encoding::{StreamKey, event_id, position_of, stream_key};
 
 static STREAMS: Chunked = Chunked::new(
     "SELECT e.id, e.leaf, e.record, e.version, e.stream FROM ",

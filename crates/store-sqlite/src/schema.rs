@@ -8,10 +8,10 @@ use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
 use uuid::Uuid;
 
-use crate::encoding::LOGS_MAX;
 use crate::known::{Log, Logs};
 use crate::options::{CreateOptions, OpenError, StoreInfo};
 use crate::write::insert_heads;
+use tally_eventlog::encoding::LOGS_MAX;
 
 /// One step per format; step n leads from format n to n + 1.
 const MIGRATIONS: [&str; 2] = [

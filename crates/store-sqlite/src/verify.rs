@@ -9,10 +9,10 @@ use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::StoreError;
 
-use crate::encoding::{event_id, stream_key};
 use crate::known::load_heads;
 use crate::reads::read_record;
 use crate::store::SqliteStore;
+use tally_eventlog::encoding::{event_id, stream_key};
 
 /// A row of the event table.
 #[derive(Debug, Clone, PartialEq, Eq)]

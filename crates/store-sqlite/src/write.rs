@@ -7,8 +7,8 @@ use tally_eventlog::sequence::{EventRow, Head, Rows};
 use tally_eventlog::shard::{LogName, Shard};
 
 use crate::chunk::Chunked;
-use crate::encoding::{POSITIONS_MAX, encode_result, event_id, head_checksum, stream_key};
 use crate::known::{Logs, SharedKnown};
+use tally_eventlog::encoding::{POSITIONS_MAX, encode_result, event_id, head_checksum, stream_key};
 
 // Records and commands are never there before. If one is, that is a bug and the
 // whole transaction ends: `OR FAIL` spares the journal of what each statement

@@ -1,7 +1,7 @@
 //! What readers that follow a log find in memory.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -20,6 +20,22 @@ pub struct Tail {
 struct ShardTail {
     recent: Mutex<VecDeque<StoredRecord>>,
     size: watch::Sender<u64>,
+}
+
+impl ShardTail {
+    fn recent(&self) -> MutexGuard<'_, VecDeque<StoredRecord>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a size, unless a later one was told already: by then another
+    /// process may have appended behind this one's commit.
+    fn grow(&self, size: u64) -> bool {
+        self.size.send_if_modified(|known| {
+            let grown = size > *known;
+            *known = size.max(*known);
+            grown
+        })
+    }
 }
 
 impl Tail {
@@ -56,7 +72,8 @@ impl Tail {
         self.shard(log, shard).size.subscribe()
     }
 
-    /// Records from a position on, if all of them are still in memory.
+    /// Records from a position on, if all of them are still in memory: as many as
+    /// were asked for, or all up to the shard's size.
     pub fn read(
         &self,
         log: LogName,
@@ -65,13 +82,18 @@ impl Tail {
         limit: usize,
     ) -> Option<Vec<StoredRecord>> {
         let tail = self.shards.get(&(log, shard))?;
-        if from >= *tail.size.borrow() {
+        let recent = tail.recent();
+        let size = *tail.size.borrow();
+        if from >= size {
             return Some(Vec::new());
         }
-        let recent = tail.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let first = recent.front()?.position;
         let skip = usize::try_from(from.checked_sub(first)?).ok()?;
-        Some(recent.iter().skip(skip).take(limit).cloned().collect())
+        let found: Vec<StoredRecord> = recent.iter().skip(skip).take(limit).cloned().collect();
+        // What another process appended never came through here; a reader that
+        // gets less than it asked for takes that for the head.
+        let end = found.last().map_or(from, |last| last.position + 1);
+        (found.len() == limit || end >= size).then_some(found)
     }
 
     fn shard(&self, log: LogName, shard: Shard) -> &ShardTail {
@@ -80,36 +102,32 @@ impl Tail {
             .expect("the store was opened with this log and shard")
     }
 
-    /// Takes over the size that a store found after a commit of unknown outcome.
-    /// If it took effect, its records never came through here: readers then
-    /// find them in the store.
+    /// Takes over the size that a store found: after a commit of unknown outcome,
+    /// or after another process appended. Those records never came through here:
+    /// readers find them in the store. A smaller size is out of date and ignored.
     pub fn catch_up(&self, log: LogName, shard: Shard, size: u64) {
         let tail = self.shard(log, shard);
-        if *tail.size.borrow() == size {
-            return;
+        let mut recent = tail.recent();
+        if tail.grow(size) {
+            recent.clear();
         }
-        // Records in memory must be contiguous, or a reader would skip some.
-        tail.recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        tail.size.send_replace(size);
     }
 
     pub(super) fn publish(&self, rows: &Rows) {
         for row in &rows.events {
-            let mut recent = self
-                .shard(row.log, row.record.shard)
-                .recent
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut recent = self.shard(row.log, row.record.shard).recent();
+            // Another process appended in between: a reader would skip its records.
+            let hole = |last: &StoredRecord| last.position + 1 != row.record.position;
+            if recent.back().is_some_and(hole) {
+                recent.clear();
+            }
             if recent.len() >= self.records_max.max(1) {
                 recent.pop_front();
             }
             recent.push_back(row.record.clone());
         }
         for ((log, shard), head) in &rows.heads {
-            self.shard(*log, *shard).size.send_replace(head.size());
+            self.shard(*log, *shard).grow(head.size());
         }
     }
 
@@ -117,5 +135,94 @@ impl Tail {
         for ((log, shard), head) in &loaded.heads {
             self.catch_up(*log, *shard, head.size());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::StreamName;
+    use crate::merkle::Frontier;
+    use crate::sequence::{EventRow, Head};
+
+    const PLACE: (LogName, Shard) = (LogName("tail"), Shard(0));
+
+    fn tail() -> Tail {
+        let shards = ShardCount::new(1).expect("in range");
+        Tail::new(&[PLACE.0], shards, |_, _| 0, 100)
+    }
+
+    /// What a commit of this process writes.
+    fn commit(positions: std::ops::Range<u64>) -> Rows {
+        let mut rows = Rows::default();
+        let mut head = Head::empty(Uuid::nil());
+        head.frontier = Frontier::default();
+        for position in 0..positions.end {
+            head.frontier.push([0; 32]);
+            if position >= positions.start {
+                rows.events.push(EventRow {
+                    log: PLACE.0,
+                    record: StoredRecord {
+                        shard: PLACE.1,
+                        position,
+                        leaf: [0; 32],
+                        bytes: Bytes::new(),
+                    },
+                    stream: StreamName::new("case", "s"),
+                    version: position,
+                    recorded_at: Timestamp::UNIX_EPOCH,
+                });
+            }
+        }
+        rows.heads.insert(PLACE, head);
+        rows
+    }
+
+    /// Positions of what is read from memory.
+    fn read(tail: &Tail, from: u64, limit: usize) -> Option<Vec<u64>> {
+        let found = tail.read(PLACE.0, PLACE.1, from, limit)?;
+        Some(found.iter().map(|record| record.position).collect())
+    }
+
+    #[test]
+    fn a_commit_of_another_process_leaves_no_hole() {
+        let tail = tail();
+        tail.publish(&commit(0..2));
+        assert_eq!(read(&tail, 0, 9), Some(vec![0, 1]));
+        // Another process appended 2 and 3, and nobody has said so yet.
+        tail.publish(&commit(4..6));
+        for from in 0..4 {
+            assert_eq!(read(&tail, from, 9), None, "from {from}");
+        }
+        assert_eq!(read(&tail, 4, 9), Some(vec![4, 5]));
+    }
+
+    #[test]
+    fn a_size_never_goes_back() {
+        let tail = tail();
+        let size = tail.watch(PLACE.0, PLACE.1);
+        // This process committed 0 and 1, another 2 to 4, and its word of that
+        // came before this process told of its own.
+        tail.catch_up(PLACE.0, PLACE.1, 5);
+        tail.publish(&commit(0..2));
+        assert_eq!(*size.borrow(), 5);
+        tail.catch_up(PLACE.0, PLACE.1, 3);
+        assert_eq!(*size.borrow(), 5);
+        assert_eq!(read(&tail, 5, 9), Some(vec![]), "the head");
+    }
+
+    #[test]
+    fn part_of_what_there_is_does_not_pass_for_the_head() {
+        let tail = tail();
+        tail.catch_up(PLACE.0, PLACE.1, 5);
+        tail.publish(&commit(0..3));
+        assert_eq!(read(&tail, 0, 9), None, "3 and 4 are in the store only");
+        assert_eq!(read(&tail, 1, 2), Some(vec![1, 2]), "as many as asked for");
+        assert_eq!(read(&tail, 3, 9), None);
+        assert_eq!(read(&tail, 4, 9), None);
     }
 }

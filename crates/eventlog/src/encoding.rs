@@ -1,37 +1,39 @@
-//! How values are laid out in columns.
+//! How the stores in databases lay out values in columns: one layout, so that a
+//! store can be moved from one database to the other row by row.
 
+use crate::append::{Appended, LastRecord};
+use crate::merkle::Hash;
+use crate::sequence::Head;
+use crate::shard::{LogName, Shard};
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use tally_eventlog::append::{Appended, LastRecord};
-use tally_eventlog::merkle::Hash;
-use tally_eventlog::sequence::Head;
-use tally_eventlog::shard::{LogName, Shard};
 use uuid::Uuid;
 
 /// Positions per shard: 40 bits of an event's id.
-pub(crate) const POSITIONS_MAX: u64 = 1 << 40;
+pub const POSITIONS_MAX: u64 = 1 << 40;
 
 /// Numbers of logs: 7 bits, so that no id is negative. The last one is left
 /// free so that every shard's range has an end.
-pub(crate) const LOGS_MAX: u8 = 127;
+pub const LOGS_MAX: u8 = 127;
 
 /// Id of a record: log, shard and position in one integer that sorts by them.
 /// A position beyond the end gives the end of the shard's range.
-pub(crate) fn event_id(log: u8, shard: Shard, position: u64) -> i64 {
+pub fn event_id(log: u8, shard: Shard, position: u64) -> i64 {
     (i64::from(log) << 56) + (i64::from(shard.0) << 40) + position.min(POSITIONS_MAX).cast_signed()
 }
 
 /// Position of a record by its id.
-pub(crate) fn position_of(id: i64) -> u64 {
+pub fn position_of(id: i64) -> u64 {
     id.cast_unsigned() & (POSITIONS_MAX - 1)
 }
 
 /// Key of a stream: a hash of fixed length keeps the index small however long
 /// the ids, and 16 bytes of SHA-256 do not collide.
-pub(crate) type StreamKey = [u8; 16];
+pub type StreamKey = [u8; 16];
 
-pub(crate) fn stream_key(log: LogName, category: &str, id: &str) -> StreamKey {
+/// The key of a stream.
+pub fn stream_key(log: LogName, category: &str, id: &str) -> StreamKey {
     let mut hasher = Sha256::new();
     for part in [log.0, category, id] {
         hasher.update((part.len() as u64).to_be_bytes());
@@ -42,7 +44,7 @@ pub(crate) fn stream_key(log: LogName, category: &str, id: &str) -> StreamKey {
 }
 
 /// Checksum of a head's row.
-pub(crate) fn head_checksum(shard: Shard, head: &Head) -> Hash {
+pub fn head_checksum(shard: Shard, head: &Head) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(head.log_id.as_bytes());
     hasher.update(shard.0.to_be_bytes());
@@ -57,7 +59,7 @@ pub(crate) fn head_checksum(shard: Shard, head: &Head) -> Hash {
 const RESULT_FORMAT: u8 = 1;
 
 /// A command's first result: format, log id, shard, last record if any, note.
-pub(crate) fn encode_result(appended: &Appended) -> Vec<u8> {
+pub fn encode_result(appended: &Appended) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(72 + appended.note.len());
     bytes.push(RESULT_FORMAT);
     bytes.extend_from_slice(appended.log_id.as_bytes());
@@ -74,7 +76,7 @@ pub(crate) fn encode_result(appended: &Appended) -> Vec<u8> {
 }
 
 /// Reads what [`encode_result`] wrote; nothing if it did not write it.
-pub(crate) fn decode_result(log: LogName, mut bytes: &[u8]) -> Option<Appended> {
+pub fn decode_result(log: LogName, mut bytes: &[u8]) -> Option<Appended> {
     let bytes = &mut bytes;
     let [RESULT_FORMAT] = take(bytes)? else {
         return None;

@@ -7,9 +7,7 @@ use tracing::Instrument as _;
 /// Runs work that holds one of few connections as a task of its own. A future is
 /// not always polled to its end: that of a stream rests while its client reads
 /// slowly, and the connection in it would be missing to everybody else.
-pub(crate) async fn detached<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> T {
+pub async fn detached<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work.in_current_span()).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
