@@ -1,0 +1,271 @@
+//! The event store of a role in one schema.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::SignedDuration;
+use sqlx::Connection as _;
+use sqlx::postgres::PgPool;
+use tally_eventlog::append::{Append, AppendError, Appended, Outcome};
+use tally_eventlog::detached::detached;
+use tally_eventlog::group::{Tail, Writer};
+use tally_eventlog::sequence::Head;
+use tally_eventlog::shard::{LogName, Shard};
+use tally_eventlog::store::StoreError;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::backend::{KnownRows, PostgresBackend};
+use crate::connect::Connector;
+use crate::follow::{Follow, Followed};
+use crate::heads::verified_heads;
+use crate::logs::{Log, Logs};
+use crate::months::Months;
+use crate::options::{Database, Limits, MigrateOptions, OpenError, PostgresOptions, StoreInfo};
+use crate::schema;
+use crate::views::ViewNames;
+
+/// The logs, remembered commands, checkpoints and views of a role in one schema
+/// of a Postgres database. Any number of processes may have it open.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pub(crate) connector: Connector,
+    pub(crate) readers: PgPool,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) months: Arc<Months>,
+    pub(crate) views: Arc<ViewNames>,
+    pub(crate) tail: Arc<Tail>,
+    pub(crate) follow: Follow,
+    writer: RwLock<Option<Writer>>,
+    writing: Mutex<Option<JoinHandle<()>>>,
+    epoch: u64,
+    ahead: Mutex<Option<SignedDuration>>,
+}
+
+impl PostgresStore {
+    /// Creates the store, or brings it to this version: schema, tables, and logs
+    /// that it lacks. Several processes may do it at once, also while others of the
+    /// version before have it open.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do.
+    pub async fn migrate(
+        database: &Database,
+        options: &MigrateOptions,
+    ) -> Result<StoreInfo, OpenError> {
+        schema::migrate(&Connector::new(database, &Limits::default())?, options).await
+    }
+
+    /// Opens a store that was migrated to this version.
+    ///
+    /// Heads are held against their checksums and last records; the records
+    /// themselves are not read. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do. The store is as it was.
+    pub async fn open(options: PostgresOptions) -> Result<Self, OpenError> {
+        let connector = Connector::new(&options.database, &options.limits)?;
+        let mut connection = connector.connect_writer().await?;
+        let schema = &connector.schema;
+        let opened = schema::open(&mut connection, schema, &options.logs, options.shards).await?;
+        let logs = Arc::new(opened.logs);
+        let mut heads: Vec<(LogName, Vec<Head>)> = Vec::with_capacity(logs.all.len());
+        for log in &logs.all {
+            let found = verified_heads(&mut connection, log, &logs).await?;
+            heads.push((log.name, found));
+        }
+        let months = Arc::new(Months::default());
+        months.load(&mut connection, &logs, None).await?;
+
+        let size = |log: LogName, shard: Shard| {
+            let of_log = heads.iter().find(|(name, _)| *name == log);
+            of_log.map_or(0, |(_, heads)| heads[usize::from(shard.0)].size())
+        };
+        let records_max = options.group.tail_records_max;
+        let tail = Arc::new(Tail::new(&options.logs, options.shards, size, records_max));
+        let readers = connector.pool(options.readers);
+        let followed = Followed {
+            connector: connector.clone(),
+            pool: readers.clone(),
+            logs: logs.clone(),
+            tail: tail.clone(),
+            poll_interval: options.poll_interval,
+        };
+        let follow = Follow::start(followed, options.listen);
+        let views = Arc::new(ViewNames::default());
+        let backend = PostgresBackend {
+            connector: connector.clone(),
+            pool: readers.clone(),
+            logs: logs.clone(),
+            views: views.clone(),
+            months: months.clone(),
+            committed: follow.announcer(),
+            connection: Some(connection),
+            transaction: None,
+            known: KnownRows::default(),
+        };
+        let (writer, writing) = Writer::start(
+            backend,
+            tail.clone(),
+            options.clock,
+            options.group,
+            options.linker,
+        );
+        Ok(Self {
+            connector,
+            readers,
+            logs,
+            months,
+            views,
+            tail,
+            follow,
+            writer: RwLock::new(Some(writer)),
+            writing: Mutex::new(Some(writing)),
+            epoch: opened.epoch,
+            ahead: Mutex::new(opened.ahead),
+        })
+    }
+
+    /// What the store in a schema says of itself; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do.
+    pub async fn inspect(database: &Database) -> Result<Option<StoreInfo>, OpenError> {
+        let connector = Connector::new(database, &Limits::default())?;
+        let mut connection = connector.connect().await?;
+        let info = schema::inspect(&mut connection, &connector.schema).await;
+        connection.close().await?;
+        info
+    }
+
+    /// How many times the store was opened, by whichever process, this time included.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Id of a log; nothing if the store was not opened with it.
+    pub fn log_id(&self, log: LogName) -> Option<Uuid> {
+        self.logs.get(log).map(|log| log.id)
+    }
+
+    /// Distance of the movable clock as this process kept it last; nothing if the
+    /// store has none.
+    pub fn ahead(&self) -> Option<SignedDuration> {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the distance of the movable clock over a restart.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the store has no movable clock, or retry.
+    pub async fn keep_ahead(&self, ahead: SignedDuration) -> Result<(), StoreError> {
+        if self.ahead().is_none() {
+            return Err(StoreError::new(OpenError::ClockFixed));
+        }
+        self.on(
+            move |pool| async move { schema::set_ahead(&mut *pool.acquire().await?, ahead).await },
+        )
+        .await?;
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        Ok(())
+    }
+
+    /// Answers all appends that wait and ends the connections. Appends that come
+    /// later are refused. A store that is dropped instead loses nothing.
+    pub async fn close(&self) {
+        drop(
+            self.writer
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let writing = self
+            .writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writing) = writing {
+            // A writer that panicked has answered its callers by that.
+            let _ = writing.await;
+        }
+        self.follow.stop();
+        self.readers.close().await;
+    }
+
+    pub(crate) fn log(&self, name: LogName, shard: Shard) -> Result<&Log, StoreError> {
+        self.logs
+            .get(name)
+            .filter(|_| shard.0 < self.logs.shards.get())
+            .ok_or_else(|| StoreError::new(not_here(name, shard)))
+    }
+
+    /// Does something on the connections for reading, whoever waits for it.
+    pub(crate) async fn on<T, E, Work>(
+        &self,
+        work: impl FnOnce(PgPool) -> Work,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Into<tally_eventlog::BoxError> + Send + 'static,
+        Work: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let (connector, work) = (self.connector.clone(), work(self.readers.clone()));
+        detached(async move { connector.bounded(work).await })
+            .await
+            .map_err(StoreError::new)
+    }
+}
+
+/// Appends to a log or shard that the store lacks are refused here, so that
+/// they cannot fail a transaction that others share.
+pub(crate) async fn append(
+    store: &PostgresStore,
+    appends: Vec<Append>,
+) -> Vec<Result<Appended, AppendError>> {
+    let missing = |append: &Append| {
+        append
+            .places()
+            .find(|(log, shard)| store.log(*log, *shard).is_err())
+    };
+    let places: Vec<Result<(), AppendError>> = appends
+        .iter()
+        .map(|append| match missing(append) {
+            Some((log, shard)) => Err(refused(not_here(log, shard))),
+            None => Ok(()),
+        })
+        .collect();
+    let accepted: Vec<Append> = appends
+        .into_iter()
+        .filter(|append| missing(append).is_none())
+        .collect();
+    let writer = store
+        .writer
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let Some(writer) = writer else {
+        return places
+            .into_iter()
+            .map(|place| place.and(Err(refused("the store is closed".to_owned()))))
+            .collect();
+    };
+    let mut outcomes = writer.append(accepted).await.into_iter();
+    places
+        .into_iter()
+        .map(|place| place.and_then(|()| outcomes.next().expect("one outcome per append")))
+        .collect()
+}
+
+fn refused(why: String) -> AppendError {
+    AppendError::Unavailable {
+        source: Arc::new(why.into()),
+        outcome: Outcome::NotApplied,
+    }
+}
+
+fn not_here(log: LogName, shard: Shard) -> String {
+    format!("the store was not opened with log `{log}`, shard {shard}")
+}

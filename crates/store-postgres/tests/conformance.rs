@@ -1,0 +1,93 @@
+//! The conformance suite on the Postgres store.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::Schema;
+use tally_eventlog::conformance::{Fixture, Setup};
+use tally_eventlog::store::EventStore;
+use tally_store_postgres::{Limits, MigrateOptions, PostgresOptions, PostgresStore};
+use tokio::runtime::{Builder, Runtime};
+
+/// A schema with one store. The store's tasks run on a runtime of their own:
+/// shutting it down stops them between two steps, as a crash would.
+struct Postgres {
+    runtime: Option<Runtime>,
+    schema: Schema,
+}
+
+impl Postgres {
+    /// Ends the runtime and all that runs on it, and waits until the database has
+    /// decided on what it had been sent.
+    async fn crash(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        // That blocks, so it is done elsewhere.
+        let end = move || runtime.shutdown_timeout(Duration::from_secs(30));
+        tokio::task::spawn_blocking(end)
+            .await
+            .expect("it does not panic");
+        self.schema
+            .run("BEGIN; LOCK TABLE shard_head IN EXCLUSIVE MODE; ROLLBACK")
+            .await;
+    }
+}
+
+#[async_trait]
+impl Fixture for Postgres {
+    async fn create() -> Self {
+        Self {
+            runtime: None,
+            schema: Schema::new(),
+        }
+    }
+
+    async fn open(&mut self, setup: &Setup) -> Arc<dyn EventStore> {
+        self.crash().await;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let runtime = self.runtime.insert(runtime.expect("a runtime"));
+        let database = self.schema.database.clone();
+        let migrate = MigrateOptions {
+            logs: setup.logs.clone(),
+            shards: setup.shards,
+            test_clock: None,
+        };
+        let options = PostgresOptions {
+            group: setup.group.clone(),
+            // Cases hold a transaction open for as long as they like.
+            limits: Limits {
+                transaction_idle_max: Duration::from_secs(60),
+                ..Limits::default()
+            },
+            ..PostgresOptions::new(
+                database.clone(),
+                setup.logs.clone(),
+                setup.shards,
+                setup.clock.clone(),
+            )
+        };
+        let open = async move {
+            PostgresStore::migrate(&database, &migrate).await?;
+            PostgresStore::open(options).await
+        };
+        let opened = runtime.spawn(open).await.expect("no panic");
+        Arc::new(opened.expect("the store opens"))
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+tally_eventlog::event_store_conformance!(Postgres);
