@@ -25,6 +25,9 @@ use crate::logs::{Logs, shard_of};
 /// Announcements that come faster share a look.
 const LOOKS_APART: Duration = Duration::from_millis(5);
 
+/// Pause before it tries to listen again; meanwhile it polls.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
 type Answer = oneshot::Sender<Result<(), StoreError>>;
 
 /// The following of one store.
@@ -176,7 +179,7 @@ impl Followed {
                     "not listening, polling until it does again"
                 );
             }
-            tokio::time::sleep(self.poll_interval).await;
+            tokio::time::sleep(LISTEN_PAUSE).await;
         }
     }
 

@@ -104,8 +104,11 @@ impl Months {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for (place, month, first) in reached {
             let months = known.entry(place).or_default();
-            // Another process may have been first, at an earlier position.
-            if months.values().all(|known| *known != month) {
+            // Another process may have reached it before, at an earlier position.
+            let before = months.iter().find(|(_, known)| **known == month);
+            let before = before.map_or(u64::MAX, |(first, _)| *first);
+            if first < before {
+                months.remove(&before);
                 months.insert(first, month);
             }
         }
@@ -136,8 +139,12 @@ mod tests {
         assert_eq!(months.of(PLACE, 0), None);
         months.add([(PLACE, 7, 0), (PLACE, 9, 5)]);
         months.add([(PLACE, 9, 6)]);
+        // As far as this process knew it had begun the month after that.
+        months.add([(PLACE, 12, 20)]);
+        months.add([(PLACE, 12, 11)]);
         assert_eq!(months.of(PLACE, 4), Some((7, 5)));
-        assert_eq!(months.of(PLACE, 5), Some((9, u64::MAX)));
+        assert_eq!(months.of(PLACE, 5), Some((9, 11)));
+        assert_eq!(months.of(PLACE, 11), Some((12, u64::MAX)));
         assert_eq!(months.of((LogName("lists"), Shard(4)), 5), None);
     }
 }
