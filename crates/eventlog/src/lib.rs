@@ -18,6 +18,7 @@ pub mod event;
 pub mod execute;
 pub mod group;
 pub mod ids;
+pub mod lease;
 pub mod memory;
 pub mod merkle;
 pub mod sealing;

@@ -10,6 +10,7 @@ mod backend;
 mod connect;
 mod follow;
 mod heads;
+mod leases;
 mod load;
 mod logs;
 mod months;
