@@ -1,1 +1,22 @@
 //! Records between roles over Apache Kafka.
+//!
+//! Kafka is transport and not the archive: whatever a topic lacks, repeats or
+//! mixes up, a reader applies the owner's log, in its order, each record once.
+//!
+//! - The owner of a log calls [`prepare_topic`] as [`Access::Owner`] and starts a
+//!   [`Relay`](tally_eventlog::relay::Relay) over a [`KafkaTransport`].
+//! - Every other process calls it as [`Access::Reader`] and reads through a
+//!   [`KafkaSource`].
+
+mod context;
+mod feed;
+mod message;
+mod options;
+mod source;
+mod topics;
+mod transport;
+
+pub use options::{KafkaOptions, OptionsError, SourceOptions, TopicOptions};
+pub use source::KafkaSource;
+pub use topics::{Access, TopicError, log_topic, prepare_topic};
+pub use transport::KafkaTransport;

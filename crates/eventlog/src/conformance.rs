@@ -6,6 +6,7 @@
 
 mod appends;
 mod bench;
+pub mod bus;
 mod checkpoints;
 mod clock;
 mod commands;

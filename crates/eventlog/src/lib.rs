@@ -3,7 +3,7 @@
 //! Owns the shapes (stream, event, record, position, cursor), the rules of an
 //! append ([`sequence`]), group commit ([`group`]), command execution
 //! ([`execute`]), consumers with projections and process managers
-//! ([`consumer`]), timers, sealing, the memory store, and the conformance suite
+//! ([`consumer`]), the relay of a log to others ([`relay`]), timers, sealing, the memory store, and the conformance suite
 //! that every other store must pass.
 
 pub mod aggregate;
@@ -21,6 +21,7 @@ pub mod ids;
 pub mod lease;
 pub mod memory;
 pub mod merkle;
+pub mod relay;
 pub mod sealing;
 pub mod sequence;
 pub mod shard;

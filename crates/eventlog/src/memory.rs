@@ -60,6 +60,26 @@ impl MemoryStore {
         Self::on(self.data.clone(), self.shards, clock, options, None)
     }
 
+    /// Opens what a backup kept: of each shard no more than so many records, and
+    /// from there on another log.
+    ///
+    /// Without checkpoints, as if they had been kept before anything was read:
+    /// what relays have sent is sent again.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn restored(
+        &self,
+        records_max: usize,
+        clock: Arc<dyn Clock>,
+        options: GroupOptions,
+    ) -> Self {
+        let data = lock(&self.data).restored(self.shards, records_max);
+        let data = Arc::new(Mutex::new(data));
+        Self::on(data, self.shards, clock, options, None)
+    }
+
     fn verify_place(&self, append: &Append) -> Result<(), AppendError> {
         let data = lock(&self.data);
         let Some((log, shard)) = append

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -86,8 +87,75 @@ pub trait LogSource: Send + Sync + 'static {
     /// [`StoreError`]: retry.
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError>;
 
-    /// The size of a shard as it grows.
+    /// The size of a shard as it grows: how far it can be read.
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64>;
+
+    /// What more there is to it where records come over a transport; nothing
+    /// where the log itself is read, which can neither lag nor repeat.
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
+    }
+}
+
+/// A log of another process, whose records come over a transport that may lag,
+/// lose and repeat. What the owner says is then another thing than what has come.
+pub trait Remote: Send + Sync {
+    /// A reader begins to follow a shard: it has applied `next` records and
+    /// goes on there. Until it ends, what comes is held for it.
+    ///
+    /// `hint` is what [`hint`](Remote::hint) said of that place, if it did. It
+    /// may be wrong.
+    fn follow(&self, log: LogName, shard: Shard, next: u64, hint: Option<u64>);
+
+    /// A reader that followed a shard has ended.
+    fn unfollow(&self, log: LogName, shard: Shard);
+
+    /// Where the transport goes on after the first `next` records, if known.
+    fn hint(&self, log: LogName, shard: Shard, next: u64) -> Option<u64>;
+
+    /// When the owner is last known to have held no more than the first `next`
+    /// records: the wall-clock time, of this process, at which it was asked.
+    ///
+    /// The end of what has come says nothing: the relay may have stopped.
+    fn complete_at(&self, log: LogName, shard: Shard, next: u64) -> Option<Timestamp>;
+
+    /// How often something was seen that a growing log does not show: its owner
+    /// has less than it had, it has another id, a record came again as another.
+    ///
+    /// Where that has changed since a reader verified its place, it verifies it
+    /// again before it applies anything more.
+    fn doubts(&self, log: LogName, shard: Shard) -> u64;
+}
+
+/// A shard that is followed, until it is dropped.
+pub struct Following {
+    source: Arc<dyn LogSource>,
+    log: LogName,
+    shard: Shard,
+}
+
+impl Following {
+    /// Begins to follow a shard, as [`Remote::follow`] says; nothing where the
+    /// log itself is read.
+    pub fn begin(
+        source: &Arc<dyn LogSource>,
+        log: LogName,
+        shard: Shard,
+        next: u64,
+        hint: Option<u64>,
+    ) -> Option<Self> {
+        source.remote()?.follow(log, shard, next, hint);
+        let source = source.clone();
+        Some(Self { source, log, shard })
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(remote) = self.source.remote() {
+            remote.unfollow(self.log, self.shard);
+        }
+    }
 }
 
 /// An event store: logs, remembered commands, checkpoints and views.

@@ -14,7 +14,7 @@ use tally_domain::policy::{
 };
 use tally_eventlog::event::Recorded;
 use tally_eventlog::shard::Shard;
-use tally_eventlog::store::{LogSource, StoreError};
+use tally_eventlog::store::{Following, LogSource, StoreError};
 use tally_proto::tally::catalog::v1 as pb;
 use tally_rpc::Fault;
 use tokio::sync::watch;
@@ -150,6 +150,7 @@ impl Catalogue {
             let (catalogue, source, stop) = (catalogue.clone(), source.clone(), stop.clone());
             tokio::spawn(async move {
                 let follow = async {
+                    let _following = Following::begin(&source, logs::CATALOG, shard, next, None);
                     while grown.changed().await.is_ok() {
                         if let Err(error) = catalogue.read(&*source, shard, &mut next).await {
                             tracing::error!(shard = shard.0, error = %error, "catalogue cannot be read");

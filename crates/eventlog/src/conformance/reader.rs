@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::TestClock;
 use super::bench::{Bench, CONSUMER, LOG, OTHER, VIEW, event, name, row};
 use crate::append::ExpectedVersion::Any;
 use crate::append::{Append, CommandKey, RowKey, StreamAppend};
@@ -177,6 +178,11 @@ impl Start {
 
     /// Starts it.
     pub fn reader(self, bench: &Bench) -> Reader {
+        self.reader_by(bench.clock.clone())
+    }
+
+    /// Starts it by this clock.
+    pub fn reader_by(self, clock: Arc<TestClock>) -> Reader {
         let notes = Arc::new(Notes::default());
         let stop = CancellationToken::new();
         let consumer = Consumer {
@@ -186,7 +192,7 @@ impl Start {
             store: self.store,
             projection: notes.clone(),
             process: self.process,
-            clock: bench.clock.clone(),
+            clock,
             epoch: self.epoch,
             options: self.options,
         };
@@ -260,22 +266,32 @@ pub fn about(subject: &str, text: &str) -> NewEvent {
 
 /// Appends events to the shard, each to the stream of its subject.
 pub async fn put(bench: &Bench, events: impl IntoIterator<Item = NewEvent>) {
-    let one = |event: NewEvent| Append {
-        streams: vec![StreamAppend {
-            stream: name(&event.subject),
-            expected: Any,
-            events: vec![event],
-        }],
-        ..Append::to(LOG, SHARD)
-    };
+    let one = |event| append_to(SHARD, event);
     bench
         .append_all(events.into_iter().map(one).collect())
         .await;
 }
 
+/// An append of an event to the stream of its subject.
+pub fn append_to(shard: Shard, event: NewEvent) -> Append {
+    Append {
+        streams: vec![StreamAppend {
+            stream: name(&event.subject),
+            expected: Any,
+            events: vec![event],
+        }],
+        ..Append::to(LOG, shard)
+    }
+}
+
 /// What was written down of a subject.
 pub async fn notes(bench: &Bench, subject: &str) -> String {
-    let stored = bench.store().rows(&[note(SHARD, subject)]).await;
+    notes_in(&**bench.store(), SHARD, subject).await
+}
+
+/// What was written down of a subject in a store.
+pub async fn notes_in(store: &dyn EventStore, shard: Shard, subject: &str) -> String {
+    let stored = store.rows(&[note(shard, subject)]).await;
     let stored = stored.expect("the store can be read").remove(0);
     stored.map_or_else(String::new, |value| {
         prost::Message::decode(value).expect("what was stored can be decoded")

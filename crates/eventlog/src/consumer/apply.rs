@@ -17,7 +17,7 @@ impl Runner {
             parked: Vec::new(),
             halt: None,
         };
-        let mut events = Vec::with_capacity(records.len());
+        let mut events: Vec<Recorded> = Vec::with_capacity(records.len());
         for record in records {
             let expected = self.checkpoint.next + events.len() as u64;
             if record.position != expected {
@@ -32,7 +32,10 @@ impl Runner {
                 break;
             }
             match Recorded::decode(consumer.log, record) {
-                Ok(event) => events.push(event),
+                Ok(event) => {
+                    self.verify_same_log(events.last(), &event).await?;
+                    events.push(event);
+                }
                 Err(error) => {
                     applied.halt = Some(Halt::Stop(Stopped {
                         reason: "DECODE",

@@ -10,6 +10,7 @@ mod apply;
 mod fold;
 mod parked;
 mod parked_subjects;
+mod place;
 mod progress;
 mod replay;
 mod rows;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use fold::Fold;
 pub use parked::{PARKED_VIEW, ParkedEvent};
 pub use parked_subjects::{ParkedRecord, ParkedSubject, ParkedSubjects, ReaderStopped, Replayed};
+pub(crate) use place::fenced;
 pub use progress::{Progress, ShardProgress, Stopped};
 pub use rows::ViewRows;
 

@@ -11,7 +11,7 @@ use crate::shard::{LogName, Shard, ShardCount};
 /// Why a shard's runner has stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
-    /// Stable reason: `LOG_DIVERGED`, `UNKNOWN_EVENT_TYPE`, `TOO_MANY_PARKED`,
+    /// Stable reason: `LOG_DIVERGED`, `DECODE`, `UNKNOWN_EVENT_TYPE`, `TOO_MANY_PARKED`,
     /// `POISON_WITHOUT_SUBJECT`, `GAP`, `FENCED`, `PANICKED`.
     pub reason: &'static str,
     /// What is wrong and what to do.
@@ -115,11 +115,11 @@ impl Progress {
         self.paused.send_replace(false);
     }
 
-    pub(super) fn paused(&self) -> watch::Receiver<bool> {
+    pub(crate) fn paused(&self) -> watch::Receiver<bool> {
         self.paused.subscribe()
     }
 
-    pub(super) fn update(&self, shard: Shard, change: impl FnOnce(&mut ShardProgress)) {
+    pub(crate) fn update(&self, shard: Shard, change: impl FnOnce(&mut ShardProgress)) {
         self.sender(shard).send_modify(change);
     }
 

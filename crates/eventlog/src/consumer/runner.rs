@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::parked::{self, ParkedEvent};
+use super::place::fenced;
 use super::{Consumer, Progress, Replayed, Stopped, ViewRows};
 use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
-use crate::event::StoredRecord;
 use crate::shard::Shard;
-use crate::store::StoreError;
+use crate::store::{Following, StoreError};
 use crate::throttle::Throttle;
 
 /// Asks a runner to try a subject's parked events again.
@@ -37,6 +37,10 @@ pub(super) struct Runner {
     pub(super) parked: HashMap<String, usize>,
     /// Positions at which a subject was newly parked, the latest last.
     pub(super) newly_parked: VecDeque<u64>,
+    /// That the source is followed, once the place in it is verified.
+    pub(super) following: Option<Following>,
+    /// How many doubts of the source the place was verified after.
+    pub(super) doubts_settled: u64,
     /// What is kept here may not be what is stored.
     stale: bool,
 }
@@ -91,6 +95,8 @@ impl Runner {
             rows: ViewRows::default(),
             parked: HashMap::new(),
             newly_parked: VecDeque::new(),
+            following: None,
+            doubts_settled: 0,
             stale: false,
         }
     }
@@ -218,13 +224,8 @@ impl Runner {
                 ..checkpoint
             };
         }
-        if let Some(last) = self.checkpoint.next.checked_sub(1) {
-            let found = consumer
-                .source
-                .read(consumer.log, self.shard, last, 1)
-                .await?;
-            self.verify_place(last, found.first()).await?;
-        }
+        self.take_place().await?;
+        let consumer = &self.consumer;
         // What a failed commit had parked comes again and must not count twice.
         self.newly_parked
             .retain(|position| *position < self.checkpoint.next);
@@ -240,29 +241,6 @@ impl Runner {
             state.parked = parked;
         });
         Ok(())
-    }
-
-    async fn verify_place(&self, last: u64, found: Option<&StoredRecord>) -> Result<(), Halt> {
-        let heads = self.consumer.source.heads(self.consumer.log).await?;
-        let head = &heads[usize::from(self.shard.0)];
-        let same_leaf = found
-            .is_some_and(|record| record.position == last && record.leaf == self.checkpoint.leaf);
-        if same_leaf && head.log_id == self.checkpoint.log_id {
-            return Ok(());
-        }
-        Err(Halt::Stop(Stopped {
-            reason: "LOG_DIVERGED",
-            message: format!(
-                "checkpoint of {} is of log {} at {}/{}/{last}, the log there is {} with {} records; \
-                 it was restored or replaced: rebuild the consumer's store from the log that stands",
-                self.consumer.name,
-                self.checkpoint.log_id,
-                self.consumer.log,
-                self.shard,
-                head.log_id,
-                head.size(),
-            ),
-        }))
     }
 
     /// Reads, applies and commits one batch.
@@ -284,11 +262,21 @@ impl Runner {
             )
             .await?;
         let at_head = records.len() < consumer.options.batch_records_max;
+        let seen_at = match consumer.source.remote() {
+            None => at_head.then_some(read_at),
+            Some(remote) => {
+                let last = records.last().map(|record| record.position + 1);
+                let next = last.unwrap_or(self.checkpoint.next);
+                remote.complete_at(consumer.log, self.shard, next)
+            }
+        };
+        // Asked after that time was, because what tells it may be what is doubted.
+        self.settle_doubts().await?;
         if records.is_empty() {
-            return self.idle_checkpoint(read_at).await.map(|()| Read::Nothing);
+            self.idle_checkpoint(seen_at).await?;
+            return Ok(Read::Nothing);
         }
         let applied = self.apply(&records).await?;
-        let seen_at = at_head.then_some(read_at);
         let halt = self.commit(applied, seen_at).await?;
         match halt {
             Some(halt) => Err(halt),
@@ -297,8 +285,12 @@ impl Runner {
         }
     }
 
-    async fn idle_checkpoint(&mut self, read_at: Timestamp) -> Result<(), Halt> {
-        if self.consumer.options.idle_checkpoint.is_some() {
+    async fn idle_checkpoint(&mut self, seen_at: Option<Timestamp>) -> Result<(), Halt> {
+        let Some(seen_at) = seen_at else {
+            return Ok(());
+        };
+        let written = self.checkpoint.seen_at == seen_at;
+        if self.consumer.options.idle_checkpoint.is_some() && !written {
             let applied = Applied {
                 next: self.checkpoint.next,
                 last: None,
@@ -306,10 +298,10 @@ impl Runner {
                 parked: Vec::new(),
                 halt: None,
             };
-            self.commit(applied, Some(read_at)).await?;
+            self.commit(applied, Some(seen_at)).await?;
         } else {
             self.progress
-                .update(self.shard, |state| state.seen_at = Some(read_at));
+                .update(self.shard, |state| state.seen_at = Some(seen_at));
         }
         Ok(())
     }
@@ -329,6 +321,10 @@ impl Runner {
         if let Some((log_id, leaf)) = applied.last {
             to.log_id = log_id;
             to.leaf = leaf;
+            let remote = consumer.source.remote();
+            let hint = remote.and_then(|remote| remote.hint(consumer.log, self.shard, to.next));
+            // An older one serves too: it only makes more come again.
+            to.hint = hint.or(to.hint);
         }
         // A batch that ended early has not seen all.
         let seen_at = seen_at.filter(|_| applied.halt.is_none());
@@ -398,14 +394,5 @@ impl Runner {
                 Err(Halt::Retry(error.to_string()))
             }
         }
-    }
-}
-
-fn fenced(epoch: u64) -> Stopped {
-    Stopped {
-        reason: "FENCED",
-        message: format!(
-            "the shard is held under epoch {epoch} by another process; this one is out of date"
-        ),
     }
 }

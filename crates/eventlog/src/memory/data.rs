@@ -67,6 +67,40 @@ impl Data {
         }
     }
 
+    /// What a backup kept, under new ids.
+    pub(super) fn restored(&self, shards: ShardCount, records_max: usize) -> Self {
+        let logs: Vec<LogName> = self.logs.keys().copied().collect();
+        let mut data = Self::new(&logs, shards);
+        for (place, all) in &self.records {
+            let kept = &all[..all.len().min(records_max)];
+            if let Some(head) = data.heads.get_mut(place) {
+                for record in kept {
+                    head.frontier.push(record.leaf);
+                    head.leaf = record.leaf;
+                }
+                head.recorded_at = self.heads[place].recorded_at;
+            }
+            data.records.insert(*place, kept.to_vec());
+        }
+        let kept = |log, place: &(Shard, u64)| {
+            let records = &data.records[&(log, place.0)];
+            usize::try_from(place.1).is_ok_and(|position| position < records.len())
+        };
+        for ((log, stream), places) in &self.streams {
+            let places: Vec<_> = places
+                .iter()
+                .filter(|place| kept(*log, place))
+                .copied()
+                .collect();
+            if !places.is_empty() {
+                data.streams.insert((*log, stream.clone()), places);
+            }
+        }
+        data.views = self.views.clone();
+        data.commands = self.commands.clone();
+        data
+    }
+
     fn load(&self, wanted: &Wanted) -> Result<Loaded, BoxError> {
         let mut loaded = Loaded::default();
         for key in &wanted.heads {

@@ -1,0 +1,5 @@
+//! The buses' conformance suite on Apache Kafka.
+
+mod common;
+
+tally_eventlog::bus_conformance!(common::Kafka);

@@ -1,0 +1,193 @@
+//! What lies in the topic, and what readers make of what no relay put there.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use common::{Kafka, REQUEST, brokers};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tally_bus_kafka::{KafkaOptions, KafkaSource, KafkaTransport, SourceOptions};
+use tally_eventlog::conformance::bus::{BusBench, LOG, traced};
+use tally_eventlog::merkle::leaf_hash;
+use tally_eventlog::relay::Transport as _;
+use tally_eventlog::shard::Shard;
+
+const SHARD: Shard = Shard(0);
+
+/// The messages of a partition.
+fn messages(topic: &str, count: usize) -> Vec<OwnedMessage> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers())
+        .set("group.id", "looks-on");
+    let consumer: BaseConsumer = config.create().expect("a client can be made");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, i32::from(SHARD.0), Offset::Beginning)
+        .expect("it is an offset");
+    consumer.assign(&list).expect("it can be assigned");
+    (0..count)
+        .map(|n| {
+            let message = consumer.poll(REQUEST);
+            let message = message.unwrap_or_else(|| panic!("only {n} of {count} are there"));
+            message.expect("it can be read").detach()
+        })
+        .collect()
+}
+
+fn header(message: &OwnedMessage, key: &str) -> Option<Vec<u8>> {
+    let mut headers = message.headers()?.iter();
+    let found = headers.find(|header| header.key == key)?;
+    found.value.map(<[u8]>::to_vec)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_the_record_and_says_nothing_of_anybody() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let bus = new_bus().await;
+    let topic = bus.topic.clone();
+    let bench = BusBench::on(bus).await;
+    bench.append(vec![traced(10, TRACE), traced(10, "")]).await;
+    bench.relayed(2).await;
+    let records = bench.records(SHARD).await;
+    let found = tokio::task::spawn_blocking(move || messages(&topic, 2));
+    let found = found.await.expect("it looks on");
+    for (message, record) in found.iter().zip(&records) {
+        assert_eq!(message.payload(), Some(&record.bytes[..]));
+        assert_eq!(message.key(), None);
+        let position = header(message, "position");
+        assert_eq!(position, Some(record.position.to_string().into_bytes()));
+        assert_eq!(header(message, "leaf"), Some(record.leaf.to_vec()));
+        assert_eq!(
+            header(message, "event-type").as_deref(),
+            Some(&b"tally.conformance.v1.Happened"[..])
+        );
+    }
+    let headers = |message: &OwnedMessage| message.headers().map_or(0, |all| all.count());
+    assert_eq!(header(&found[0], "traceparent"), Some(TRACE.into()));
+    assert_eq!((headers(&found[0]), headers(&found[1])), (4, 3));
+    bench.end().await;
+}
+
+/// Puts a message into the topic that no relay has put there.
+async fn inject(topic: &str, position: u64, leaf: &[u8], value: &[u8]) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers());
+    let producer: FutureProducer = config.create().expect("a client can be made");
+    let position = position.to_string();
+    let header = |key, value| Header {
+        key,
+        value: Some(value),
+    };
+    let headers = OwnedHeaders::new()
+        .insert(header("position", position.as_bytes()))
+        .insert(header("leaf", leaf));
+    let message = FutureRecord::<(), [u8]>::to(topic)
+        .partition(i32::from(SHARD.0))
+        .payload(value)
+        .headers(headers);
+    let sent = producer.send(message, REQUEST).await;
+    sent.expect("the cluster takes it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_relay_put_there_is_not_applied() {
+    let bus = new_bus().await;
+    let topic = bus.topic.clone();
+    let bench = BusBench::on(bus).await;
+    let process = bench.process().await;
+    let reader = process.reader();
+    bench.put(0..10).await;
+    reader.reaches(10).await;
+    bench.relayed(10).await;
+    bench.stop_relay().await;
+    bench.put(10..15).await;
+    let records = bench.records(SHARD).await;
+    // A record cut short, one that lies at another place, and no record at all.
+    inject(&topic, 10, &records[10].leaf, &records[10].bytes[1..]).await;
+    inject(&topic, 11, &records[12].leaf, &records[12].bytes).await;
+    inject(&topic, 12, &leaf_hash(b"no record"), b"no record").await;
+    // The owner has had what should have been there, and is read.
+    reader.reaches(15).await;
+    bench.start_relay().await;
+    bench.put(15..20).await;
+    reader.reaches(20).await;
+    process.has_applied(0..20).await;
+    assert_eq!(reader.state().stopped, None);
+    reader.end().await;
+    bench.end().await;
+}
+
+async fn new_bus() -> Kafka {
+    use tally_eventlog::conformance::bus::{BusFixture as _, SHARDS};
+    use tally_eventlog::shard::ShardCount;
+    Kafka::create(ShardCount::new(SHARDS).expect("it is in range")).await
+}
+
+/// A cluster that is away.
+fn nowhere() -> KafkaOptions {
+    KafkaOptions {
+        delivery_timeout: Duration::from_millis(200),
+        ..KafkaOptions::at("127.0.0.1:1")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_is_away_holds_nobody_up() {
+    let bench = BusBench::on(new_bus().await).await;
+    let transport = KafkaTransport::new(&nowhere(), LOG).expect("the settings are right");
+    let transport = Arc::new(transport);
+    bench.relay_by(transport.clone(), 1).await;
+    bench.put(0..10).await;
+    let records = bench.records(SHARD).await;
+    let sent = transport.send(SHARD, &records).await;
+    let known = tokio::time::timeout(REQUEST, sent.delivery).await;
+    let known = known.expect("it is known in the end");
+    assert_eq!(known.records, 0);
+    assert!(known.failure.is_some());
+    // Meanwhile readers read the owner, after a while.
+    let options = SourceOptions {
+        poll: Duration::from_millis(20),
+        stalled_after: Duration::from_millis(200),
+        ..SourceOptions::default()
+    };
+    let (owner, clock) = (bench.owner.clone(), bench.clock.clone());
+    let source = KafkaSource::open(&nowhere(), LOG, owner, clock, options);
+    let mut process = bench.process().await;
+    process.source = Arc::new(source.expect("the settings are right"));
+    let reader = process.reader();
+    reader.reaches(10).await;
+    process.has_applied(0..10).await;
+    reader.end().await;
+    // What is delivered by a cluster that is there is all of it.
+    bench.start_relay().await;
+    bench.relayed(10).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_followed_is_read() {
+    let bench = BusBench::on(new_bus().await).await;
+    bench.put(0..10).await;
+    bench.relayed(10).await;
+    let process = bench.process().await;
+    // Whoever only looks something up asks the owner.
+    let read = process.source.read(LOG, SHARD, 3, 2).await;
+    assert_eq!(read.expect("it can be read").len(), 2);
+    assert_eq!(bench.owner.gave.load(Ordering::SeqCst), 2);
+    assert_eq!(*process.source.watch(LOG, SHARD).borrow(), 0);
+    let followed = process.follow(10).await;
+    assert_eq!(followed, bench.records(SHARD).await);
+    let before = bench.owner.gave.load(Ordering::SeqCst);
+    process
+        .source
+        .read(LOG, SHARD, 0, 10)
+        .await
+        .expect("it can be read");
+    assert_eq!(bench.owner.gave.load(Ordering::SeqCst), before + 10);
+    bench.end().await;
+}

@@ -1,0 +1,103 @@
+//! Where a reader stands in its source, and whether the source still is the log
+//! that it has read.
+
+use super::Stopped;
+use super::runner::{Halt, Runner};
+use crate::append::Checkpoint;
+use crate::event::Recorded;
+use crate::store::Following;
+
+impl Runner {
+    /// Verifies the place of the checkpoint, and follows the source from there.
+    pub(super) async fn take_place(&mut self) -> Result<(), Halt> {
+        // Counted first: what is doubted meanwhile is verified again.
+        let doubts = self.doubts();
+        self.verify_place(&self.checkpoint).await?;
+        self.doubts_settled = doubts;
+        if self.following.is_none() {
+            let consumer = &self.consumer;
+            let at = &self.checkpoint;
+            let (source, log) = (&consumer.source, consumer.log);
+            self.following = Following::begin(source, log, self.shard, at.next, at.hint);
+        }
+        Ok(())
+    }
+
+    /// Verifies the place again where the source has seen what a growing log
+    /// does not show.
+    pub(super) async fn settle_doubts(&mut self) -> Result<(), Halt> {
+        let doubts = self.doubts();
+        if doubts != self.doubts_settled {
+            self.verify_place(&self.checkpoint).await?;
+            self.doubts_settled = doubts;
+        }
+        Ok(())
+    }
+
+    /// Verifies that `event` comes after what was read before it, where it is of
+    /// a log of another id: a restored log has a new one from there on.
+    pub(super) async fn verify_same_log(
+        &self,
+        before: Option<&Recorded>,
+        event: &Recorded,
+    ) -> Result<(), Halt> {
+        let before = match before {
+            Some(before) => Checkpoint {
+                next: before.position + 1,
+                log_id: before.log_id,
+                leaf: before.leaf,
+                ..self.checkpoint.clone()
+            },
+            None => self.checkpoint.clone(),
+        };
+        if before.next == 0 || before.log_id == event.log_id {
+            return Ok(());
+        }
+        self.verify_place(&before).await
+    }
+
+    fn doubts(&self) -> u64 {
+        let consumer = &self.consumer;
+        let remote = consumer.source.remote();
+        remote.map_or(0, |remote| remote.doubts(consumer.log, self.shard))
+    }
+
+    /// Verifies that the owner's log has, where the place is, the record that was
+    /// applied there. The leaf covers the record's bytes, and with them the log's
+    /// id then: a log that was restored further on has another id since.
+    async fn verify_place(&self, at: &Checkpoint) -> Result<(), Halt> {
+        let Some(last) = at.next.checked_sub(1) else {
+            return Ok(());
+        };
+        let (consumer, shard) = (&self.consumer, self.shard);
+        let (source, log) = (&consumer.source, consumer.log);
+        let found = source.read_durable(log, shard, last, 1).await?;
+        let found = found.first().filter(|record| record.position == last);
+        if found.is_some_and(|record| record.leaf == at.leaf) {
+            return Ok(());
+        }
+        let heads = source.heads(log).await?;
+        let head = &heads[usize::from(shard.0)];
+        Err(Halt::Stop(Stopped {
+            reason: "LOG_DIVERGED",
+            message: format!(
+                "{} has applied log {} up to {log}/{shard}/{last}; the log there is {} with {} \
+                 records and has another record at that place, or none: it was restored or \
+                 replaced; reconcile with `tally reconcile`",
+                consumer.name,
+                at.log_id,
+                head.log_id,
+                head.size(),
+            ),
+        }))
+    }
+}
+
+pub(crate) fn fenced(epoch: u64) -> Stopped {
+    Stopped {
+        reason: "FENCED",
+        message: format!(
+            "the shard is held under epoch {epoch} by another process; this one is out of date"
+        ),
+    }
+}

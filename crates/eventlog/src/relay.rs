@@ -1,0 +1,130 @@
+//! The relay: hands the records of a role's own log to a transport, shard by
+//! shard, in order, each at least once.
+//!
+//! It reads from a checkpoint, and moves that only over what was delivered, so
+//! that a crash repeats and never skips. At the first failed delivery it gives
+//! the producer up and goes on from the checkpoint: what was handed over after
+//! a record that failed must not pass it for good.
+
+mod shipper;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::consumer::Progress;
+use crate::event::StoredRecord;
+use crate::shard::{LogName, Shard};
+use crate::store::EventStore;
+
+/// Where a relay's records go.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Hands over records of one shard, in order, after those handed over
+    /// before. Returns when it holds them all, however long that takes while its
+    /// queue is full; whether they arrive is known later.
+    async fn send(&self, shard: Shard, records: &[StoredRecord]) -> Sent;
+
+    /// Gives up a producer and what it still holds; what comes next goes by a
+    /// new one. Nothing, if that has been given up already.
+    fn discard(&self, producer: u64);
+}
+
+/// Records that were handed over.
+pub struct Sent {
+    /// The producer that has them.
+    pub producer: u64,
+    /// Ends when it is known how many of them were delivered; always ends.
+    pub delivery: BoxFuture<'static, Delivered>,
+}
+
+/// How a delivery went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// How many from the front were delivered.
+    pub records: usize,
+    /// Why the next one was not; nothing if all were.
+    pub failure: Option<String>,
+}
+
+/// Bounds of a relay.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// Records per batch. More raise throughput, and what is repeated after a crash.
+    pub batch_records_max: usize,
+    /// Batches of a shard that are handed over before the first of them is
+    /// delivered. Bounds memory, and what is repeated after a failure.
+    pub batches_in_flight_max: usize,
+    /// How long what has come waits for more after a batch that was not full,
+    /// so that there are not as many commits of checkpoints as records.
+    pub gather: Duration,
+    /// Pause after a failure; doubles with each in a row.
+    pub retry_pause: Duration,
+    /// The longest pause.
+    pub retry_pause_max: Duration,
+}
+
+impl Default for RelayOptions {
+    fn default() -> Self {
+        Self {
+            batch_records_max: 500,
+            batches_in_flight_max: 4,
+            gather: Duration::from_millis(5),
+            retry_pause: Duration::from_millis(100),
+            retry_pause_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A relay, before it is started.
+pub struct Relay {
+    /// Its name, for example `relay.lists`: owns the checkpoints.
+    pub name: &'static str,
+    /// The log that it reads, of the same store.
+    pub log: LogName,
+    /// Where the log and the checkpoints are.
+    pub store: Arc<dyn EventStore>,
+    /// Where the records go.
+    pub transport: Arc<dyn Transport>,
+    /// Epoch of the lease.
+    pub epoch: u64,
+    /// Bounds.
+    pub options: RelayOptions,
+}
+
+impl Relay {
+    /// Starts relaying every shard, until `stop` is cancelled.
+    pub fn start(self, stop: CancellationToken) -> RelayHandle {
+        let shards = self.store.shards();
+        let progress = Arc::new(Progress::new(self.name, self.log, shards));
+        let relay = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        for shard in shards.all() {
+            let shipper = shipper::Shipper::new(relay.clone(), shard, progress.clone());
+            tasks.spawn(shipper.run(stop.clone()));
+        }
+        RelayHandle { progress, tasks }
+    }
+}
+
+/// A running relay.
+pub struct RelayHandle {
+    progress: Arc<Progress>,
+    tasks: JoinSet<()>,
+}
+
+impl RelayHandle {
+    /// How far it is: to be listed among the readers, and to pause it.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Waits until it has ended, after `stop` was cancelled.
+    pub async fn join(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
