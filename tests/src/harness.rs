@@ -1,19 +1,24 @@
 //! A mesh for tests: a data directory, certificates, and the small policy pack.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tally::client::Client;
-use tally::data_dir::{DataDir, OPERATOR};
+use tally::data_dir::{DataDir, Endpoints, OPERATOR};
 use tally::mesh::{Mesh, MeshOptions};
 use tally::pack_client::load_pack;
+use tally::role::Role;
 use tally_auth::identity::Identity;
 use tally_catalog::pack::BuiltIn;
-use tally_proto::tally::log::v1::{DocumentRef, LegalBasisRef};
+use tally_domain::policy::Pack;
+use tally_eventlog::shard::LogName;
+use tally_proto::tally::log::v1::{DocumentRef, GetHeadsRequest, LegalBasisRef};
 use tally_proto::tally::node::v1 as node;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
+use crate::processes::Processes;
 pub use crate::scene::Scene;
 pub use crate::steps::*;
 
@@ -39,6 +44,12 @@ pub const RED_LISTING: &str = "tally-tax-honour-rules/4";
 /// A basis that lapsed on 2015-12-31.
 pub const LAPSED: &str = "tally-interim-measures/3";
 
+/// How long processes may take to follow a pack. No claim about speed.
+const FOLLOWED_WAIT: Duration = Duration::from_secs(30);
+
+/// How often processes are asked whether they have settled.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A legal basis of the small pack.
 pub fn basis(id: &str) -> Option<LegalBasisRef> {
     Some(LegalBasisRef {
@@ -58,9 +69,27 @@ pub fn document(number: &str) -> Option<DocumentRef> {
 /// A running mesh and what belongs to it.
 pub struct Harness {
     /// The mesh.
-    pub mesh: Mesh,
+    mesh: Running,
     /// Its data directory.
     pub dir: TempDir,
+}
+
+/// How the mesh runs.
+enum Running {
+    /// All roles in this process.
+    Whole(Box<Mesh>),
+    /// A process for each role.
+    Roles(Box<Processes>),
+}
+
+/// Whether scenarios run with a process for each role. The environment says:
+/// `TALLY_TEST_MESH=processes`.
+fn in_processes() -> bool {
+    match std::env::var("TALLY_TEST_MESH") {
+        Ok(mesh) if mesh == "processes" => true,
+        Ok(mesh) => panic!("TALLY_TEST_MESH is {mesh}: set it to processes, or not at all"),
+        Err(_) => false,
+    }
 }
 
 impl Harness {
@@ -85,6 +114,10 @@ impl Harness {
     async fn at(start: &str, pack: BuiltIn) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let start: Timestamp = start.parse().expect("a timestamp");
+        if in_processes() {
+            let processes = Processes::start(dir.path(), Some(start)).await;
+            return Self::loaded(Running::Roles(Box::new(processes)), dir, pack).await;
+        }
         let options = MeshOptions {
             test_clock: Some(start),
             ..MeshOptions::in_dir(DataDir::new(dir.path()))
@@ -108,12 +141,68 @@ impl Harness {
     /// If anything fails: it is a test.
     pub async fn with_pack(options: MeshOptions, dir: TempDir, pack: BuiltIn) -> Self {
         let mesh = Mesh::start(options).await.expect("a fresh mesh starts");
+        Self::loaded(Running::Whole(Box::new(mesh)), dir, pack).await
+    }
+
+    /// The mesh of a directory that an earlier one has left.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn again(dir: TempDir) -> Self {
+        let mesh = if in_processes() {
+            Running::Roles(Box::new(Processes::start(dir.path(), None).await))
+        } else {
+            let options = MeshOptions::in_dir(DataDir::new(dir.path()));
+            let mesh = Mesh::start(options).await.expect("starts again");
+            Running::Whole(Box::new(mesh))
+        };
+        Self { mesh, dir }
+    }
+
+    async fn loaded(mesh: Running, dir: TempDir, pack: BuiltIn) -> Self {
         let harness = Self { mesh, dir };
         let pack = pack.load().expect("a built-in pack is consistent");
-        load_pack(&harness.client(OPERATOR).await, &pack)
-            .await
-            .expect("the pack loads");
+        harness.load(&pack).await;
         harness
+    }
+
+    /// Loads a pack, and waits until every process follows it.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused, or not followed in time.
+    pub async fn load(&self, pack: &Pack) {
+        let operator = self.operator().await;
+        load_pack(&operator, pack).await.expect("the pack loads");
+        let followed = async {
+            for role in operator.processes() {
+                while status(&operator, *role).await.pack_version != pack.meta.version {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            }
+        };
+        tokio::time::timeout(FOLLOWED_WAIT, followed)
+            .await
+            .expect("every process follows the pack");
+    }
+
+    /// The mesh, for what only one process with all roles has.
+    ///
+    /// # Panics
+    ///
+    /// If each role has its own.
+    pub fn whole(&self) -> &Mesh {
+        match &self.mesh {
+            Running::Whole(mesh) => mesh,
+            Running::Roles(_) => panic!("this test is about one process with all roles"),
+        }
+    }
+
+    /// Where the mesh answers.
+    pub fn endpoints(&self) -> Endpoints {
+        let endpoints = DataDir::new(self.dir.path()).endpoints();
+        endpoints.expect("the mesh listens")
     }
 
     /// Issues a certificate for a department's system, named `name`, and connects.
@@ -152,21 +241,27 @@ impl Harness {
         self.client(name).await
     }
 
-    /// Issues a certificate for any identity, and connects without a client.
+    /// Issues a certificate for any identity, and connects to each role without a client.
     ///
     /// # Panics
     ///
     /// If anything fails: it is a test.
-    pub async fn channel(&self, urn: &str) -> Channel {
+    pub async fn channels(&self, urn: &str) -> Channels {
         let identity = Identity::parse(urn).expect("a valid identity");
         let name = urn.replace(':', "-");
         let dir = DataDir::new(self.dir.path());
         dir.issue(&identity, &name).expect("the authority issues");
-        let endpoint = dir.endpoint().expect("the mesh listens");
         let tls = dir.client_tls(&name).expect("issued");
-        tally_rpc::connect(&endpoint, &tls)
-            .await
-            .expect("the mesh answers")
+        let connect = |role| tally_rpc::connect_lazy(&self.endpoint(role), &tls);
+        Channels(Role::ALL.map(|role| connect(role).expect("an address and a certificate")))
+    }
+
+    /// Where a role answers.
+    pub fn endpoint(&self, role: Role) -> String {
+        match self.endpoints() {
+            Endpoints::One(endpoint) => endpoint,
+            Endpoints::PerRole(of) => of[role as usize].clone(),
+        }
     }
 
     async fn client(&self, name: &str) -> Client {
@@ -184,12 +279,39 @@ impl Harness {
         let to: Timestamp = to.parse().expect("a timestamp");
         let to = Some(tally_eventlog::event::to_proto_time(to));
         let request = node::AdvanceClockRequest { to };
-        self.operator()
-            .await
-            .node()
-            .advance_clock(request)
-            .await
-            .expect("the clock moves forward");
+        let operator = self.operator().await;
+        for role in operator.processes() {
+            let moved = operator.node(*role).advance_clock(request).await;
+            moved.expect("the clock moves forward");
+        }
+    }
+
+    /// The mesh's time.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say.
+    pub async fn now(&self) -> prost_types::Timestamp {
+        let status = status(&self.operator().await, Role::Catalog).await;
+        status.now.expect("a time")
+    }
+
+    /// Holds a reader where it is, or lets it go on.
+    ///
+    /// # Panics
+    ///
+    /// If no process has it.
+    pub async fn hold(&self, consumer: &str, paused: bool) {
+        let operator = self.operator().await;
+        let mut held = false;
+        for role in operator.processes() {
+            let request = node::PauseReaderRequest {
+                consumer: consumer.to_owned(),
+                paused,
+            };
+            held |= operator.node(*role).pause_reader(request).await.is_ok();
+        }
+        assert!(held, "there is a reader {consumer}");
     }
 
     /// Waits until every consumer has applied all there is, and what follows
@@ -208,21 +330,10 @@ impl Harness {
     ///
     /// If it takes longer.
     pub async fn settle_within(&self, limit: Duration) {
-        use tally_eventlog::store::LogSource as _;
         let settled = async {
-            // An effect makes new records for other consumers: settled is when
-            // nothing grew during a whole round.
-            loop {
-                let before = self.sizes();
-                for progress in self.mesh.readers.iter() {
-                    for shard in self.mesh.store.shards().all() {
-                        let size = *self.mesh.store.watch(progress.log(), shard).borrow();
-                        progress.wait_for(shard, size, limit).await;
-                    }
-                }
-                if self.sizes() == before {
-                    return;
-                }
+            match &self.mesh {
+                Running::Whole(mesh) => self.settle_whole(mesh, limit).await,
+                Running::Roles(_) => self.settle_roles().await,
             }
         };
         tokio::time::timeout(limit, settled)
@@ -230,19 +341,60 @@ impl Harness {
             .expect("the mesh settles in time");
     }
 
-    /// Number of records in every shard of every log.
-    pub fn sizes(&self) -> Vec<u64> {
+    /// An effect makes new records for other consumers: settled is when nothing
+    /// grew during a whole round.
+    async fn settle_whole(&self, mesh: &Mesh, limit: Duration) {
         use tally_eventlog::store::LogSource as _;
-        let store = &self.mesh.store;
-        tally_service::logs::ALL
-            .iter()
-            .flat_map(|log| {
-                store
-                    .shards()
-                    .all()
-                    .map(|shard| *store.watch(*log, shard).borrow())
-            })
-            .collect()
+        loop {
+            let before = self.sizes().await;
+            for progress in mesh.readers.iter() {
+                for shard in mesh.store.shards().all() {
+                    let size = *mesh.store.watch(progress.log(), shard).borrow();
+                    progress.wait_for(shard, size, limit).await;
+                }
+            }
+            if self.sizes().await == before {
+                return;
+            }
+        }
+    }
+
+    /// The same of several processes, asked from outside.
+    async fn settle_roles(&self) {
+        let operator = self.operator().await;
+        let mut before = BTreeMap::new();
+        loop {
+            let sizes = sizes(&operator).await;
+            let mut done = sizes == before;
+            for role in operator.processes() {
+                let status = status(&operator, *role).await;
+                for reader in status.readers {
+                    let behind = |(applied, size): (&u64, &u64)| applied < size;
+                    let size = &sizes[&reader.source];
+                    let behind = reader.applied.iter().zip(size).any(behind);
+                    done &= !behind || !reader.stopped.is_empty();
+                }
+            }
+            if done {
+                return;
+            }
+            before = sizes;
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Number of records in every shard of every log.
+    pub async fn sizes(&self) -> BTreeMap<String, Vec<u64>> {
+        use tally_eventlog::store::LogSource as _;
+        let Running::Whole(mesh) = &self.mesh else {
+            return sizes(&self.operator().await).await;
+        };
+        let sizes = |log: &LogName| {
+            let shards = mesh.store.shards().all();
+            let sizes = shards.map(|shard| *mesh.store.watch(*log, shard).borrow());
+            (log.to_string(), sizes.collect())
+        };
+        tally_service::logs::ALL.iter().map(sizes).collect()
     }
 
     /// Stops the mesh and gives its directory back.
@@ -251,7 +403,45 @@ impl Harness {
     ///
     /// If it does not stop cleanly.
     pub async fn stop(self) -> TempDir {
-        self.mesh.stop().await.expect("the mesh stops cleanly");
+        match self.mesh {
+            Running::Whole(mesh) => mesh.stop().await.expect("the mesh stops cleanly"),
+            Running::Roles(processes) => processes.stop(),
+        }
         self.dir
     }
+}
+
+/// A connection to each role.
+pub struct Channels(pub [Channel; Role::ALL.len()]);
+
+impl Channels {
+    /// The one that leads to a contract, by its full name; to any process for
+    /// what each serves.
+    pub fn to(&self, contract: &str) -> &Channel {
+        &self.0[Role::of_contract(contract).unwrap_or(Role::Catalog) as usize]
+    }
+}
+
+/// What the process of a role says of itself.
+async fn status(operator: &Client, role: Role) -> node::GetStatusResponse {
+    let request = node::GetStatusRequest {};
+    let answer = operator.node(role).get_status(request).await;
+    answer.expect("a status").into_inner()
+}
+
+/// Number of records in every shard of every log, as the owners say.
+async fn sizes(operator: &Client) -> BTreeMap<String, Vec<u64>> {
+    let mut sizes = BTreeMap::new();
+    for log in tally_service::logs::ALL {
+        let request = GetHeadsRequest {
+            log: log.to_string(),
+        };
+        let heads = operator.log(Role::owner_of(log)).get_heads(request).await;
+        let heads = heads.expect("the owner answers").into_inner().heads;
+        sizes.insert(
+            log.to_string(),
+            heads.iter().map(|head| head.size).collect(),
+        );
+    }
+    sizes
 }

@@ -61,24 +61,22 @@ impl Harness {
     /// If the stream fails, or there was nothing to verify.
     pub async fn faults(&self) -> Vec<(String, u32, Option<u64>, String)> {
         let operator = self.operator().await;
-        let mut shards = operator
-            .audit()
-            .verify(audit::VerifyRequest {})
-            .await
-            .expect("verifies")
-            .into_inner();
         let mut faults = Vec::new();
         let mut records = 0;
-        while let Some(result) = shards.message().await.expect("the stream goes on") {
-            let head = result.head.unwrap_or_default();
-            records += head.size;
-            let log = result.log;
-            faults.extend(
-                result
-                    .faults
-                    .into_iter()
-                    .map(|fault| (log.clone(), head.shard, fault.position, fault.reason)),
-            );
+        for role in operator.processes() {
+            let request = audit::VerifyRequest {};
+            let verified = operator.audit_of(*role).verify(request).await;
+            let mut shards = verified.expect("verifies").into_inner();
+            while let Some(result) = shards.message().await.expect("the stream goes on") {
+                let head = result.head.unwrap_or_default();
+                records += head.size;
+                let found = result.faults.into_iter();
+                faults.extend(
+                    found.map(|fault| {
+                        (result.log.clone(), head.shard, fault.position, fault.reason)
+                    }),
+                );
+            }
         }
         assert!(records > 0, "there was nothing to verify");
         faults
@@ -91,23 +89,22 @@ impl Harness {
     /// If the stream fails, or there was nothing to compare.
     pub async fn differing_views(&self) -> BTreeSet<String> {
         let operator = self.operator().await;
-        let mut rebuilt = operator
-            .audit()
-            .rebuild(audit::RebuildRequest {})
-            .await
-            .expect("rebuilds")
-            .into_inner();
         let mut views = BTreeSet::new();
         let mut rows = 0;
-        while let Some(result) = rebuilt.message().await.expect("the stream goes on") {
-            rows += result.rows;
-            assert_eq!(result.differences.is_empty(), result.differences_total == 0);
-            views.extend(
-                result
-                    .differences
-                    .into_iter()
-                    .map(|difference| difference.view),
-            );
+        for role in operator.processes() {
+            let request = audit::RebuildRequest {};
+            let rebuilt = operator.audit_of(*role).rebuild(request).await;
+            let mut rebuilt = rebuilt.expect("rebuilds").into_inner();
+            while let Some(result) = rebuilt.message().await.expect("the stream goes on") {
+                rows += result.rows;
+                assert_eq!(result.differences.is_empty(), result.differences_total == 0);
+                views.extend(
+                    result
+                        .differences
+                        .into_iter()
+                        .map(|difference| difference.view),
+                );
+            }
         }
         assert!(rows > 0, "there was nothing to compare");
         views

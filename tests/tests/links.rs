@@ -57,7 +57,7 @@ async fn a_listing_is_found_by_a_linked_identifier_and_says_by_which() {
         1
     );
 
-    let linked_until = tally_eventlog::event::to_proto_time(scene.mesh.mesh.clock.now());
+    let linked_until = scene.mesh.now().await;
     scene.mesh.advance("2026-03-03T01:00:00Z").await;
     let request = lists::UnlinkIdentifiersRequest {
         command_id: command_id(),

@@ -17,8 +17,7 @@ async fn an_accepted_objection_is_never_in_force_even_if_its_reader_stands_still
     let answer = scene.check_after(COMPANY, &listed).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
 
-    let reader = scene.mesh.mesh.readers.get("sanctions.lists");
-    reader.pause();
+    scene.mesh.hold("sanctions.lists", true).await;
     let suspended = accept_objection(&scene.third, &entry).await;
     // Who has the receipt sees at once that the answer cannot be given.
     let answer = scene.check_after(COMPANY, &suspended).await;
@@ -44,7 +43,7 @@ async fn an_accepted_objection_is_never_in_force_even_if_its_reader_stands_still
             "never in force again"
         );
     }
-    reader.unpause();
+    scene.mesh.hold("sanctions.lists", false).await;
     let answer = scene.check_after(COMPANY, &suspended).await;
     assert_eq!(
         answer.outcome(),

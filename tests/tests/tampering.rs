@@ -56,11 +56,11 @@ async fn any_byte_of_any_record() {
     let mesh = full_mesh().await;
     let mut flips = 0;
     for log in logs::ALL {
-        let heads = mesh.mesh.store.heads(log).await.expect("heads");
-        for (shard, head) in mesh.mesh.store.shards().all().zip(heads) {
+        let heads = mesh.whole().store.heads(log).await.expect("heads");
+        for (shard, head) in mesh.whole().store.shards().all().zip(heads) {
             let size = usize::try_from(head.size()).expect("small");
             let records = mesh
-                .mesh
+                .whole()
                 .store
                 .read_durable(log, shard, 0, size.max(1))
                 .await

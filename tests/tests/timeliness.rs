@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::civil::date;
 use tally::client::{Client, command_id};
-use tally::pack_client::load_pack;
 use tally_proto::tally::collection::v1 as collection;
 use tally_rpc::FaultReport;
 use tally_tests::harness::*;
@@ -26,8 +25,7 @@ async fn load_calendar_of_duties(mesh: &Harness) {
             }
         }
     }
-    let operator = mesh.operator().await;
-    load_pack(&operator, &pack).await.expect("the pack loads");
+    mesh.load(&pack).await;
 }
 
 async fn terms(client: &Client, number: &str, decided_on: &str) -> Option<collection::RecordTerms> {

@@ -174,10 +174,13 @@ impl Append {
         }
     }
 
-    /// The shards that the store must have for it.
+    /// The shards that the store must have for it. Where only views and a
+    /// checkpoint move, that is none: the log may be another role's.
     pub fn places(&self) -> impl Iterator<Item = (LogName, Shard)> {
+        let appended = !self.streams.is_empty() || self.command.is_some();
+        let own = appended.then_some((self.log, self.shard));
         let relied_on = self.heads.iter().map(|head| (head.log, head.shard));
-        std::iter::once((self.log, self.shard)).chain(relied_on)
+        own.into_iter().chain(relied_on)
     }
 
     /// Number of events.

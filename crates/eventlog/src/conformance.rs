@@ -153,6 +153,7 @@ cases! { $
         crash_between_two_appends_of_a_fan_out
         redelivery_is_a_duplicate
         gap_is_noticed
+        a_log_of_another_store_is_read
         diverged_log_stops_the_reader
         older_lease_is_fenced
         unknown_event_type_stops_the_shard

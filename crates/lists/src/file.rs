@@ -5,7 +5,7 @@ use prost::Message;
 use tally_eventlog::consumer::{Poison, Progress};
 use tally_eventlog::store::{EventStore, StoreError};
 use tally_proto::tally::lists::v1 as pb;
-use tally_service::wiring::caught_up;
+use tally_service::Deps;
 
 use crate::projection::{ENTRY_VIEW, SUBJECT_VIEW, row};
 
@@ -37,17 +37,18 @@ pub enum FileError {
 ///
 /// [`FileError`]; it says what to do.
 pub async fn subject_rows(
-    store: &dyn EventStore,
+    deps: &Deps,
     progress: Option<&Progress>,
     subject: &str,
 ) -> Result<Vec<(String, pb::SubjectRow)>, FileError> {
+    let store = &*deps.store;
     let mut wanted = vec![subject.to_owned()];
     let mut rows: Vec<(String, pb::SubjectRow)> = Vec::new();
     while rows.len() < wanted.len() {
         let subjects = &wanted[rows.len()..];
         if let Some(progress) = progress {
             for subject in subjects {
-                be_current(store, progress, subject).await?;
+                be_current(deps, progress, subject).await?;
             }
         }
         let keys: Vec<_> = subjects
@@ -98,13 +99,9 @@ pub async fn entries(
         .collect())
 }
 
-async fn be_current(
-    store: &dyn EventStore,
-    progress: &Progress,
-    subject: &str,
-) -> Result<(), FileError> {
-    let shard = store.shards().of(subject);
-    if !caught_up(store, progress, shard).await {
+async fn be_current(deps: &Deps, progress: &Progress, subject: &str) -> Result<(), FileError> {
+    let shard = deps.store.shards().of(subject);
+    if !deps.sources.caught_up(progress, shard).await {
         return Err(FileError::Behind);
     }
     if progress.with(shard, |state| state.parked.contains_key(subject)) {

@@ -260,7 +260,7 @@ impl Proposals {
     async fn red_entries(&self, event: &Recorded) -> Result<Vec<(String, String)>, ReactError> {
         let subject = &event.envelope.subject;
         let mut candidates = self.not_yet_projected(event.shard, subject).await?;
-        let rows = file::subject_rows(&*self.deps.store, None, subject)
+        let rows = file::subject_rows(&self.deps, None, subject)
             .await
             .map_err(file_error)?;
         for (subject, row) in rows {

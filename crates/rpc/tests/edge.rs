@@ -32,6 +32,13 @@ impl NodeService for Node {
         Ok(Response::new(pb::GetStatusResponse::default()))
     }
 
+    async fn pause_reader(
+        &self,
+        _: Request<pb::PauseReaderRequest>,
+    ) -> Result<Response<pb::PauseReaderResponse>, Status> {
+        Ok(Response::new(pb::PauseReaderResponse::default()))
+    }
+
     async fn advance_clock(
         &self,
         _: Request<pb::AdvanceClockRequest>,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use tally_auth::Caller;
-use tally_eventlog::event::{to_proto_time, uuid_bytes};
+use tally_eventlog::event::{from_proto_time, to_proto_time, uuid_bytes};
+use tally_eventlog::merkle::Frontier;
 use tally_eventlog::pb;
 use tally_eventlog::pb::log_service_server::{LogService, LogServiceServer};
 use tally_eventlog::sequence::Head;
@@ -16,6 +17,7 @@ use tally_eventlog::shard::{LogName, Shard, ShardCount};
 use tally_eventlog::store::LogSource;
 use tally_rpc::Fault;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::field::Faults;
 use crate::store_fault;
@@ -71,7 +73,26 @@ pub fn head_to_proto(shard: Shard, head: &Head) -> pb::ShardHead {
         size: head.size(),
         root: Bytes::copy_from_slice(&head.frontier.root()),
         recorded_at: (head.size() > 0).then(|| to_proto_time(head.recorded_at)),
+        leaf_hash: match head.size() {
+            0 => Bytes::new(),
+            _ => Bytes::copy_from_slice(&head.leaf),
+        },
+        frontier: head.frontier.to_bytes().into(),
     }
+}
+
+/// A shard's head from the contract; nothing where it does not fit together.
+pub fn head_from_proto(log_id: Uuid, head: &pb::ShardHead) -> Option<Head> {
+    let frontier = Frontier::from_bytes(head.size, &head.frontier)?;
+    if head.size == 0 {
+        return Some(Head::empty(log_id));
+    }
+    Some(Head {
+        log_id,
+        recorded_at: from_proto_time(head.recorded_at.as_ref()?)?,
+        leaf: head.leaf_hash.as_ref().try_into().ok()?,
+        frontier,
+    })
 }
 
 struct Service {
@@ -84,13 +105,19 @@ impl Service {
         let mut faults = Faults::default();
         let shard = shard("shard", request.shard, source.shards(), &mut faults);
         let shard = shard.ok_or_else(|| Fault::invalid(faults.into_vec()))?;
-        let end = *source.watch(*log, shard).borrow();
+        // Asked of the store, not of this process's memory: another one may have appended.
+        let heads = source.heads(*log).await.map_err(store_fault)?;
+        let head = heads.get(usize::from(shard.0)).map_or(0, Head::size);
+        let most = request
+            .limit
+            .map(|limit| request.from.saturating_add(limit.into()));
         let reader = Reader {
             log: *log,
             source: source.clone(),
             shard,
             next: request.from,
-            end,
+            end: most.map_or(head, |most| most.min(head)),
+            durable: request.durable,
             pending: VecDeque::new(),
         };
         Ok(Box::pin(stream::try_unfold(
@@ -128,6 +155,7 @@ struct Reader {
     shard: Shard,
     next: u64,
     end: u64,
+    durable: bool,
     pending: VecDeque<pb::ReadLogResponse>,
 }
 
@@ -145,10 +173,12 @@ impl Reader {
             return Ok(());
         }
         let limit = usize::try_from(wanted).expect("a batch fits in memory");
-        let records = self
-            .source
-            .read(self.log, self.shard, self.next, limit)
-            .await;
+        let (source, log, shard) = (&self.source, self.log, self.shard);
+        let records = if self.durable {
+            source.read_durable(log, shard, self.next, limit).await
+        } else {
+            source.read(log, shard, self.next, limit).await
+        };
         for stored in records.map_err(store_fault)? {
             self.next = stored.position + 1;
             self.pending.push_back(pb::ReadLogResponse {

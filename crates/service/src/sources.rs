@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tally_eventlog::append::HeadGuard;
 use tally_eventlog::consumer::Progress;
+use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::{LogSource, StoreError};
 
-use crate::{logs, wiring};
+use crate::logs;
+use crate::wiring::CATCH_UP_WAIT;
 
 /// The logs that a role can read, by name.
 ///
@@ -70,17 +72,30 @@ impl Sources {
     pub async fn size(&self, log: LogName, shard: Shard) -> Result<u64, StoreError> {
         let heads = self.of(log).heads(log).await?;
         let head = heads.get(usize::from(shard.0));
-        head.map(tally_eventlog::sequence::Head::size)
+        head.map(Head::size)
             .ok_or_else(|| StoreError::new(format!("log {log} has no shard {shard}")))
     }
 
-    /// [`wiring::caught_up`] with the log that the consumer reads, wherever that is.
+    /// Waits until a consumer has applied what its source holds on a shard now,
+    /// so that a caller finds in a view what it has just written there. False: it
+    /// did not within [`CATCH_UP_WAIT`], or the owner cannot be asked.
     ///
     /// # Panics
     ///
     /// As [`of`](Self::of).
     pub async fn caught_up(&self, progress: &Progress, shard: Shard) -> bool {
-        wiring::caught_up(&**self.of(progress.log()), progress, shard).await
+        let size = if self.in_own_store {
+            Ok(*self
+                .of(progress.log())
+                .watch(progress.log(), shard)
+                .borrow())
+        } else {
+            self.size(progress.log(), shard).await
+        };
+        match size {
+            Ok(size) => progress.wait_for(shard, size, CATCH_UP_WAIT).await,
+            Err(_) => false,
+        }
     }
 
     /// The same for every shard.
@@ -89,12 +104,25 @@ impl Sources {
     ///
     /// As [`of`](Self::of).
     pub async fn caught_up_everywhere(&self, progress: &Progress) -> bool {
-        for shard in self.of(progress.log()).shards().all() {
-            if !self.caught_up(progress, shard).await {
-                return false;
+        let log = progress.log();
+        let source = self.of(log);
+        let shards = source.shards().all();
+        let sizes: Vec<u64> = if self.in_own_store {
+            shards
+                .map(|shard| *source.watch(log, shard).borrow())
+                .collect()
+        } else {
+            match source.heads(log).await {
+                Ok(heads) => heads.iter().map(Head::size).collect(),
+                Err(_) => return false,
             }
-        }
-        true
+        };
+        let waits = source.shards().all().zip(sizes);
+        let waits = waits.map(|(shard, size)| progress.wait_for(shard, size, CATCH_UP_WAIT));
+        futures::future::join_all(waits)
+            .await
+            .into_iter()
+            .all(|there| there)
     }
 }
 

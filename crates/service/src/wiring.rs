@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tally_eventlog::consumer::{ProcessManager, Progress, Projection};
-use tally_eventlog::shard::{LogName, Shard};
-use tally_eventlog::store::LogSource;
+use tally_eventlog::shard::LogName;
 use tally_eventlog::timer::TimerHandler;
 
 /// A consumer that a service needs.
@@ -65,12 +64,4 @@ impl Readers {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Progress>> {
         self.0.values()
     }
-}
-
-/// Waits until a consumer has applied what its source holds on a shard now, so
-/// that a caller finds in a view what it has just written. False: it did not
-/// within [`CATCH_UP_WAIT`].
-pub async fn caught_up(source: &dyn LogSource, progress: &Progress, shard: Shard) -> bool {
-    let size = *source.watch(progress.log(), shard).borrow();
-    progress.wait_for(shard, size, CATCH_UP_WAIT).await
 }

@@ -171,6 +171,11 @@ impl SqliteStore {
         self.epoch
     }
 
+    /// The logs that it was opened with.
+    pub fn logs(&self) -> impl Iterator<Item = LogName> + use<'_> {
+        self.logs.all.iter().map(|log| log.name)
+    }
+
     /// Id of a log; nothing if the store was not opened with it.
     pub fn log_id(&self, log: LogName) -> Option<Uuid> {
         self.logs.get(log).map(|log| log.id)

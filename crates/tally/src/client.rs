@@ -16,15 +16,19 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::data_dir::{DataDir, DataDirError};
+use crate::data_dir::{DataDir, DataDirError, Endpoints};
+use crate::role::Role;
 
 /// A channel that sends the trace along.
 pub type Traced = InterceptedService<Channel, TraceInterceptor>;
 
-/// A connection under one certificate.
+/// Connections to the roles of a mesh, under one certificate.
 #[derive(Debug, Clone)]
 pub struct Client {
-    channel: Channel,
+    /// One per role, in order; all the same where one process has all roles.
+    channels: [Channel; Role::ALL.len()],
+    /// Which of them lead to a process of their own.
+    processes: Vec<Role>,
 }
 
 /// Why there is no connection.
@@ -39,14 +43,35 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// Connects to an endpoint.
+    /// Connects to a process that has all roles.
     ///
     /// # Errors
     ///
     /// [`ConnectError`]; it says what to check.
     pub async fn connect(endpoint: &str, tls: &ClientTls) -> Result<Self, ConnectError> {
+        let channel = tally_rpc::connect(endpoint, tls).await?;
         Ok(Self {
-            channel: tally_rpc::connect(endpoint, tls).await?,
+            channels: std::array::from_fn(|_| channel.clone()),
+            processes: vec![Role::Catalog],
+        })
+    }
+
+    /// To a mesh with a process per role: connects to each at its first call,
+    /// so that one that is away keeps nobody from the others.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: correct the addresses or the certificate.
+    pub fn of_roles(
+        endpoint: impl Fn(Role) -> String,
+        tls: &ClientTls,
+    ) -> Result<Self, ConnectError> {
+        let connect = |role| tally_rpc::connect_lazy(&endpoint(role), tls);
+        let channels: Result<Vec<Channel>, _> = Role::ALL.into_iter().map(connect).collect();
+        let channels = channels?.try_into();
+        Ok(Self {
+            channels: channels.expect("one channel per role"),
+            processes: Role::ALL.to_vec(),
         })
     }
 
@@ -57,48 +82,77 @@ impl Client {
     /// [`ClientError`]; it says what to do first.
     pub async fn of_dir(dir: &Path, certificate: &str) -> Result<Self, ClientError> {
         let dir = DataDir::new(dir);
-        let endpoint = dir.endpoint()?;
-        Ok(Self::connect(&endpoint, &dir.client_tls(certificate)?).await?)
+        let endpoints = dir.endpoints()?;
+        Ok(Self::of_endpoints(&endpoints, &dir.client_tls(certificate)?).await?)
+    }
+
+    /// Connects to a mesh, wherever its roles are.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; it says what to check.
+    pub async fn of_endpoints(
+        endpoints: &Endpoints,
+        tls: &ClientTls,
+    ) -> Result<Self, ConnectError> {
+        match endpoints {
+            Endpoints::One(endpoint) => Self::connect(endpoint, tls).await,
+            Endpoints::PerRole(of) => Self::of_roles(|role| of[role as usize].clone(), tls),
+        }
+    }
+
+    /// One role of each process: where to ask what every process answers for itself.
+    pub fn processes(&self) -> &[Role] {
+        &self.processes
+    }
+
+    fn channel(&self, role: Role) -> Channel {
+        self.channels[role as usize].clone()
     }
 
     /// The catalogue.
     pub fn catalog(&self) -> CatalogServiceClient<Traced> {
-        CatalogServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+        CatalogServiceClient::with_interceptor(self.channel(Role::Catalog), TraceInterceptor)
     }
 
     /// Collection.
     pub fn collection(&self) -> CollectionServiceClient<Traced> {
-        CollectionServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+        CollectionServiceClient::with_interceptor(self.channel(Role::Collection), TraceInterceptor)
     }
 
     /// Lists.
     pub fn lists(&self) -> ListsServiceClient<Traced> {
-        ListsServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+        ListsServiceClient::with_interceptor(self.channel(Role::Lists), TraceInterceptor)
     }
 
     /// Sanctions.
     pub fn sanctions(&self) -> SanctionsServiceClient<Traced> {
-        SanctionsServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+        SanctionsServiceClient::with_interceptor(self.channel(Role::Sanctions), TraceInterceptor)
     }
 
     /// Feedback.
     pub fn feedback(&self) -> FeedbackServiceClient<Traced> {
-        FeedbackServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+        FeedbackServiceClient::with_interceptor(self.channel(Role::Feedback), TraceInterceptor)
     }
 
     /// Audit.
     pub fn audit(&self) -> AuditServiceClient<Traced> {
-        AuditServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+        AuditServiceClient::with_interceptor(self.channel(Role::Audit), TraceInterceptor)
     }
 
-    /// The logs.
-    pub fn log(&self) -> LogServiceClient<Traced> {
-        LogServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+    /// What the process of a role says of its own logs and views.
+    pub fn audit_of(&self, role: Role) -> AuditServiceClient<Traced> {
+        AuditServiceClient::with_interceptor(self.channel(role), TraceInterceptor)
     }
 
-    /// The process.
-    pub fn node(&self) -> NodeServiceClient<Traced> {
-        NodeServiceClient::with_interceptor(self.channel.clone(), TraceInterceptor)
+    /// The logs of a role.
+    pub fn log(&self, role: Role) -> LogServiceClient<Traced> {
+        LogServiceClient::with_interceptor(self.channel(role), TraceInterceptor)
+    }
+
+    /// The process of a role.
+    pub fn node(&self, role: Role) -> NodeServiceClient<Traced> {
+        NodeServiceClient::with_interceptor(self.channel(role), TraceInterceptor)
     }
 }
 

@@ -14,6 +14,8 @@ use tally_eventlog::BoxError;
 use tally_eventlog::sealing::{MasterKey, MasterKeyError};
 use tally_rpc::{ClientTls, ServerTls};
 
+use crate::role::Role;
+
 /// Name of the operator's certificate that a first start makes.
 pub const OPERATOR: &str = "operator";
 
@@ -113,6 +115,37 @@ pub enum DataDirError {
         /// The directory.
         dir: PathBuf,
     },
+    /// What the processes of a mesh share is not here.
+    #[error(
+        "{dir} has no keys and certificates for the roles of a mesh; make them once with `tally init --dir {dir}`, \
+         before the first role starts, and give every machine the same",
+        dir = dir.display()
+    )]
+    NotInitialised {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// All roles have one store here.
+    #[error(
+        "{dir} holds a mesh with all its roles in one store; start it with `tally up --dir {dir}`, \
+         or name another directory for a mesh of several processes",
+        dir = dir.display()
+    )]
+    Embedded {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Some roles were never started here.
+    #[error(
+        "in {dir} these roles have not been started: {roles}; start each with `tally serve --role ROLE --dir {dir}`",
+        dir = dir.display()
+    )]
+    NoEndpointOf {
+        /// The directory.
+        dir: PathBuf,
+        /// Their names.
+        roles: String,
+    },
 }
 
 impl DataDir {
@@ -126,9 +159,10 @@ impl DataDir {
         &self.root
     }
 
-    /// The event store of all roles.
-    pub fn store(&self) -> PathBuf {
-        self.root.join("tally.db")
+    /// The event store of all roles, or of one.
+    pub fn store(&self, role: Option<Role>) -> PathBuf {
+        let name = role.map_or("tally", Role::name);
+        self.root.join(format!("{name}.db"))
     }
 
     /// The key ring.
@@ -149,8 +183,12 @@ impl DataDir {
         self.root.join("master.key")
     }
 
-    fn endpoint_file(&self) -> PathBuf {
-        self.root.join("endpoint")
+    fn endpoint_file(&self, role: Option<Role>) -> PathBuf {
+        let whole = self.root.join("endpoint");
+        role.map_or_else(
+            || whole.clone(),
+            |role| whole.with_added_extension(role.name()),
+        )
     }
 
     /// Makes the directory, for its owner only.
@@ -248,15 +286,72 @@ impl DataDir {
         Ok(pki::client_tls(&self.certificates(), name)?)
     }
 
-    /// Writes down where the mesh listens.
+    /// Makes what several processes share before the first of them starts:
+    /// authority, certificates of the server, the operator and every role, the
+    /// master key, the key of receipts. What is there stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`DataDirError`]; it says what to do.
+    pub(crate) fn init(&self) -> Result<(), DataDirError> {
+        self.create()?;
+        self.server_tls()?;
+        self.master_key()?;
+        self.receipt_signer()?;
+        let dir = self.authority();
+        for role in Role::ALL {
+            let name = mesh_name(role);
+            if !dir.join(format!("{name}.pem")).exists() {
+                let identity = Identity::Mesh(role.name().to_owned());
+                let term = Term::year_from(SystemTime::now());
+                Authority::load(&dir)?.issue(&identity, &dir, &name, term)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`init`](crate::mesh::init) has been done here, which a process of one
+    /// role does not do itself: several would do it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`DataDirError::NotInitialised`]; [`DataDirError::Embedded`] where all
+    /// roles have one store here.
+    pub fn verify_shared(&self) -> Result<(), DataDirError> {
+        if self.store(None).exists() {
+            return Err(DataDirError::Embedded {
+                dir: self.root.clone(),
+            });
+        }
+        let certificates = Role::ALL.map(|role| format!("{}.pem", mesh_name(role)));
+        let certificates = certificates.iter().map(|name| self.authority().join(name));
+        let mut files = certificates.chain([self.master_key_file(), self.keyring()]);
+        if files.all(|file| file.exists()) {
+            return Ok(());
+        }
+        Err(DataDirError::NotInitialised {
+            dir: self.root.clone(),
+        })
+    }
+
+    /// What a role of the mesh shows to the others.
+    ///
+    /// # Errors
+    ///
+    /// [`DataDirError::Pki`]: there is no such certificate; have it issued.
+    pub fn mesh_tls(&self, role: Role) -> Result<ClientTls, DataDirError> {
+        Ok(pki::client_tls(&self.authority(), &mesh_name(role))?)
+    }
+
+    /// Writes down where the mesh listens, or one role of it.
     ///
     /// # Errors
     ///
     /// [`DataDirError::Io`].
-    pub fn write_endpoint(&self, endpoint: &str) -> Result<(), DataDirError> {
-        let path = self.endpoint_file();
+    pub fn write_endpoint(&self, role: Option<Role>, endpoint: &str) -> Result<(), DataDirError> {
+        let path = self.endpoint_file(role);
         // Renamed into place, so that nobody reads half an address.
-        let draft = self.root.join("endpoint.new");
+        let draft = path.with_added_extension("new");
         write_for_owner_only(&draft, endpoint.as_bytes())
             .and_then(|_| fs::rename(&draft, &path))
             .map_err(|source| io_error(&path, source))
@@ -267,13 +362,48 @@ impl DataDir {
     /// # Errors
     ///
     /// [`DataDirError::NoEndpoint`]: start a mesh first.
-    pub fn endpoint(&self) -> Result<String, DataDirError> {
-        let text = fs::read_to_string(self.endpoint_file());
-        text.map(|text| text.trim().to_owned())
-            .map_err(|_| DataDirError::NoEndpoint {
+    /// [`DataDirError::NoEndpointOf`]: start that role first.
+    pub fn endpoints(&self) -> Result<Endpoints, DataDirError> {
+        let read = |role| {
+            let text = fs::read_to_string(self.endpoint_file(role)).ok()?;
+            Some(text.trim().to_owned())
+        };
+        if let Some(endpoint) = read(None) {
+            return Ok(Endpoints::One(endpoint));
+        }
+        let found = Role::ALL.map(|role| read(Some(role)));
+        if found.iter().all(Option::is_none) {
+            return Err(DataDirError::NoEndpoint {
                 dir: self.root.clone(),
-            })
+            });
+        }
+        let missing = Role::ALL.into_iter().zip(&found);
+        let missing: Vec<&str> = missing
+            .filter(|(_, endpoint)| endpoint.is_none())
+            .map(|(role, _)| role.name())
+            .collect();
+        if !missing.is_empty() {
+            return Err(DataDirError::NoEndpointOf {
+                dir: self.root.clone(),
+                roles: missing.join(", "),
+            });
+        }
+        Ok(Endpoints::PerRole(found.map(Option::unwrap_or_default)))
     }
+}
+
+/// Where a mesh listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoints {
+    /// One process has all roles.
+    One(String),
+    /// Each role has its own address; in the order of [`Role::ALL`].
+    PerRole([String; Role::ALL.len()]),
+}
+
+/// Name of the certificate of a role.
+fn mesh_name(role: Role) -> String {
+    format!("mesh-{role}")
 }
 
 /// An error with everything that caused it, on one line.

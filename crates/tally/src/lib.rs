@@ -3,9 +3,11 @@
 
 pub mod cli;
 pub mod client;
+pub mod config;
 pub mod data_dir;
 pub mod demo;
 pub mod mesh;
 pub mod node;
 pub mod pack_client;
 pub mod reasons;
+pub mod role;

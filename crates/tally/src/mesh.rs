@@ -1,5 +1,7 @@
-//! The mesh in one process: all roles over one SQLite store, wired together.
+//! A process of the mesh: all roles over one SQLite store, or one role beside
+//! other processes, wired together.
 
+mod peers;
 mod stores;
 mod wiring;
 
@@ -15,7 +17,7 @@ use tally_eventlog::consumer::ConsumerHandle;
 use tally_eventlog::execute::Executor;
 use tally_eventlog::ids::{REMEMBERED, first_at};
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
-use tally_eventlog::shard::ShardCount;
+use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore as _, StoreError};
 use tally_rpc::{ServeError, ServeLimits};
 use tally_sanctions::CheckOptions;
@@ -32,15 +34,19 @@ use tonic_health::server::HealthReporter;
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::node::NodeState;
-pub use stores::NodeClock;
+use crate::role::Role;
+pub use peers::{PeerError, Peers};
 use stores::{KeyRingDirectory, open_keyring, open_store};
+pub use stores::{NodeClock, init};
 use wiring::{Wiring, wire};
 
-/// How a mesh is started.
+/// How a process of the mesh is started.
 #[derive(Debug, Clone)]
 pub struct MeshOptions {
-    /// The data directory; made at the first start.
+    /// The data directory; where all roles are in one process, made at the first start.
     pub dir: DataDir,
+    /// What it serves.
+    pub extent: Extent,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Creates the store with a movable clock that starts at this time.
@@ -56,11 +62,45 @@ impl MeshOptions {
     pub fn in_dir(dir: DataDir) -> Self {
         Self {
             dir,
+            extent: Extent::Whole,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             test_clock: None,
             shards: ShardCount::default(),
             check_freshness: CheckOptions::default().freshness,
         }
+    }
+}
+
+/// How much of the mesh a process serves.
+#[derive(Debug, Clone)]
+pub enum Extent {
+    /// All roles, which share one store.
+    Whole,
+    /// One role with a store of its own; the others are where the peers say.
+    Role(Role, Peers),
+}
+
+impl Extent {
+    /// The roles that it serves.
+    pub fn roles(&self) -> &[Role] {
+        match self {
+            Self::Whole => &Role::ALL,
+            Self::Role(role, _) => std::slice::from_ref(role),
+        }
+    }
+
+    /// The role, where it is one.
+    pub fn role(&self) -> Option<Role> {
+        match self {
+            Self::Whole => None,
+            Self::Role(role, _) => Some(*role),
+        }
+    }
+
+    /// The logs that its store has.
+    fn logs(&self) -> Vec<LogName> {
+        let roles = self.roles().iter();
+        roles.flat_map(|role| role.logs()).copied().collect()
     }
 }
 
@@ -90,6 +130,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Another role's log cannot be read.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// A movable clock is a matter of creation.
     #[error(
         "the store in {dir} was created without a movable clock; use a new directory for --test-clock"
@@ -145,15 +188,21 @@ impl Mesh {
             listen: options.listen,
             source,
         })?;
-        options.dir.create()?;
+        match &options.extent {
+            Extent::Whole => options.dir.create()?,
+            Extent::Role(..) => options.dir.verify_shared()?,
+        }
         let (clock, store) = open_store(&options).await?;
         let (keyring, key_store) = open_keyring(&options.dir, &store).await?;
         let signer = Arc::new(options.dir.receipt_signer()?);
         let tls = options.dir.server_tls()?;
 
         let stop_readers = CancellationToken::new();
-        // Embedded, all roles keep their logs in one store.
-        let sources = Sources::all_in(store.clone());
+        let sources = match &options.extent {
+            // Embedded, all roles keep their logs in one store.
+            Extent::Whole => Sources::all_in(store.clone()),
+            Extent::Role(role, peers) => peers.sources(*role, &store, &options.dir).await?,
+        };
         let owner = sources.of(logs::CATALOG).clone();
         let catalogue = Catalogue::follow(owner, stop_readers.clone()).await?;
         let shared = clock.shared();
@@ -176,8 +225,10 @@ impl Mesh {
             &options,
             &mut wiring,
             &stop_serving,
-            signer,
+            &signer,
             NodeState {
+                roles: options.extent.roles().to_vec(),
+                sources: deps.sources.clone(),
                 store: store.clone(),
                 clock,
             },
@@ -189,7 +240,7 @@ impl Mesh {
         ));
 
         let rules = Rules::from_descriptors().expect("a test holds that every call has a rule");
-        let health = Health::of(health, &rules);
+        let health = Health::of(health, &rules, options.extent.roles());
         health.set(ServingStatus::Serving).await;
         let server = serve(
             listener,
@@ -199,7 +250,10 @@ impl Mesh {
             keyring.clone(),
             stop_serving.clone(),
         );
-        options.dir.write_endpoint(&format!("https://{address}"))?;
+        let role = options.extent.role();
+        options
+            .dir
+            .write_endpoint(role, &format!("https://{address}"))?;
         Ok(Self {
             address,
             started_in: began.elapsed(),
@@ -258,9 +312,12 @@ struct Health {
 }
 
 impl Health {
-    fn of(reporter: HealthReporter, rules: &Rules) -> Self {
+    fn of(reporter: HealthReporter, rules: &Rules, roles: &[Role]) -> Self {
         let service = |path: &str| Some(path.strip_prefix('/')?.split_once('/')?.0.to_owned());
-        let mut services: BTreeSet<String> = rules.paths().filter_map(service).collect();
+        let here =
+            |service: &String| Role::of_contract(service).is_none_or(|role| roles.contains(&role));
+        let mut services: BTreeSet<String> =
+            rules.paths().filter_map(service).filter(here).collect();
         services.insert(String::new());
         Self { reporter, services }
     }

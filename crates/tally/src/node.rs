@@ -7,22 +7,26 @@ use jiff::tz::TimeZone;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::clock::{Clock as _, MovableClock};
 use tally_eventlog::event::{from_proto_time, to_proto_time};
-use tally_eventlog::store::LogSource as _;
 use tally_proto::tally::node::v1 as pb;
 use tally_proto::tally::node::v1::node_service_server::{NodeService, NodeServiceServer};
 use tally_rpc::Fault;
 use tally_service::wiring::Readers;
-use tally_service::{Catalogue, store_fault};
+use tally_service::{Catalogue, Sources, store_fault};
 use tally_store_sqlite::SqliteStore;
 use tonic::{Request, Response, Status};
 
 use crate::mesh::NodeClock;
+use crate::role::Role;
 
 /// The movable clock of a store that was created for it.
 pub type TestClock = MovableClock;
 
 /// What the calls work on.
 pub struct NodeState {
+    /// The roles that the process serves.
+    pub roles: Vec<Role>,
+    /// The logs that its readers read.
+    pub sources: Sources,
     /// The store.
     pub store: Arc<SqliteStore>,
     /// The clock.
@@ -61,14 +65,17 @@ impl Service {
             .readers
             .iter()
             .map(|progress| {
-                let shards = self.state.store.shards().all().zip(progress.all());
+                let source = self.state.sources.of(progress.log());
+                let shards = source.shards().all().zip(progress.all());
                 let mut status = pb::ReaderStatus {
                     consumer: progress.consumer().to_owned(),
                     source: progress.log().to_string(),
+                    paused: progress.is_paused(),
                     ..Default::default()
                 };
                 for (shard, state) in shards {
-                    let size = *self.state.store.watch(progress.log(), shard).borrow();
+                    let size = *source.watch(progress.log(), shard).borrow();
+                    status.applied.push(state.next);
                     status.lag += size.saturating_sub(state.next);
                     status.parked += state.parked.len() as u64;
                     if let Some(stopped) = state.stopped {
@@ -90,7 +97,35 @@ impl Service {
                 .map(|policy| policy.version().to_owned())
                 .unwrap_or_default(),
             readers,
+            roles: self.state.roles.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    fn pause(&self, request: &pb::PauseReaderRequest) -> Result<(), Fault> {
+        let reader = self
+            .readers
+            .iter()
+            .find(|reader| reader.consumer() == request.consumer);
+        let Some(reader) = reader else {
+            let mut known: Vec<&str> = self
+                .readers
+                .iter()
+                .map(|reader| reader.consumer())
+                .collect();
+            known.sort_unstable();
+            let message = format!(
+                "there is no reader `{}` in this process; there are: {}",
+                request.consumer,
+                known.join(", ")
+            );
+            return Err(Fault::not_found("READER_UNKNOWN", message));
+        };
+        if request.paused {
+            reader.pause();
+        } else {
+            reader.unpause();
+        }
+        Ok(())
     }
 
     async fn advance(
@@ -139,6 +174,14 @@ impl NodeService for Service {
         _request: Request<pb::GetStatusRequest>,
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
         Ok(Response::new(self.status()))
+    }
+
+    async fn pause_reader(
+        &self,
+        request: Request<pb::PauseReaderRequest>,
+    ) -> Result<Response<pb::PauseReaderResponse>, Status> {
+        self.pause(request.get_ref())?;
+        Ok(Response::new(pb::PauseReaderResponse {}))
     }
 
     async fn advance_clock(

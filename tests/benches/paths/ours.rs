@@ -64,20 +64,18 @@ impl Ours {
 
     /// Starts on what an earlier one left.
     pub async fn resume(dir: TempDir) -> Self {
-        let options = MeshOptions::in_dir(DataDir::new(dir.path()));
-        let mesh = Mesh::start(options).await.expect("the mesh starts again");
-        let harness = Harness { mesh, dir };
+        let harness = Harness::again(dir).await;
         Self { harness }
     }
 
     /// The event store's file.
     pub fn store(&self) -> PathBuf {
-        DataDir::new(self.harness.dir.path()).store()
+        DataDir::new(self.harness.dir.path()).store(None)
     }
 
     /// Connections of their own.
     pub async fn connect(&self, count: usize) -> Vec<Client> {
-        let endpoint = format!("https://{}", self.harness.mesh.address);
+        let endpoint = format!("https://{}", self.harness.whole().address);
         load::connect(&endpoint, &client_tls(self.harness.dir.path()), count).await
     }
 
@@ -120,7 +118,7 @@ impl Ours {
 
     /// Waits until every view of a log has all of it.
     pub async fn caught_up(&self, log: LogName) {
-        let mesh = &self.harness.mesh;
+        let mesh = self.harness.whole();
         for progress in mesh.readers.iter().filter(|progress| progress.log() == log) {
             for shard in mesh.store.shards().all() {
                 let size = *mesh.store.watch(log, shard).borrow();

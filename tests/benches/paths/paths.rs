@@ -49,7 +49,7 @@ pub async fn ingest(
 
     let data = DataDir::new(&dir);
     let material = Material::read(
-        &data.store(),
+        &data.store(None),
         &data.keyring(),
         logs::COLLECTION,
         &before,
@@ -119,7 +119,7 @@ pub async fn checks(stage: &mut Stage, count: usize, report: &mut Report) {
     let data = DataDir::new(&dir);
 
     let all = Material::read(
-        &data.store(),
+        &data.store(None),
         &data.keyring(),
         logs::SANCTIONS_ACCESS,
         &before_unary,
@@ -167,7 +167,7 @@ pub async fn checks(stage: &mut Stage, count: usize, report: &mut Report) {
 
     let count = 2 * count;
     let material = Material::read(
-        &data.store(),
+        &data.store(None),
         &data.keyring(),
         logs::SANCTIONS_ACCESS,
         &before_streamed,

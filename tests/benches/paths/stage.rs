@@ -147,7 +147,7 @@ impl Filled {
         let started_in = start_again(dir.path()).await;
         let bare = TempDir::new().expect("a temporary directory");
         let data = DataDir::new(dir.path());
-        copy(&data.store(), &store_in(bare.path()));
+        copy(&data.store(None), &store_in(bare.path()));
         copy(&data.keyring(), &keyring_in(bare.path()));
         Self {
             ours: Some(dir),

@@ -147,8 +147,7 @@ async fn only_what_the_active_pack_publishes_is_shown() {
     penalty.published = false;
     let list = pack.list_types.get_mut("serious-violation").expect("there");
     list.published = false;
-    let operator = scene.mesh.operator().await;
-    load_pack(&operator, &pack).await.expect("the pack loads");
+    scene.mesh.load(&pack).await;
     let mut follower = Follower::default();
     assert_eq!(follower.records(&mirror).await, BTreeMap::new());
     let mut late = Follower::default();
@@ -215,8 +214,7 @@ async fn a_listing_is_shown_no_longer_than_its_law_is_in_force() {
     let law = LegalBasisRef::new(BLACK_LISTING, 1);
     let law = pack.legal_bases.get_mut(&law).expect("there");
     law.in_force.until = Some(date(2026, 4, 30));
-    let operator = scene.mesh.operator().await;
-    load_pack(&operator, &pack).await.expect("the pack loads");
+    scene.mesh.load(&pack).await;
     let told = Follower::default().lists(&mirror).await;
     assert_eq!(told.len(), 1);
     assert_eq!(
@@ -256,8 +254,7 @@ async fn a_listing_is_shown_only_where_its_law_is_still_that_of_its_department()
     }
     let law = pack.legal_bases.get_mut(&law).expect("there");
     law.departments = DepartmentScope::Listed(vec![successor]);
-    let operator = scene.mesh.operator().await;
-    load_pack(&operator, &pack).await.expect("the pack loads");
+    scene.mesh.load(&pack).await;
     let checked = scene.responder.sanctions().check(question(COMPANY)).await;
     let outcome = checked.expect("answered").into_inner().outcome();
     assert_eq!(outcome, CheckOutcome::Clear);

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 use tally::client::{Client, command_id};
-use tally::pack_client::load_pack;
 use tally_domain::legal::LegalBasisRef;
 use tally_domain::policy::{FieldRule, FieldValue, Pack};
 use tally_domain::subject::SubjectType;
@@ -80,9 +79,7 @@ fn pack() -> Pack {
 
 async fn scene() -> Scene {
     let scene = Scene::start().await;
-    load_pack(&scene.mesh.operator().await, &pack())
-        .await
-        .expect("the pack loads");
+    scene.mesh.load(&pack()).await;
     scene
 }
 

@@ -1,7 +1,5 @@
 //! Records, and new registrations.
 
-use tally::data_dir::DataDir;
-use tally::mesh::{Mesh, MeshOptions};
 use tally_rpc::FaultReport;
 
 use crate::*;
@@ -131,9 +129,7 @@ async fn a_mirror_goes_on_after_a_restart_with_nothing_twice_or_missed() {
     }
     drop(items);
     let dir = scene.mesh.stop().await;
-    let options = MeshOptions::in_dir(DataDir::new(dir.path()));
-    let mesh = Mesh::start(options).await.expect("starts again");
-    let mesh = Harness { mesh, dir };
+    let mesh = Harness::again(dir).await;
     let (mirror, system) = (mesh.system(RESOURCES).await, mesh.system(MARKET).await);
     let late = penalty(COMPANY, "penalty after", "2026-03-01");
     pushed.push(push(&system, late).await.0);
@@ -241,8 +237,7 @@ async fn a_field_that_the_active_pack_keeps_inside_is_not_shown_any_more() {
     for field in fields.filter(|field| field.name == "penalty_content") {
         field.internal = true;
     }
-    let operator = scene.mesh.operator().await;
-    load_pack(&operator, &pack).await.expect("the pack loads");
+    scene.mesh.load(&pack).await;
     let mut follower = Follower::default();
     let told = follower.records(&mirror).await;
     let record = told[&shown].1.as_ref().expect("a content");

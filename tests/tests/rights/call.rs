@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BufMut as _};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use tally_tests::harness::Channels;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
@@ -30,7 +31,7 @@ pub fn path(method: &MethodDescriptor) -> String {
 /// Makes a call with these messages and takes in everything that is answered.
 /// On the wire a single message is a stream of one, so one form serves all.
 pub async fn call(
-    channel: &Channel,
+    channels: &Channels,
     method: &MethodDescriptor,
     messages: &[serde_json::Value],
 ) -> Outcome {
@@ -41,6 +42,7 @@ pub async fn call(
                 .unwrap_or_else(|error| panic!("{}: {error}", method.full_name()))
         })
         .collect();
+    let channel = channels.to(method.full_name());
     let answered = tokio::time::timeout(CALL_DEADLINE, answers(channel, method, messages));
     match answered.await {
         Ok(Ok(messages)) => Outcome::Answered(messages),

@@ -3,6 +3,7 @@
 
 use tally::client::{Client, command_id};
 use tally::data_dir::DataDir;
+use tally::role::Role;
 use tally_auth::CallerKind;
 use tally_catalog::pack::BuiltIn;
 use tally_domain::policy::Pack;
@@ -10,9 +11,10 @@ use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::lists::v1 as lists;
 use tally_rpc::FaultReport;
 use tally_tests::harness::{
-    BlackListing, COMPANY, Harness, OTHER_COMPANY, basis, document, list_black, mailbox, push,
+    BlackListing, COMPANY, Channels, Harness, OTHER_COMPANY, basis, document, list_black, mailbox,
+    push,
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 /// City level: pushed the record, listed the subject, stated the link.
 pub const INITIATOR: &str = "11990100MB0002081H";
@@ -50,8 +52,8 @@ pub struct Caller {
     pub kind: Option<CallerKind>,
     /// Its department.
     pub department: Option<&'static str>,
-    /// Its connection.
-    pub channel: Channel,
+    /// Its connections.
+    pub channels: Channels,
 }
 
 /// What the calls are about. Every id is that of the fixture, or of nothing.
@@ -115,12 +117,12 @@ async fn callers(mesh: &Harness) -> Vec<Caller> {
         callers.push(Caller {
             kind: Some(CallerKind::System),
             department: Some(department),
-            channel: mesh.channel(&urn).await,
+            channels: mesh.channels(&urn).await,
         });
         callers.push(Caller {
             kind: Some(CallerKind::Officer),
             department: Some(department),
-            channel: mesh.channel(&format!("{urn}:officer:9")).await,
+            channels: mesh.channels(&format!("{urn}:officer:9")).await,
         });
     }
     for (kind, urn) in [
@@ -130,29 +132,29 @@ async fn callers(mesh: &Harness) -> Vec<Caller> {
         callers.push(Caller {
             kind: Some(kind),
             department: None,
-            channel: mesh.channel(urn).await,
+            channels: mesh.channels(urn).await,
         });
     }
     callers.push(Caller {
         kind: None,
         department: None,
-        channel: bare(mesh),
+        channels: bare(mesh),
     });
     callers
 }
 
-/// A connection without a certificate.
-fn bare(mesh: &Harness) -> Channel {
+/// Connections without a certificate.
+fn bare(mesh: &Harness) -> Channels {
     let dir = DataDir::new(mesh.dir.path());
     let tls = dir.client_tls(tally::data_dir::OPERATOR).expect("issued");
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(tls.ca_pem));
-    let endpoint = dir.endpoint().expect("the mesh listens");
-    let address = endpoint.trim_start_matches("https://");
-    Endpoint::from_shared(format!("https://{address}"))
-        .expect("an address")
-        .tls_config(tls)
-        .expect("an authority")
-        .connect_lazy()
+    Channels(Role::ALL.map(|role| {
+        Endpoint::from_shared(mesh.endpoint(role))
+            .expect("an address")
+            .tls_config(tls.clone())
+            .expect("an authority")
+            .connect_lazy()
+    }))
 }
 
 /// A record as its reporter states it.

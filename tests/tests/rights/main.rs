@@ -58,11 +58,11 @@ async fn every_call_is_allowed_and_denied_as_contract_and_pack_say() {
         .iter()
         .partition(|case| case.verdict == Verdict::Allowed);
     let mut faults = Vec::new();
-    let mut before = stage.mesh.sizes();
+    let mut before = stage.mesh.sizes().await;
     for case in &denied {
         let facts = &stage.facts;
         faults.extend(case.judge(facts).await.err());
-        let after = stage.mesh.sizes();
+        let after = stage.mesh.sizes().await;
         if after != before {
             faults.push(format!("{}: something was recorded", case.name()));
             before = after;
@@ -124,7 +124,7 @@ impl Case<'_> {
     /// Makes the call and holds it against the verdict.
     async fn judge(&self, facts: &Facts) -> Result<(), String> {
         let cell = requests::cell(self.method.full_name(), facts);
-        let outcome = call(&self.caller.channel, self.method, &cell.messages).await;
+        let outcome = call(&self.caller.channels, self.method, &cell.messages).await;
         let otherwise =
             |found: &str| Err(format!("{}: {:?}, but {found}", self.name(), self.verdict));
         match (&self.verdict, outcome) {
@@ -182,7 +182,7 @@ impl Case<'_> {
     /// What is not for the caller's eyes is answered as what does not exist.
     async fn as_of_nothing(&self, status: &Status) -> Result<(), String> {
         let cell = requests::cell(self.method.full_name(), &Facts::of_nothing());
-        match call(&self.caller.channel, self.method, &cell.messages).await {
+        match call(&self.caller.channels, self.method, &cell.messages).await {
             Outcome::Refused(other) if FaultReport::from(&other) == FaultReport::from(status) => {
                 Ok(())
             }

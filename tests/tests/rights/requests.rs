@@ -125,6 +125,9 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
         "tally.log.v1.LogService.ReadLog" => json!({"log": "lists"}),
         "tally.node.v1.NodeService.AdvanceClock" => json!({"to": "2026-03-02T01:00:00Z"}),
         "tally.node.v1.NodeService.GetStatus" => json!({}),
+        "tally.node.v1.NodeService.PauseReader" => {
+            json!({"consumer": "lists.self", "paused": false})
+        }
         "tally.sanctions.v1.SanctionsService.Acknowledge"
         | "tally.sanctions.v1.SanctionsService.ConfirmLift"
         | "tally.sanctions.v1.SanctionsService.Start" => on_directive(json!({})),

@@ -284,6 +284,7 @@ async fn the_log_service_reads_from_a_position_and_tells_the_heads() {
         log: "catalog".to_owned(),
         shard,
         from,
+        ..Default::default()
     };
     let stream = client
         .read_log(by_operator(read(head.shard, 2)))

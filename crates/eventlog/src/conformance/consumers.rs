@@ -231,6 +231,29 @@ async fn another_log(bench: &Bench, records: usize) -> Arc<MemoryStore> {
     Arc::new(store)
 }
 
+pub(super) async fn a_log_of_another_store_is_read(bench: Bench) {
+    const ELSEWHERE: LogName = LogName("conformance-elsewhere");
+    let (shards, clock) = (bench.store().shards(), bench.clock.clone());
+    let owner = MemoryStore::open(&[ELSEWHERE], shards, clock, GroupOptions::default(), None);
+    let append = crate::append::Append {
+        log: ELSEWHERE,
+        shard: SHARD,
+        ..bench.one("a", crate::append::ExpectedVersion::Any)
+    };
+    let appended = owner.append(vec![append]).await.remove(0);
+    appended.expect("it is the owner's log");
+    let reader = Start {
+        log: ELSEWHERE,
+        source: Arc::new(owner),
+        ..Start::on(&bench)
+    }
+    .reader(&bench);
+    reader.reaches(1).await;
+    assert_eq!(bench.checkpoint(SHARD).await.map(|at| at.next), Some(1));
+    assert_eq!(bench.total(LOG).await, 0, "nothing is recorded here");
+    reader.end().await;
+}
+
 pub(super) async fn diverged_log_stops_the_reader(bench: Bench) {
     let original = another_log(&bench, 3).await;
     let reader = Start {

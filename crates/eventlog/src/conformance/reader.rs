@@ -19,7 +19,7 @@ use crate::consumer::{
 };
 use crate::event::{NewEvent, Recorded};
 use crate::ids::Cause;
-use crate::shard::Shard;
+use crate::shard::{LogName, Shard};
 use crate::store::{EventStore, LogSource};
 
 /// The shard that readers' cases are about.
@@ -152,6 +152,8 @@ pub fn options() -> ConsumerOptions {
 
 /// How a reader is started.
 pub struct Start {
+    /// The log that it reads.
+    pub log: LogName,
     /// Where it reads from.
     pub source: Arc<dyn LogSource>,
     /// Where it writes to.
@@ -168,6 +170,7 @@ impl Start {
     /// A reader of the store under test, without effects.
     pub fn on(bench: &Bench) -> Self {
         Self {
+            log: LOG,
             source: bench.store().clone(),
             store: bench.store().clone(),
             process: None,
@@ -187,7 +190,7 @@ impl Start {
         let stop = CancellationToken::new();
         let consumer = Consumer {
             name: CONSUMER,
-            log: LOG,
+            log: self.log,
             source: self.source,
             store: self.store,
             projection: notes.clone(),

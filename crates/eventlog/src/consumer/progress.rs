@@ -115,6 +115,11 @@ impl Progress {
         self.paused.send_replace(false);
     }
 
+    /// True while it is held.
+    pub fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
     pub(crate) fn paused(&self) -> watch::Receiver<bool> {
         self.paused.subscribe()
     }

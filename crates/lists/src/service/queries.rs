@@ -58,7 +58,7 @@ impl Lists {
             .await
             .map_err(keyring_fault)?;
         let store = &*self.deps.store;
-        let rows = file::subject_rows(store, Some(&*self.own), &subject.to_string())
+        let rows = file::subject_rows(&self.deps, Some(&*self.own), &subject.to_string())
             .await
             .map_err(file_fault)?;
         let mut reply = pb::GetSubjectEntriesResponse::default();

@@ -131,30 +131,18 @@ impl AsOf {
 
 /// `tally rebuild`: exit code 1 if a view is not what its log makes it.
 pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
-    let mut results = global
-        .client()
-        .await?
-        .audit()
-        .rebuild(pb::RebuildRequest {})
-        .await?
-        .into_inner();
+    let client = global.client().await?;
     let (mut views, mut differences) = (0_u64, 0);
-    while let Some(result) = results.message().await? {
-        views += 1;
-        differences += result.differences_total;
-        if global.json {
-            line(&to_json(&result).to_string());
-            continue;
-        }
-        line(&format!(
-            "{} from {}: {} records, {} rows, {} differences",
-            result.consumer, result.source, result.records, result.rows, result.differences_total
-        ));
-        for difference in &result.differences {
-            line(&format!(
-                "  {} {} shard {} key {}",
-                difference.kind, difference.view, difference.shard, difference.key
-            ));
+    for role in client.processes() {
+        let answer = client
+            .audit_of(*role)
+            .rebuild(pb::RebuildRequest {})
+            .await?;
+        let mut results = answer.into_inner();
+        while let Some(result) = results.message().await? {
+            views += 1;
+            differences += result.differences_total;
+            tell_rebuilt(global.json, &result);
         }
     }
     if !global.json {
@@ -169,39 +157,35 @@ pub async fn rebuild(global: &Global) -> Result<ExitCode, Failure> {
     })
 }
 
+fn tell_rebuilt(json: bool, result: &pb::RebuildResponse) {
+    if json {
+        line(&to_json(result).to_string());
+        return;
+    }
+    line(&format!(
+        "{} from {}: {} records, {} rows, {} differences",
+        result.consumer, result.source, result.records, result.rows, result.differences_total
+    ));
+    for difference in &result.differences {
+        line(&format!(
+            "  {} {} shard {} key {}",
+            difference.kind, difference.view, difference.shard, difference.key
+        ));
+    }
+}
+
 /// `tally verify`: exit code 1 if anything does not hold.
 pub async fn verify(global: &Global) -> Result<ExitCode, Failure> {
-    let mut results = global
-        .client()
-        .await?
-        .audit()
-        .verify(pb::VerifyRequest {})
-        .await?
-        .into_inner();
+    let client = global.client().await?;
     let mut records = 0;
     let mut faults = 0;
-    while let Some(result) = results.message().await? {
-        let head = result.head.clone().unwrap_or_default();
-        records += head.size;
-        faults += result.faults.len();
-        if global.json {
-            // The root as hexadecimal digits, as `replay` prints leaf hashes.
-            let root: String = head.root.iter().map(|byte| format!("{byte:02x}")).collect();
-            let mut value = serde_json::json!({
-                "log": result.log, "shard": head.shard, "size": head.size, "root": root,
-            });
-            value["faults"] = to_json(&result)["faults"].take();
-            line(&value.to_string());
-            continue;
-        }
-        for fault in &result.faults {
-            let position = fault
-                .position
-                .map_or_else(|| "-".to_owned(), |position| position.to_string());
-            line(&format!(
-                "{}/{}/{position}: {} ({})",
-                result.log, head.shard, fault.message, fault.reason
-            ));
+    for role in client.processes() {
+        let answer = client.audit_of(*role).verify(pb::VerifyRequest {}).await?;
+        let mut results = answer.into_inner();
+        while let Some(result) = results.message().await? {
+            records += result.head.as_ref().map_or(0, |head| head.size);
+            faults += result.faults.len();
+            tell_verified(global.json, &result);
         }
     }
     if !global.json {
@@ -214,18 +198,59 @@ pub async fn verify(global: &Global) -> Result<ExitCode, Failure> {
     })
 }
 
+fn tell_verified(json: bool, result: &pb::VerifyResponse) {
+    let head = result.head.clone().unwrap_or_default();
+    if json {
+        // The root as hexadecimal digits, as `replay` prints leaf hashes.
+        let root: String = head.root.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut value = serde_json::json!({
+            "log": result.log, "shard": head.shard, "size": head.size, "root": root,
+        });
+        value["faults"] = to_json(result)["faults"].take();
+        line(&value.to_string());
+        return;
+    }
+    for fault in &result.faults {
+        let position = fault
+            .position
+            .map_or_else(|| "-".to_owned(), |position| position.to_string());
+        line(&format!(
+            "{}/{}/{position}: {} ({})",
+            result.log, head.shard, fault.message, fault.reason
+        ));
+    }
+}
+
 /// `tally status`.
 pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
-    let answer = global
-        .client()
-        .await?
-        .node()
-        .get_status(node::GetStatusRequest {})
-        .await?
-        .into_inner();
-    if global.json {
-        print(true, &answer);
-        return Ok(ExitCode::SUCCESS);
+    let client = global.client().await?;
+    let mut failed = None;
+    for role in client.processes() {
+        let answer = client
+            .node(*role)
+            .get_status(node::GetStatusRequest {})
+            .await;
+        match answer {
+            Ok(answer) => tell_status(global.json, answer.get_ref()),
+            // The others have something to say all the same.
+            Err(status) if client.processes().len() > 1 => {
+                let failure = Failure::from(status);
+                line(&format!("{role} does not answer"));
+                failed = Some(failure);
+            }
+            Err(status) => return Err(status.into()),
+        }
+    }
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn tell_status(json: bool, answer: &node::GetStatusResponse) {
+    if json {
+        print(true, answer);
+        return;
     }
     let now = answer.now.as_ref().and_then(from_proto_time);
     let clock = if answer.test_clock {
@@ -237,18 +262,26 @@ pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
         "" => "none, load one with `tally policy load`",
         version => version,
     };
-    line(&format!("tally {} serves", answer.version));
+    line(&format!(
+        "tally {} serves {}",
+        answer.version,
+        answer.roles.join(", ")
+    ));
     line(&format!(
         "time {} ({clock})",
         now.map(here).unwrap_or_default()
     ));
     line(&format!("policy pack {pack}"));
+    if answer.readers.is_empty() {
+        return;
+    }
     line(&format!(
         "{:<22} {:<18} {:>8} {:>8}  state",
         "reader", "of the log", "to apply", "parked"
     ));
     for reader in &answer.readers {
         let state = match reader.stopped.as_str() {
+            "" if reader.paused => "held".to_owned(),
             "" => "runs".to_owned(),
             reason => format!("stopped: {reason}"),
         };
@@ -257,7 +290,6 @@ pub async fn status(global: &Global) -> Result<ExitCode, Failure> {
             reader.consumer, reader.source, reader.lag, reader.parked
         ));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `tally clock`.
@@ -265,7 +297,10 @@ pub async fn advance_clock(global: &Global, to: Timestamp) -> Result<ExitCode, F
     let request = node::AdvanceClockRequest {
         to: Some(to_proto_time(to)),
     };
-    let answer = global.client().await?.node().advance_clock(request).await?;
-    print(global.json, answer.get_ref());
+    let client = global.client().await?;
+    for role in client.processes() {
+        let answer = client.node(*role).advance_clock(request).await?;
+        print(global.json, answer.get_ref());
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -51,7 +51,7 @@ impl Cert {
             DataDirError::Pki(PkiError::Name { .. }) => Failure::usage(format!(
                 "{error}; it has letters, digits, `.`, `_` and `-`, and starts with a letter or digit"
             )),
-            DataDirError::Pki(PkiError::File { .. }) if dir.endpoint().is_err() => Failure::environment(format!(
+            DataDirError::Pki(PkiError::File { .. }) if dir.endpoints().is_err() => Failure::environment(format!(
                 "there is no authority in {0}; the first `tally up --dir {0}` makes it",
                 dir.path().display()
             )),
@@ -151,7 +151,7 @@ impl Key {
 /// Opens the event store for as long as keys are worked on: a mesh that runs
 /// has it, and would go on sealing with keys that it remembers.
 async fn held(dir: &DataDir) -> Result<Option<SqliteStore>, Failure> {
-    let path = dir.store();
+    let path = dir.store(None);
     let Some(info) = SqliteStore::inspect(&path)
         .await
         .map_err(Failure::environment)?

@@ -107,6 +107,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ),
     ("/tally.log.v1.LogService/GetHeads", "heads"),
     ("/tally.node.v1.NodeService/GetStatus", "status"),
+    ("/tally.node.v1.NodeService/PauseReader", "reader pause"),
     ("/tally.node.v1.NodeService/AdvanceClock", "clock"),
     (
         "/tally.sanctions.v1.SanctionsService/Subscribe",

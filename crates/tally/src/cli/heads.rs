@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Global;
 use super::output::{Failure, line};
+use crate::role::Role;
 
 /// Arguments of `tally heads`.
 #[derive(Debug, Args)]
@@ -22,23 +23,32 @@ pub struct Heads {
 
 impl Heads {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
-        let mut service = global.client().await?.log();
-        let names = match &self.name {
-            Some(name) => vec![name.as_str()],
-            None => logs::ALL.iter().map(|log| log.0).collect(),
+        let chosen = match &self.name {
+            Some(name) => vec![logs::by_name(name).ok_or_else(|| unknown(name))?],
+            None => logs::ALL.to_vec(),
         };
-        for name in names {
+        let client = global.client().await?;
+        for log in chosen {
             let request = pb::GetHeadsRequest {
-                log: name.to_owned(),
+                log: log.0.to_owned(),
             };
-            let answer = service.get_heads(request).await?.into_inner();
+            let mut owner = client.log(Role::owner_of(log));
+            let answer = owner.get_heads(request).await?.into_inner();
             let log_id = Uuid::from_slice(&answer.log_id).map_err(Failure::environment)?;
             for head in answer.heads {
-                tell(global.json, name, log_id, &head);
+                tell(global.json, log.0, log_id, &head);
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn unknown(name: &str) -> Failure {
+    let known: Vec<&str> = logs::ALL.iter().map(|log| log.0).collect();
+    Failure::usage(format!(
+        "there is no log `{name}`; there are: {}",
+        known.join(", ")
+    ))
 }
 
 /// The root as hexadecimal digits, as `verify` prints it.

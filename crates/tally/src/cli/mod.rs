@@ -21,10 +21,12 @@ mod people;
 mod policy;
 mod push;
 mod quarantine;
+mod reader;
 mod receipt;
 mod record_line;
 mod respond;
 mod rights;
+mod serve;
 mod shell;
 mod stats;
 pub(crate) mod table;
@@ -134,7 +136,7 @@ impl Global {
 
     async fn client(&self) -> Result<Client, Failure> {
         let dir = DataDir::new(self.dir());
-        let endpoint = dir.endpoint().map_err(Failure::environment)?;
+        let endpoints = dir.endpoints().map_err(Failure::environment)?;
         let name = &self.acting_as;
         if !dir.certificates().join(format!("{name}.pem")).exists() {
             let known = certificate_names(&dir.certificates()).join(", ");
@@ -146,7 +148,7 @@ impl Global {
             .or_try(format!("there are: {known}")));
         }
         let tls = dir.client_tls(name).map_err(Failure::environment)?;
-        Client::connect(&endpoint, &tls).await.map_err(|error| {
+        Client::of_endpoints(&endpoints, &tls).await.map_err(|error| {
             let failure = Failure::environment(error);
             let place = dir.path().display();
             let hint = if failure.mentions("peer certificate") {
@@ -176,6 +178,12 @@ fn certificate_names(dir: &Path) -> Vec<String> {
 enum Command {
     /// Starts a mesh: all roles in one process, one data directory.
     Up(up::Up),
+    /// Makes the keys and certificates that the processes of a mesh share. Once, before the first `serve`.
+    Init,
+    /// Serves one role of a mesh of several processes.
+    Serve(serve::Serve),
+    /// Prints every setting with its value and where that is from.
+    Config(serve::Show),
     /// Runs the whole job once, with seeded data, and verifies it. With --dir the data is kept there.
     Demo(up::Demo),
     /// Pushes records: JSON lines from files or standard input.
@@ -257,6 +265,9 @@ enum Command {
     /// The key ring of a stopped mesh.
     #[command(subcommand)]
     Key(cert::Key),
+    /// Readers: hold one where it is, let it go on.
+    #[command(subcommand)]
+    Reader(reader::Reader),
     /// State of the process: readers, parked subjects, clock.
     Status,
     /// Moves the clock of a mesh that was created with --test-clock.
@@ -270,6 +281,11 @@ enum Command {
     Completions(shell::Completions),
     /// Writes the manual: a page for each command.
     Man(shell::Man),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run(Cli::parse())
 }
 
 /// Runs a command line.
@@ -303,6 +319,9 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Up(command) => command.run(global).await,
         Command::Demo(command) => command.run(global).await,
+        Command::Init => serve::init(global).await,
+        Command::Serve(command) => command.run(global).await,
+        Command::Config(command) => command.run(global),
         Command::Push(command) => command.run(global).await,
         Command::Import(command) => command.run(global).await,
         Command::Template(command) => command.run(global).await,
@@ -334,6 +353,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Policy(command) => command.run(global).await,
         Command::Cert(command) => command.run(global),
         Command::Key(command) => command.run(global).await,
+        Command::Reader(command) => command.run(global).await,
         Command::Status => audit::status(global).await,
         Command::Clock { to } => audit::advance_clock(global, *to).await,
         Command::Explain(command) => command.run(global),

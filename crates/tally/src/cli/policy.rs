@@ -15,6 +15,7 @@ use super::Global;
 use super::output::{Failure, line};
 use crate::client::Client;
 use crate::pack_client::{active_pack, load_pack};
+use crate::role::Role;
 
 /// Policy packs.
 #[derive(Debug, Subcommand)]
@@ -246,7 +247,10 @@ fn taken(new: &Pack) -> String {
 }
 
 async fn active_version(client: &Client) -> Result<String, Failure> {
-    let status = client.node().get_status(GetStatusRequest {}).await?;
+    let status = client
+        .node(Role::Catalog)
+        .get_status(GetStatusRequest {})
+        .await?;
     Ok(status.into_inner().pack_version)
 }
 

@@ -63,7 +63,7 @@ impl Receipt {
             Self::Verify { file, keys } => verify(global.json, file, keys),
             Self::Rotate => {
                 let dir = DataDir::new(global.dir());
-                if !dir.store().exists() {
+                if !dir.store(None).exists() {
                     let message = format!("there is no mesh in {}", global.dir().display());
                     return Err(Failure::environment(message));
                 }

@@ -38,47 +38,61 @@ impl Up {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let shards = ShardCount::new(self.shards)
             .map_err(|count| Failure::usage(format!("{count} shards; choose 1 to 1024")))?;
-        let mut stop = stop_signals().map_err(Failure::environment)?;
+        let stop = stop_signals().map_err(Failure::environment)?;
         let options = MeshOptions {
             listen: self.listen,
             test_clock: self.test_clock,
             shards,
             ..MeshOptions::in_dir(DataDir::new(global.dir()))
         };
-        let had_store = options.dir.store().exists();
-        let mut mesh = Mesh::start(options).await.map_err(Failure::environment)?;
+        let had_store = options.dir.store(None).exists();
+        let mesh = Mesh::start(options).await.map_err(Failure::environment)?;
         // A supervisor starts it again by the same line, which must not fail.
         let unused_clock = self.test_clock.filter(|_| had_store);
         if !self.no_policy && mesh.catalogue.try_active().is_none() {
             load_small_pack(global).await?;
         }
         announce(global.json, &mesh, &global.dir(), unused_clock);
-        tokio::select! {
-            () = stop.received() => {}
-            ended = mesh.serving() => {
-                let reason = ended.err().map_or_else(|| "ended".to_owned(), |error| error.to_string());
-                return Err(Failure::environment(format!("serving ended: {reason}")));
-            }
-        }
-        if !global.json {
-            let seconds = ServeLimits::default().drain.as_secs();
-            line(&format!(
-                "stopping; calls that are open have {seconds} seconds to end, unless you stop it once more"
-            ));
-        }
-        tokio::select! {
-            stopped = mesh.stop() => stopped.map_err(Failure::environment)?,
-            // Nothing acknowledged is lost: whatever was, is on disk.
-            () = stop.received() => return Err(Failure::environment("stopped with calls open")),
-        }
-        if !global.json {
-            line("stopped");
-        }
-        Ok(ExitCode::SUCCESS)
+        serve_until_stopped(global, mesh, stop).await
     }
 }
 
-fn announce(json: bool, mesh: &Mesh, dir: &std::path::Path, unused_clock: Option<jiff::Timestamp>) {
+/// Serves until a signal, or until serving fails; then stops in order.
+pub(super) async fn serve_until_stopped(
+    global: &Global,
+    mut mesh: Mesh,
+    mut stop: StopSignals,
+) -> Result<ExitCode, Failure> {
+    tokio::select! {
+        () = stop.received() => {}
+        ended = mesh.serving() => {
+            let reason = ended.err().map_or_else(|| "ended".to_owned(), |error| error.to_string());
+            return Err(Failure::environment(format!("serving ended: {reason}")));
+        }
+    }
+    if !global.json {
+        let seconds = ServeLimits::default().drain.as_secs();
+        line(&format!(
+            "stopping; calls that are open have {seconds} seconds to end, unless you stop it once more"
+        ));
+    }
+    tokio::select! {
+        stopped = mesh.stop() => stopped.map_err(Failure::environment)?,
+        // Nothing acknowledged is lost: whatever was, is on disk.
+        () = stop.received() => return Err(Failure::environment("stopped with calls open")),
+    }
+    if !global.json {
+        line("stopped");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn announce(
+    json: bool,
+    mesh: &Mesh,
+    dir: &std::path::Path,
+    unused_clock: Option<jiff::Timestamp>,
+) {
     let milliseconds = mesh.started_in.as_millis();
     let endpoint = format!("https://{}", mesh.address);
     if json {
@@ -118,13 +132,13 @@ async fn load_small_pack(global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
-struct StopSignals {
+pub(super) struct StopSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl StopSignals {
-    async fn received(&mut self) {
+    pub(super) async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -132,7 +146,7 @@ impl StopSignals {
     }
 }
 
-fn stop_signals() -> std::io::Result<StopSignals> {
+pub(super) fn stop_signals() -> std::io::Result<StopSignals> {
     Ok(StopSignals {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,

@@ -42,6 +42,7 @@ use tempfile::TempDir;
 use crate::cli::lang::Lang;
 use crate::data_dir::DataDir;
 use crate::mesh::{Mesh, MeshOptions};
+use crate::role::Role;
 
 pub use error::DemoError;
 pub use summary::{Check, Summary};
@@ -128,7 +129,7 @@ fn data_dir(options: &DemoOptions) -> Result<(DataDir, Option<TempDir>), DemoErr
         return Ok((DataDir::new(temporary.path()), Some(temporary)));
     };
     let dir = DataDir::new(path);
-    if dir.store().exists() {
+    if dir.store(None).exists() {
         return Err(DemoError::DirInUse { dir: path.clone() });
     }
     Ok((dir, None))
@@ -234,7 +235,7 @@ impl Demo {
         let request = AdvanceClockRequest { to: Some(to) };
         self.cast
             .operator
-            .node()
+            .node(Role::Catalog)
             .advance_clock(request)
             .await
             .during("advance the clock")?;

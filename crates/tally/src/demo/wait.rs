@@ -9,6 +9,7 @@ use tally_service::logs;
 use super::error::Answered as _;
 use super::{Demo, DemoError};
 use crate::client::Client;
+use crate::role::Role;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -45,7 +46,7 @@ pub async fn heads(operator: &Client) -> Result<Vec<(&'static str, GetHeadsRespo
             log: log.0.to_owned(),
         };
         let answer = operator
-            .log()
+            .log(Role::owner_of(log))
             .get_heads(request)
             .await
             .during("read the heads of a log")?;
@@ -64,7 +65,10 @@ impl Demo {
         let operator = &self.cast.operator;
         until("every reader has caught up", async || {
             let before = heads(operator).await?;
-            let status = operator.node().get_status(GetStatusRequest {}).await;
+            let status = operator
+                .node(Role::Catalog)
+                .get_status(GetStatusRequest {})
+                .await;
             let readers = status.during("ask for the status")?.into_inner().readers;
             if let Some(reader) = readers.iter().find(|reader| !reader.stopped.is_empty()) {
                 return Err(DemoError::ReaderStopped {

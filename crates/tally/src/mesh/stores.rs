@@ -11,7 +11,6 @@ use tally_eventlog::clock::{Clock, MovableClock, SystemClock};
 use tally_eventlog::group::{GroupOptions, SpanLinker};
 use tally_eventlog::sealing::{KeyRing, PseudonymKind};
 use tally_eventlog::store::LogSource as _;
-use tally_service::logs;
 use tally_store_sqlite::keyring::SqliteKeyStore;
 use tally_store_sqlite::{CreateOptions, SqliteOptions, SqliteStore};
 
@@ -22,9 +21,10 @@ use crate::node::TestClock;
 pub(super) async fn open_store(
     options: &MeshOptions,
 ) -> Result<(NodeClock, Arc<SqliteStore>), StartError> {
-    let path = options.dir.store();
+    let path = options.dir.store(options.extent.role());
     let info = SqliteStore::inspect(&path).await?;
-    if info.is_none() && options.dir.keyring().exists() {
+    let whole = options.extent.role().is_none();
+    if whole && info.is_none() && options.dir.keyring().exists() {
         // A first start makes the store before the key ring, so this one had a store.
         return Err(DataDirError::StoreMissing { path }.into());
     }
@@ -47,7 +47,7 @@ pub(super) async fn open_store(
     });
     let store = SqliteStore::open(SqliteOptions {
         path,
-        logs: logs::ALL.to_vec(),
+        logs: options.extent.logs(),
         shards: info.map_or(options.shards, |info| info.shards),
         clock: clock.shared(),
         group: GroupOptions::default(),
@@ -110,8 +110,23 @@ pub(super) async fn open_keyring(
     Ok((Arc::new(keyring), store))
 }
 
+/// Makes what the processes of a mesh share, before the first of them starts:
+/// two that make it at once would be in each other's way.
+///
+/// # Errors
+///
+/// [`StartError`]; it says what to do. What was made is kept.
+pub async fn init(dir: &DataDir) -> Result<(), StartError> {
+    dir.init()?;
+    let store = Arc::new(SqliteKeyStore::open(dir.keyring()).await?);
+    let keyring = KeyRing::new(store.clone(), dir.master_key()?);
+    keyring.verify_master_key().await?;
+    store.close().await;
+    Ok(dir.verify_shared()?)
+}
+
 async fn has_records(store: &SqliteStore) -> Result<bool, StartError> {
-    for log in logs::ALL {
+    for log in store.logs() {
         let heads = store.heads(log).await?;
         if heads.iter().any(|head| head.size() > 0) {
             return Ok(true);

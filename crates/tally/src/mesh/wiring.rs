@@ -23,71 +23,83 @@ use tonic_health::server::HealthReporter;
 
 use super::MeshOptions;
 use crate::node::NodeState;
+use crate::role::Role;
 
-/// Puts the services together.
+/// Puts the services of a process together.
 pub(super) fn wire(
     deps: &Deps,
     options: &MeshOptions,
     wiring: &mut Wiring,
     stop: &CancellationToken,
-    signer: Arc<Signer>,
+    signer: &Arc<Signer>,
     node: NodeState,
 ) -> (Routes, HealthReporter) {
-    let collection = deps.on(logs::COLLECTION);
-    let lists = deps.on(logs::LISTS);
-    let sanctions = deps.on(logs::SANCTIONS);
-    let feedback = deps.on(logs::FEEDBACK);
-    wiring.start(tally_collection::consumers(&collection));
-    wiring.start(tally_lists::consumers(&lists));
-    wiring.start(tally_sanctions::consumers(&sanctions));
-    wiring.start(tally_feedback::consumers(&feedback));
-    wiring.start_timers(tally_lists::timers(&lists));
-    wiring.start_timers(tally_feedback::timers(&feedback));
-
-    let readers = &wiring.readers;
-    let of = |log: LogName| (log, deps.sources.of(log).clone());
-    let all_logs: Logs = logs::ALL.into_iter().map(of).collect();
+    let mut routes = Routes::default();
+    for role in options.extent.roles() {
+        routes = match role {
+            Role::Catalog => routes.add_service(tally_catalog::server(deps.on(logs::CATALOG))),
+            Role::Collection => {
+                let deps = deps.on(logs::COLLECTION);
+                wiring.start(tally_collection::consumers(&deps));
+                let open = OpenStreams::new(stop.clone());
+                routes.add_service(tally_collection::server_with(deps, &wiring.readers, open))
+            }
+            Role::Lists => {
+                let deps = deps.on(logs::LISTS);
+                wiring.start(tally_lists::consumers(&deps));
+                wiring.start_timers(tally_lists::timers(&deps));
+                let open = OpenStreams::new(stop.clone());
+                routes.add_service(tally_lists::server_with(deps, &wiring.readers, open))
+            }
+            Role::Sanctions => {
+                let deps = deps.on(logs::SANCTIONS);
+                wiring.start(tally_sanctions::consumers(&deps));
+                let checks = CheckOptions {
+                    freshness: options.check_freshness,
+                    ..CheckOptions::default()
+                };
+                let open = OpenStreams::new(stop.clone());
+                let signer = Some(signer.clone());
+                routes.add_service(tally_sanctions::server_with(
+                    deps,
+                    &wiring.readers,
+                    checks,
+                    open,
+                    signer,
+                ))
+            }
+            Role::Feedback => {
+                let deps = deps.on(logs::FEEDBACK);
+                wiring.start(tally_feedback::consumers(&deps));
+                wiring.start_timers(tally_feedback::timers(&deps));
+                let open = OpenStreams::new(stop.clone());
+                routes.add_service(tally_feedback::server_with(deps, &wiring.readers, open))
+            }
+            // Every process answers for its own logs and views, below.
+            Role::Audit => routes,
+        };
+    }
+    let own = options.extent.logs();
+    let source = |log: LogName| (log, deps.sources.of(log).clone());
+    let audited = match options.extent.role() {
+        Some(Role::Audit) => logs::ALL.to_vec(),
+        _ => own.clone(),
+    };
     let audit = Audit {
-        logs: all_logs.clone(),
+        logs: audited.into_iter().map(source).collect(),
         targets: std::mem::take(&mut wiring.rebuild),
-        lists_writer: Some(wiring.store.clone()),
+        lists_writer: own
+            .contains(&logs::LISTS)
+            .then(|| wiring.store.clone() as _),
         keyring: deps.keyring.clone(),
         clock: deps.clock.clone(),
     };
-    let checks = CheckOptions {
-        freshness: options.check_freshness,
-        ..CheckOptions::default()
-    };
-    let routes = Routes::new(tally_catalog::server(deps.on(logs::CATALOG)))
-        .add_service(tally_collection::server_with(
-            collection,
-            readers,
-            OpenStreams::new(stop.clone()),
-        ))
-        .add_service(tally_lists::server_with(
-            lists,
-            readers,
-            OpenStreams::new(stop.clone()),
-        ))
-        .add_service(tally_sanctions::server_with(
-            sanctions,
-            readers,
-            checks,
-            OpenStreams::new(stop.clone()),
-            Some(signer),
-        ))
-        .add_service(tally_feedback::server_with(
-            feedback,
-            readers,
-            OpenStreams::new(stop.clone()),
-        ))
+    let own: Logs = own.into_iter().map(source).collect();
+    let (catalogue, readers) = (deps.catalogue.clone(), wiring.readers.clone());
+    let routes = routes
         .add_service(tally_audit::server(audit))
-        .add_service(tally_service::log_service::server(all_logs))
-        .add_service(crate::node::server(
-            node,
-            deps.catalogue.clone(),
-            readers.clone(),
-        ));
+        .add_service(tally_service::log_service::server(own))
+        .add_service(crate::node::server(node, catalogue, readers));
     tally_rpc::with_standard_services(routes)
 }
 

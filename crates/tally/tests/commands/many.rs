@@ -45,6 +45,6 @@ fn heads_are_those_that_verify_finds() {
     let one = tally(&place, "--json heads collection").exits(0).lines();
     assert!(one.iter().all(|head| head["log"] == "collection"));
     tally(&place, "heads nowhere")
-        .exits(3)
-        .says(&["LOG_UNKNOWN"]);
+        .exits(2)
+        .says(&["no log `nowhere`", "collection-access"]);
 }

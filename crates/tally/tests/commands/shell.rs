@@ -162,6 +162,7 @@ const RUN: &[(&str, &str)] = &[
     ("check-many", "WHY"),
     ("clock", "2030-01-01T00:00:00Z"),
     ("completions", "bash"),
+    ("config", ""),
     ("correct", "ID --reason mistyped"),
     ("corrections", ""),
     ("decisions counts", ""),
@@ -207,6 +208,8 @@ const RUN: &[(&str, &str)] = &[
     ("quarantine list", ""),
     ("quarantine resubmit", "ID"),
     ("quarantine show", "ID"),
+    ("reader pause", "lists.self"),
+    ("reader resume", "lists.self"),
     ("rebuild", ""),
     ("receipt get", "ID"),
     ("receipt keys", ""),
@@ -231,6 +234,14 @@ const RUN: &[(&str, &str)] = &[
 
 /// Commands that are not, and why.
 const NOT_RUN: &[(&str, &str)] = &[
+    (
+        "init",
+        "for a mesh of several processes: tests/tests/processes.rs runs it",
+    ),
+    (
+        "serve",
+        "does not end; its ready line is JSON, and tests/tests/processes.rs reads it",
+    ),
     ("demo", "tells people as it goes; its last line is JSON"),
     (
         "up",

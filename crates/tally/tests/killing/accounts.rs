@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use prost::Message as _;
 use tally::client::Client;
+use tally::role::Role;
 use tally_eventlog::event::from_proto_time;
 use tally_eventlog::ids::Cause;
 use tally_eventlog::merkle::leaf_hash;
@@ -228,10 +229,10 @@ async fn read_all(operator: &Client, faults: &mut Faults) -> Vec<Found> {
             let request = ReadLogRequest {
                 log: log.0.to_owned(),
                 shard,
-                from: 0,
+                ..Default::default()
             };
             let mut records = operator
-                .log()
+                .log(Role::owner_of(log))
                 .read_log(request)
                 .await
                 .expect("the log is read")

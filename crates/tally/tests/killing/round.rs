@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tally::client::Client;
 use tally::data_dir::{DataDir, OPERATOR};
+use tally::role::Role;
 use tally_proto::tally::log::v1::GetHeadsRequest;
 use tally_proto::tally::node::v1::GetStatusRequest;
 use tally_rpc::FaultReport;
@@ -236,7 +237,7 @@ impl Round {
             loop {
                 let status = self
                     .operator
-                    .node()
+                    .node(Role::Catalog)
                     .get_status(GetStatusRequest {})
                     .await
                     .expect("a status");
@@ -269,7 +270,7 @@ pub async fn sizes(operator: &Client) -> Result<Sizes, Status> {
     let mut sizes = Sizes::new();
     for log in LOGS.into_iter().chain(["catalog", "feedback"]) {
         let heads = operator
-            .log()
+            .log(Role::Catalog)
             .get_heads(GetHeadsRequest {
                 log: log.to_owned(),
             })

@@ -240,6 +240,7 @@ impl Process {
             ..options()
         };
         let start = Start {
+            log: LOG,
             source: self.source.clone(),
             store: self.store.clone(),
             process: None,

@@ -1,0 +1,57 @@
+//! `tally reader`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use tally_proto::tally::node::v1::PauseReaderRequest;
+use tally_service::logs;
+
+use super::Global;
+use super::output::{Failure, line};
+use crate::role::Role;
+
+/// Commands on readers.
+#[derive(Debug, Subcommand)]
+pub enum Reader {
+    /// Holds a reader where it is, for maintenance. Checks that need what it knows answer UNDETERMINED.
+    Pause {
+        /// Its name, for example sanctions.lists; `tally status` shows all.
+        name: String,
+    },
+    /// Lets a held reader go on.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Reader {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let (name, paused) = match self {
+            Self::Pause { name } => (name, true),
+            Self::Resume { name } => (name, false),
+        };
+        let client = global.client().await?;
+        // A reader is named after its role, and a relay after the log that it relays.
+        let of = |part: &str| {
+            part.parse()
+                .ok()
+                .or(logs::by_name(part).map(Role::owner_of))
+        };
+        let role = name.split('.').find_map(of);
+        let role: Role = role.unwrap_or(client.processes()[0]);
+        let request = PauseReaderRequest {
+            consumer: name.clone(),
+            paused,
+        };
+        client.node(role).pause_reader(request).await?;
+        line(&if global.json {
+            serde_json::json!({"reader": name, "paused": paused}).to_string()
+        } else if paused {
+            format!("{name} is held; `tally reader resume {name}` lets it go on")
+        } else {
+            format!("{name} goes on")
+        });
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,180 @@
+//! Every setting: its key, what it may be, its default, what it means.
+
+use std::net::SocketAddr;
+
+use super::HIDDEN;
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// An address with a port, or nothing.
+    Listen,
+    /// `https://host:port`.
+    Endpoint,
+    /// A whole number in this range.
+    Number(u64, u64),
+    /// A file, or nothing.
+    Path,
+    /// `sqlite`, or the URL of a Postgres database.
+    Store,
+}
+
+impl Kind {
+    /// What is wrong with a value, and what to write instead.
+    pub(super) fn verify(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Text | Self::Path => Ok(()),
+            Self::Listen if text.is_empty() || text.parse::<SocketAddr>().is_ok() => Ok(()),
+            Self::Listen => {
+                Err("write an address with a port, for example 127.0.0.1:7443".to_owned())
+            }
+            Self::Endpoint => match text.strip_prefix("https://") {
+                Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => Ok(()),
+                _ => Err("write https://HOST:PORT".to_owned()),
+            },
+            Self::Number(least, most) => match text.parse::<u64>() {
+                Ok(number) if (least..=most).contains(&number) => Ok(()),
+                _ => Err(format!("write a whole number from {least} to {most}")),
+            },
+            Self::Store if text == "sqlite" => Ok(()),
+            Self::Store if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+                Ok(())
+            }
+            Self::Store => {
+                Err("write sqlite, or postgres://USER:PASSWORD@HOST/DATABASE".to_owned())
+            }
+        }
+    }
+}
+
+/// A setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key, with dots between the tables of the file.
+    pub key: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// Its value if nobody says otherwise.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!("TALLY_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// A value as it may be shown: without what is secret in it.
+    pub(super) fn shown(&self, text: &str) -> String {
+        match (self.kind, text.split_once("://")) {
+            (Kind::Store, Some((scheme, rest))) => match rest.rsplit_once('@') {
+                Some((user, place)) => {
+                    let user = user.split_once(':').map_or(user, |(user, _)| user);
+                    format!("{scheme}://{user}:{HIDDEN}@{place}")
+                }
+                None => text.to_owned(),
+            },
+            _ => text.to_owned(),
+        }
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        kind,
+        default,
+        meaning,
+    }
+}
+
+/// All of them, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        Kind::Listen,
+        "",
+        "Where the process listens; without it, on 127.0.0.1 at the port of its role's address.",
+    ),
+    setting(
+        "shards",
+        Kind::Number(1, 1024),
+        "16",
+        "Shards of a new store; an existing one keeps its own. The same for every role.",
+    ),
+    setting(
+        "mesh.catalog",
+        Kind::Endpoint,
+        "https://127.0.0.1:7443",
+        "Address of the role catalog, as others reach it.",
+    ),
+    setting(
+        "mesh.collection",
+        Kind::Endpoint,
+        "https://127.0.0.1:7444",
+        "Address of the role collection.",
+    ),
+    setting(
+        "mesh.lists",
+        Kind::Endpoint,
+        "https://127.0.0.1:7445",
+        "Address of the role lists.",
+    ),
+    setting(
+        "mesh.sanctions",
+        Kind::Endpoint,
+        "https://127.0.0.1:7446",
+        "Address of the role sanctions.",
+    ),
+    setting(
+        "mesh.feedback",
+        Kind::Endpoint,
+        "https://127.0.0.1:7447",
+        "Address of the role feedback.",
+    ),
+    setting(
+        "mesh.audit",
+        Kind::Endpoint,
+        "https://127.0.0.1:7448",
+        "Address of the role audit.",
+    ),
+    setting(
+        "kafka.brokers",
+        Kind::Text,
+        "127.0.0.1:9092",
+        "Brokers to begin with, HOST:PORT, separated by commas.",
+    ),
+    setting(
+        "kafka.prefix",
+        Kind::Text,
+        "tally",
+        "What the names of this mesh's topics begin with: <prefix>.<log>.log.",
+    ),
+    setting(
+        "kafka.replication",
+        Kind::Number(1, 32),
+        "3",
+        "Replicas of a topic that is created.",
+    ),
+    setting(
+        "kafka.min_insync",
+        Kind::Number(1, 32),
+        "2",
+        "Replicas that must have a record before it counts as delivered, in a topic that is created.",
+    ),
+    setting(
+        "checks.freshness",
+        Kind::Number(1, 3_600),
+        "5",
+        "Seconds for which what is known of lists may be out of date; beyond them a check answers UNDETERMINED.",
+    ),
+];

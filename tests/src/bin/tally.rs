@@ -1,0 +1,5 @@
+//! The binary, for scenarios with a process for each role.
+
+fn main() -> std::process::ExitCode {
+    tally::cli::main()
+}

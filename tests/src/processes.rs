@@ -1,0 +1,234 @@
+//! A mesh with a process of its own for each role, on this machine.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tally::data_dir::DataDir;
+use tally::role::Role;
+use tokio::sync::oneshot;
+
+/// How long a process may take until it serves. No claim about speed.
+const READY_WAIT: Duration = Duration::from_secs(60);
+
+/// Ports are taken below those that the system gives to outgoing connections,
+/// in blocks that one test holds at a time.
+const FIRST_PORT: u16 = 12_000;
+const BLOCK: u16 = 8;
+const BLOCKS: u16 = 2_000;
+
+/// The processes of a mesh. Dropping them kills them.
+pub struct Processes {
+    dir: PathBuf,
+    endpoints: [String; Role::ALL.len()],
+    test_clock: Option<Timestamp>,
+    children: [Option<Child>; Role::ALL.len()],
+    /// Held as long as the ports are ours.
+    _ports: File,
+}
+
+impl Processes {
+    /// Starts all roles on a directory, and waits until they serve. On an empty one with
+    /// a movable clock that starts then.
+    ///
+    /// # Panics
+    ///
+    /// If one does not.
+    pub async fn start(dir: &Path, test_clock: Option<Timestamp>) -> Self {
+        let initialised = tally::mesh::init(&DataDir::new(dir)).await;
+        initialised.expect("a directory for a mesh");
+        let (first, ports) = free_ports();
+        let endpoints = Role::ALL.map(|role| format!("https://127.0.0.1:{}", first + role as u16));
+        let mut processes = Self {
+            dir: dir.to_owned(),
+            endpoints,
+            test_clock,
+            children: Default::default(),
+            _ports: ports,
+        };
+        let started = Role::ALL.map(|role| processes.spawn(role));
+        for (role, ready) in Role::ALL.into_iter().zip(started) {
+            processes.wait(role, ready).await;
+        }
+        processes
+    }
+
+    /// Where a role listens, `https://host:port`.
+    pub fn endpoint(&self, role: Role) -> &str {
+        &self.endpoints[role as usize]
+    }
+
+    /// What a role's processes wrote to standard error.
+    pub fn said(&self, role: Role) -> String {
+        std::fs::read_to_string(self.log(role)).unwrap_or_default()
+    }
+
+    fn log(&self, role: Role) -> PathBuf {
+        self.dir.join(format!("{role}.log"))
+    }
+
+    /// Starts a role; what is returned is there when it serves.
+    fn spawn(&mut self, role: Role) -> oneshot::Receiver<()> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log(role));
+        let mut command = self.tally(&["serve", "--json", "--role", role.name()]);
+        command.env("TALLY_LOG", "info");
+        if let Some(start) = self.test_clock {
+            command.args(["--test-clock", &start.to_string()]);
+        }
+        for (peer, endpoint) in Role::ALL.into_iter().zip(&self.endpoints) {
+            command.arg("--set").arg(format!("mesh.{peer}={endpoint}"));
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.expect("a file for what it says"))
+            .spawn()
+            .expect("the binary runs");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, ready) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut lines = stdout.lines().map_while(Result::ok);
+            if lines.next().is_some() {
+                // The test may have given up on it.
+                let _ = sender.send(());
+            }
+            lines.for_each(drop);
+        });
+        self.children[role as usize] = Some(child);
+        ready
+    }
+
+    /// A role's process.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn pid(&self, role: Role) -> u32 {
+        self.children[role as usize].as_ref().expect("it runs").id()
+    }
+
+    /// SIGKILL, and waits until it is dead.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn kill(&mut self, role: Role) {
+        let mut child = self.children[role as usize].take().expect("it runs");
+        child.kill().expect("it is killed");
+        child.wait().expect("it is dead");
+    }
+
+    /// Starts a role that was killed, and waits until it serves.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub async fn revive(&mut self, role: Role) {
+        let ready = self.spawn(role);
+        self.wait(role, ready).await;
+    }
+
+    async fn wait(&self, role: Role, ready: oneshot::Receiver<()>) {
+        let ready = tokio::time::timeout(READY_WAIT, ready).await;
+        if !matches!(ready, Ok(Ok(()))) {
+            panic!("{role} does not serve; it said:\n{}", self.said(role));
+        }
+    }
+
+    /// A command line of the binary on the mesh's directory.
+    pub fn tally(&self, arguments: &[&str]) -> Command {
+        command(&self.dir, arguments)
+    }
+
+    /// Ends all with SIGTERM, and waits for them.
+    ///
+    /// # Panics
+    ///
+    /// If one does not end in order.
+    pub fn stop(mut self) {
+        let children = self
+            .children
+            .iter_mut()
+            .map(|child| child.take().expect("it runs"));
+        let children: Vec<Child> = children.collect();
+        for child in &children {
+            signal(child, "TERM");
+        }
+        for (role, mut child) in Role::ALL.into_iter().zip(children) {
+            let status = child.wait().expect("it ends");
+            assert!(status.success(), "{role}: {status}\n{}", self.said(role));
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().flatten() {
+            // It may be dead already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for role in Role::ALL {
+                eprintln!("{role} said:\n{}", self.said(role));
+            }
+        }
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(child.id().to_string())
+        .status();
+    assert!(sent.expect("kill runs").success(), "SIG{name} is sent");
+}
+
+/// A command line of the binary on a directory.
+pub fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    // What the developer has set must not change what is tested.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TALLY_")) {
+        command.env_remove(name);
+    }
+    command.env("TALLY_DIR", dir).args(arguments);
+    command
+}
+
+/// The binary, as this crate builds it: cargo brings it up to date for these
+/// tests, as it does not do with the one of another package.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    // target/PROFILE/deps/test-hash
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("it lies in the target directory");
+    profile.join("tally-of-tests")
+}
+
+/// The first port of a free block, and what holds it.
+fn free_ports() -> (u16, File) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let claims = std::env::temp_dir().join("tally-test-ports");
+    std::fs::create_dir_all(&claims).expect("a directory for claims");
+    let start = u16::try_from(std::process::id() % u32::from(BLOCKS)).expect("in range");
+    for _ in 0..BLOCKS {
+        let block = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % BLOCKS;
+        let claim = File::create(claims.join(block.to_string())).expect("a claim");
+        let first = FIRST_PORT + block * BLOCK;
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if claim.try_lock().is_ok() && (first..first + BLOCK).all(free) {
+            return (first, claim);
+        }
+    }
+    panic!("no free ports");
+}
