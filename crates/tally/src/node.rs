@@ -1,5 +1,7 @@
 //! The calls about a process itself: state, readers, movable clock.
 
+mod parked;
+
 use std::sync::Arc;
 
 use jiff::civil::date;
@@ -17,6 +19,7 @@ use tonic::{Request, Response, Status};
 
 use crate::mesh::NodeClock;
 use crate::role::Role;
+pub use parked::Parked;
 
 /// The movable clock of a store that was created for it.
 pub type TestClock = MovableClock;
@@ -38,11 +41,13 @@ pub fn server(
     state: NodeState,
     catalogue: Arc<Catalogue>,
     readers: Readers,
+    parked: Parked,
 ) -> NodeServiceServer<impl NodeService> {
     NodeServiceServer::new(Service {
         state,
         catalogue,
         readers,
+        parked,
     })
 }
 
@@ -50,6 +55,7 @@ struct Service {
     state: NodeState,
     catalogue: Arc<Catalogue>,
     readers: Readers,
+    parked: Parked,
 }
 
 impl Service {
@@ -107,18 +113,8 @@ impl Service {
             .iter()
             .find(|reader| reader.consumer() == request.consumer);
         let Some(reader) = reader else {
-            let mut known: Vec<&str> = self
-                .readers
-                .iter()
-                .map(|reader| reader.consumer())
-                .collect();
-            known.sort_unstable();
-            let message = format!(
-                "there is no reader `{}` in this process; there are: {}",
-                request.consumer,
-                known.join(", ")
-            );
-            return Err(Fault::not_found("READER_UNKNOWN", message));
+            let known = self.readers.iter().map(|reader| reader.consumer());
+            return Err(unknown_reader(&request.consumer, known));
         };
         if request.paused {
             reader.pause();
@@ -167,6 +163,16 @@ impl Service {
     }
 }
 
+fn unknown_reader<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Fault {
+    let mut known: Vec<&str> = known.collect();
+    known.sort_unstable();
+    let message = format!(
+        "there is no reader `{asked}` in this process; there are: {}",
+        known.join(", ")
+    );
+    Fault::not_found("READER_UNKNOWN", message)
+}
+
 #[tonic::async_trait]
 impl NodeService for Service {
     async fn get_status(
@@ -182,6 +188,27 @@ impl NodeService for Service {
     ) -> Result<Response<pb::PauseReaderResponse>, Status> {
         self.pause(request.get_ref())?;
         Ok(Response::new(pb::PauseReaderResponse {}))
+    }
+
+    async fn list_parked(
+        &self,
+        request: Request<pb::ListParkedRequest>,
+    ) -> Result<Response<pb::ListParkedResponse>, Status> {
+        Ok(Response::new(self.parked.list(request.get_ref()).await?))
+    }
+
+    async fn get_parked(
+        &self,
+        request: Request<pb::GetParkedRequest>,
+    ) -> Result<Response<pb::GetParkedResponse>, Status> {
+        Ok(Response::new(self.parked.get(request.get_ref()).await?))
+    }
+
+    async fn replay_parked(
+        &self,
+        request: Request<pb::ReplayParkedRequest>,
+    ) -> Result<Response<pb::ReplayParkedResponse>, Status> {
+        Ok(Response::new(self.parked.replay(request.get_ref()).await?))
     }
 
     async fn advance_clock(

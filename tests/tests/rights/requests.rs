@@ -124,7 +124,11 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
         "tally.log.v1.LogService.GetHeads" => json!({"log": "lists"}),
         "tally.log.v1.LogService.ReadLog" => json!({"log": "lists"}),
         "tally.node.v1.NodeService.AdvanceClock" => json!({"to": "2026-03-02T01:00:00Z"}),
+        "tally.node.v1.NodeService.GetParked" | "tally.node.v1.NodeService.ReplayParked" => {
+            json!({"consumer": "sanctions.lists", "subject": COMPANY})
+        }
         "tally.node.v1.NodeService.GetStatus" => json!({}),
+        "tally.node.v1.NodeService.ListParked" => json!({}),
         "tally.node.v1.NodeService.PauseReader" => {
             json!({"consumer": "lists.self", "paused": false})
         }

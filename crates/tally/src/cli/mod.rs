@@ -17,6 +17,7 @@ pub(crate) mod lang;
 mod list;
 mod object;
 pub(crate) mod output;
+mod parked;
 mod people;
 mod policy;
 mod push;
@@ -270,6 +271,9 @@ enum Command {
     Reader(reader::Reader),
     /// State of the process: readers, parked subjects, clock.
     Status,
+    /// Subjects with events that a reader could not apply: list, show, replay.
+    #[command(subcommand)]
+    Parked(parked::Parked),
     /// Moves the clock of a mesh that was created with --test-clock.
     Clock {
         /// The new time, RFC 3339.
@@ -355,6 +359,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Key(command) => command.run(global).await,
         Command::Reader(command) => command.run(global).await,
         Command::Status => audit::status(global).await,
+        Command::Parked(command) => command.run(global).await,
         Command::Clock { to } => audit::advance_clock(global, *to).await,
         Command::Explain(command) => command.run(global),
         Command::Completions(command) => command.run(global),

@@ -8,6 +8,7 @@ use tally_service::logs;
 
 use super::Global;
 use super::output::{Failure, line};
+use crate::client::Client;
 use crate::role::Role;
 
 /// Commands on readers.
@@ -25,6 +26,17 @@ pub enum Reader {
     },
 }
 
+/// Whose process has a reader: it is named after its role, and a relay after the log that it relays.
+pub(super) fn role_of(client: &Client, reader: &str) -> Role {
+    let of = |part: &str| {
+        part.parse()
+            .ok()
+            .or(logs::by_name(part).map(Role::owner_of))
+    };
+    let role = reader.split('.').find_map(of);
+    role.unwrap_or(client.processes()[0])
+}
+
 impl Reader {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
         let (name, paused) = match self {
@@ -32,14 +44,7 @@ impl Reader {
             Self::Resume { name } => (name, false),
         };
         let client = global.client().await?;
-        // A reader is named after its role, and a relay after the log that it relays.
-        let of = |part: &str| {
-            part.parse()
-                .ok()
-                .or(logs::by_name(part).map(Role::owner_of))
-        };
-        let role = name.split('.').find_map(of);
-        let role: Role = role.unwrap_or(client.processes()[0]);
+        let role = role_of(&client, name);
         let request = PauseReaderRequest {
             consumer: name.clone(),
             paused,

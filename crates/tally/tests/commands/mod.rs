@@ -10,6 +10,7 @@ mod job;
 mod keys;
 mod many;
 mod mirror;
+mod parked;
 mod policy;
 mod proof;
 mod receipts;
