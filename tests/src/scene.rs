@@ -1,11 +1,17 @@
 //! The people of the main job.
 
 use tally::client::Client;
+use tally::data_dir::DataDir;
+use tally::mesh::MeshOptions;
 use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::sanctions::v1 as sanctions;
+use tempfile::TempDir;
 
 use crate::harness::{Harness, MARKET, TAX};
 use crate::steps::{BlackListing, check_after, list_black, penalty, push, question};
+
+/// When it begins.
+const START: &str = "2026-03-02T01:00:00Z";
 
 /// The people of the main job: a system and officers of the department that
 /// lists, and a department that responds.
@@ -31,7 +37,24 @@ impl Scene {
     ///
     /// If anything fails: it is a test.
     pub async fn start() -> Self {
-        let mesh = Harness::start("2026-03-02T01:00:00Z").await;
+        Self::on(Harness::start(START).await).await
+    }
+
+    /// The same in one process with all roles, whatever the environment says.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn whole() -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let options = MeshOptions {
+            test_clock: Some(START.parse().expect("a timestamp")),
+            ..MeshOptions::in_dir(DataDir::new(dir.path()))
+        };
+        Self::on(Harness::with(options, dir).await).await
+    }
+
+    async fn on(mesh: Harness) -> Self {
         Self {
             system: mesh.system(MARKET).await,
             first: mesh.officer(MARKET, "1").await,

@@ -5,10 +5,13 @@
 //!
 //! - The owner of a log calls [`prepare_topic`] as [`Access::Owner`] and starts a
 //!   [`Relay`](tally_eventlog::relay::Relay) over a [`KafkaTransport`].
+//! - What outsiders are told goes by a relay of its own over
+//!   [`KafkaTransport::published`], to a topic of its own.
 //! - Every other process calls it as [`Access::Reader`] and reads through a
 //!   [`KafkaSource`].
 
 mod context;
+mod delivery;
 mod feed;
 mod message;
 mod options;
@@ -18,5 +21,5 @@ mod transport;
 
 pub use options::{KafkaOptions, OptionsError, SourceOptions, TopicOptions};
 pub use source::KafkaSource;
-pub use topics::{Access, TopicError, log_topic, prepare_topic};
+pub use topics::{Access, TopicError, log_topic, prepare_topic, published_topic};
 pub use transport::KafkaTransport;

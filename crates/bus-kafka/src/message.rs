@@ -8,6 +8,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, Owne
 use tally_eventlog::event::{Recorded, StoredRecord};
 use tally_eventlog::merkle::{Hash, leaf_hash};
 use tally_eventlog::pb;
+use tally_eventlog::relay::Outgoing;
 use tally_eventlog::shard::{LogName, Shard};
 use uuid::Uuid;
 
@@ -16,12 +17,20 @@ const LEAF: &str = "leaf";
 const EVENT_TYPE: &str = "event-type";
 const TRACEPARENT: &str = "traceparent";
 
-/// Headers of a record's message.
+/// A message that is to be sent.
+pub(crate) struct Sending<'a> {
+    pub(crate) shard: Shard,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) headers: OwnedHeaders,
+    pub(crate) value: &'a [u8],
+}
+
+/// A record's message.
 ///
 /// # Errors
 ///
 /// The record cannot be decoded.
-pub(crate) fn headers(log: LogName, record: &StoredRecord) -> Result<OwnedHeaders, String> {
+pub(crate) fn of_record(log: LogName, record: &StoredRecord) -> Result<Sending<'_>, String> {
     let recorded = Recorded::decode(log, record).map_err(|error| error.to_string())?;
     let envelope = recorded.envelope;
     let position = record.position.to_string();
@@ -32,7 +41,26 @@ pub(crate) fn headers(log: LogName, record: &StoredRecord) -> Result<OwnedHeader
     if !envelope.traceparent.is_empty() {
         headers = headers.insert(header(TRACEPARENT, envelope.traceparent.as_bytes()));
     }
-    Ok(headers)
+    Ok(Sending {
+        shard: record.shard,
+        key: None,
+        headers,
+        value: &record.bytes,
+    })
+}
+
+/// A message for outsiders.
+pub(crate) fn of_outgoing(message: &Outgoing, shard: Shard) -> Sending<'_> {
+    let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
+    for (key, value) in &message.headers {
+        headers = headers.insert(header(key, value.as_bytes()));
+    }
+    Sending {
+        shard,
+        key: Some(message.key.as_bytes()),
+        headers,
+        value: &message.value,
+    }
 }
 
 fn header<'a>(key: &'a str, value: &'a [u8]) -> Header<'a, &'a [u8]> {

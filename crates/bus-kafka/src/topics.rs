@@ -81,6 +81,11 @@ pub fn log_topic(kafka: &KafkaOptions, log: LogName) -> String {
     format!("{}.{log}.log", kafka.prefix)
 }
 
+/// Name of a topic for outsiders.
+pub fn published_topic(kafka: &KafkaOptions, name: &str) -> String {
+    format!("{}.published.{name}", kafka.prefix)
+}
+
 /// Makes sure that a topic exists and has a partition per shard.
 ///
 /// # Errors

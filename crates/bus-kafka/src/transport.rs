@@ -6,20 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use rdkafka::ClientConfig;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientContext, Statistics};
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
 use tally_eventlog::event::StoredRecord;
-use tally_eventlog::relay::{Delivered, Sent, Transport};
+use tally_eventlog::relay::{Delivered, Outward, Sent, Transport};
 use tally_eventlog::shard::{LogName, Shard};
-use tokio::sync::oneshot;
 
-use crate::context;
-use crate::message::headers;
+use crate::delivery::{Batch, Deliveries, Due};
+use crate::message::{Sending, of_outgoing, of_record};
 use crate::options::{KafkaOptions, OptionsError};
-use crate::topics::log_topic;
+use crate::topics::{log_topic, published_topic};
 
 /// How long a full queue is left alone.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -29,13 +25,21 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 type Producer = ThreadedProducer<Deliveries>;
 
-/// The topic of a log, for the relay of its owner.
+/// A topic, for a relay of a log's owner.
 pub struct KafkaTransport {
-    log: LogName,
+    content: Content,
     topic: String,
     config: ClientConfig,
     delivery_max: Duration,
     current: Mutex<Current>,
+}
+
+/// What the topic has of a record.
+enum Content {
+    /// The record itself.
+    Record(LogName),
+    /// What outsiders are told of it.
+    Told(Arc<dyn Outward>),
 }
 
 /// The producer in use. Made when it is needed, so that a cluster that is away
@@ -55,9 +59,29 @@ impl KafkaTransport {
     ///
     /// [`OptionsError`]: correct the setting.
     pub fn new(kafka: &KafkaOptions, log: LogName) -> Result<Self, OptionsError> {
+        Self::to(kafka, log_topic(kafka, log), Content::Record(log))
+    }
+
+    /// A transport of what outsiders are told to the topic of that name, which
+    /// [`prepare_topic`] has made.
+    ///
+    /// [`prepare_topic`]: crate::prepare_topic
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`]: correct the setting.
+    pub fn published(
+        kafka: &KafkaOptions,
+        name: &str,
+        outward: Arc<dyn Outward>,
+    ) -> Result<Self, OptionsError> {
+        Self::to(kafka, published_topic(kafka, name), Content::Told(outward))
+    }
+
+    fn to(kafka: &KafkaOptions, topic: String, content: Content) -> Result<Self, OptionsError> {
         Ok(Self {
-            log,
-            topic: log_topic(kafka, log),
+            content,
+            topic,
             config: kafka.producer()?,
             delivery_max: kafka.delivery_timeout + MARGIN,
             current: Mutex::default(),
@@ -75,18 +99,48 @@ impl KafkaTransport {
         (current.number, made)
     }
 
-    /// Enqueues one record.
+    /// Hands a producer what the topic has of these records.
+    async fn enqueue_all(
+        &self,
+        producer: &Producer,
+        records: &[StoredRecord],
+        batch: &Batch,
+    ) -> Result<(), (usize, String)> {
+        match &self.content {
+            Content::Record(log) => {
+                for (index, record) in records.iter().enumerate() {
+                    let sending = of_record(*log, record).map_err(|reason| (index, reason))?;
+                    let enqueued = self.enqueue(producer, sending, batch.due(index)).await;
+                    enqueued.map_err(|reason| (index, reason))?;
+                }
+            }
+            Content::Told(outward) => {
+                let told = outward.messages(records).await;
+                for message in told.map_err(|reason| (0, reason))? {
+                    let place = |record: &StoredRecord| record.position == message.position;
+                    let index = records.iter().position(place);
+                    let index = index.ok_or((0, "it is told of another record".to_owned()))?;
+                    let sending = of_outgoing(&message, records[index].shard);
+                    let enqueued = self.enqueue(producer, sending, batch.due(index)).await;
+                    enqueued.map_err(|reason| (index, reason))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a producer one message, as soon as it has room for it.
     async fn enqueue(
         &self,
         producer: &Producer,
-        record: &StoredRecord,
+        sending: Sending<'_>,
         due: Due,
     ) -> Result<(), String> {
-        let headers = headers(self.log, record)?;
-        let mut message = BaseRecord::<(), [u8], _>::with_opaque_to(&self.topic, Box::new(due))
-            .partition(i32::from(record.shard.0))
-            .payload(&record.bytes)
-            .headers(headers);
+        let mut message = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, Box::new(due))
+            .partition(i32::from(sending.shard.0))
+            .payload(sending.value)
+            .headers(sending.headers);
+        message.key = sending.key;
         loop {
             match producer.send(message) {
                 Ok(()) => return Ok(()),
@@ -107,12 +161,9 @@ impl Transport for KafkaTransport {
         let (batch, done) = Batch::new(records.len());
         match producer {
             Ok(producer) => {
-                for (index, record) in records.iter().enumerate() {
-                    let due = batch.due(index);
-                    if let Err(reason) = self.enqueue(&producer, record, due).await {
-                        batch.failed(index, reason);
-                        break;
-                    }
+                let enqueued = self.enqueue_all(&producer, records, &batch).await;
+                if let Err((index, reason)) = enqueued {
+                    batch.failed(index, reason);
                 }
             }
             Err(error) => batch.failed(0, error.to_string()),
@@ -156,104 +207,5 @@ impl Drop for KafkaTransport {
 fn end(producer: Option<Arc<Producer>>) {
     if let Some(producer) = producer {
         std::thread::spawn(move || drop(producer));
-    }
-}
-
-/// What is known of the deliveries of one batch.
-#[derive(Clone)]
-struct Batch(Arc<Mutex<BatchState>>);
-
-struct BatchState {
-    /// Messages whose delivery is not known, and one while they are enqueued.
-    open: usize,
-    /// Records from the front before the first that failed.
-    good: usize,
-    failure: Option<String>,
-    done: Option<oneshot::Sender<Delivered>>,
-}
-
-impl Batch {
-    fn new(records: usize) -> (Self, oneshot::Receiver<Delivered>) {
-        let (done, known) = oneshot::channel();
-        let state = BatchState {
-            open: 1,
-            good: records,
-            failure: None,
-            done: Some(done),
-        };
-        (Self(Arc::new(Mutex::new(state))), known)
-    }
-
-    fn due(&self, record: usize) -> Due {
-        self.with(|state| state.open += 1);
-        Due {
-            batch: self.clone(),
-            record,
-        }
-    }
-
-    fn failed(&self, record: usize, reason: String) {
-        self.with(|state| {
-            if record < state.good {
-                state.good = record;
-                state.failure = Some(reason);
-            }
-        });
-    }
-
-    fn settle(&self) {
-        self.with(|state| {
-            state.open -= 1;
-            if state.open == 0
-                && let Some(done) = state.done.take()
-            {
-                // A relay that has ended does not want to know.
-                let _ = done.send(Delivered {
-                    records: state.good,
-                    failure: state.failure.take(),
-                });
-            }
-        });
-    }
-
-    fn with(&self, change: impl FnOnce(&mut BatchState)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// A message whose delivery is not known yet.
-struct Due {
-    batch: Batch,
-    record: usize,
-}
-
-impl Drop for Due {
-    fn drop(&mut self) {
-        self.batch.settle();
-    }
-}
-
-/// Context of producers: hears of deliveries.
-struct Deliveries;
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        context::log(level, fac, message);
-    }
-
-    fn stats(&self, _: Statistics) {}
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        context::tell(&error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Due>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, due: Box<Due>) {
-        if let Err((error, _)) = result {
-            due.batch.failed(due.record, error.to_string());
-        }
     }
 }

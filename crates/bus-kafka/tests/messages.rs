@@ -12,7 +12,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMe
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tally_bus_kafka::{KafkaOptions, KafkaSource, KafkaTransport, SourceOptions};
-use tally_eventlog::conformance::bus::{BusBench, LOG, traced};
+use tally_eventlog::conformance::bus::{BusBench, LOG, SUBJECT, about, append_to, traced};
 use tally_eventlog::merkle::leaf_hash;
 use tally_eventlog::relay::Transport as _;
 use tally_eventlog::shard::Shard;
@@ -105,14 +105,32 @@ async fn what_no_relay_put_there_is_not_applied() {
     reader.reaches(10).await;
     bench.relayed(10).await;
     bench.stop_relay().await;
-    bench.put(10..15).await;
-    let records = bench.records(SHARD).await;
-    // A record cut short, one that lies at another place, and no record at all.
-    inject(&topic, 10, &records[10].leaf, &records[10].bytes[1..]).await;
-    inject(&topic, 11, &records[12].leaf, &records[12].bytes).await;
-    inject(&topic, 12, &leaf_hash(b"no record"), b"no record").await;
-    // The owner has had what should have been there, and is read.
-    reader.reaches(15).await;
+    let elsewhere = append_to(Shard(1), about(SUBJECT, "elsewhere"));
+    bench.append(vec![elsewhere; 15]).await;
+    let elsewhere = bench.records(Shard(1)).await;
+    for position in 10..15 {
+        bench.put([position]).await;
+        let records = bench.records(SHARD).await;
+        let at = usize::try_from(position).expect("it is small");
+        let (before, here) = (&records[at - 1], &records[at]);
+        let mut altered = here.bytes.to_vec();
+        // The last of its text.
+        altered
+            .last_mut()
+            .map(|byte| *byte ^= 1)
+            .expect("it has bytes");
+        let (leaf, value) = match position {
+            10 => (here.leaf, altered),
+            11 => (before.leaf, before.bytes.to_vec()),
+            12 => (elsewhere[at].leaf, elsewhere[at].bytes.to_vec()),
+            13 => (leaf_hash(b"no record"), b"no record".to_vec()),
+            _ => (here.leaf, here.bytes[..9].to_vec()),
+        };
+        inject(&topic, position, &leaf, &value).await;
+        // The owner has what should have been there, and is read.
+        reader.reaches(position + 1).await;
+        process.has_applied(0..=position).await;
+    }
     bench.start_relay().await;
     bench.put(15..20).await;
     reader.reaches(20).await;

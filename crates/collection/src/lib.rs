@@ -31,6 +31,8 @@ mod timeliness;
 
 use std::sync::Arc;
 
+use tally_domain::department::DepartmentId;
+use tally_service::published::{self, Publication};
 use tally_service::wiring::ConsumerSpec;
 use tally_service::{Deps, logs};
 
@@ -40,6 +42,15 @@ pub use service::{server, server_with};
 
 /// The consumer that writes the views of collection.
 pub const CONSUMER: &str = "collection.self";
+
+/// What a department is told over a topic: the new registrations of all divisions,
+/// as far as they are shared with it. The topic is for nobody else.
+pub fn publication(deps: Deps, reader: DepartmentId) -> Publication {
+    let relay = "relay.published.registrations";
+    let scope = publication::Scope::registrations_for(reader);
+    let followed = publication::Followed::new(deps, scope, publication::registration);
+    Publication::new(published::REGISTRATIONS, relay, logs::COLLECTION, followed)
+}
 
 /// The consumers that the service needs.
 pub fn consumers(deps: &Deps) -> Vec<ConsumerSpec> {

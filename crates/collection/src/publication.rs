@@ -92,6 +92,14 @@ impl Scope {
         Ok(Self::Registered { reader, division })
     }
 
+    /// New registrations of all divisions that a department may see.
+    pub(crate) fn registrations_for(reader: DepartmentId) -> Self {
+        Self::Registered {
+            reader,
+            division: None,
+        }
+    }
+
     /// Whether records of the type concern the follower at all.
     fn wants(&self, record_type: &str) -> bool {
         match self {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,32 @@ pub struct Delivered {
     pub records: usize,
     /// Why the next one was not; nothing if all were.
     pub failure: Option<String>,
+}
+
+/// What outsiders are told of a log: not its records, but messages with a
+/// contract of their own.
+#[async_trait]
+pub trait Outward: Send + Sync + 'static {
+    /// What is told of these records of one shard, in order. It may be asked
+    /// again of the same.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be said now: it is asked again.
+    async fn messages(&self, records: &[StoredRecord]) -> Result<Vec<Outgoing>, String>;
+}
+
+/// A message for outsiders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Position of the record that it is told of.
+    pub position: u64,
+    /// Its key.
+    pub key: String,
+    /// Its headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its value.
+    pub value: Bytes,
 }
 
 /// Bounds of a relay.

@@ -23,6 +23,7 @@ use tally_proto::tally::feedback::v1::feedback_service_server::{
     FeedbackService, FeedbackServiceServer,
 };
 use tally_service::open_streams::OpenStreams;
+use tally_service::published::{self, Publication};
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Deps, logs};
 
@@ -64,6 +65,13 @@ pub fn timers(deps: &Deps) -> Vec<TimerSpec> {
         handler: Arc::new(process::OverdueTimer::new(deps)),
         consumer: SELF_CONSUMER,
     }]
+}
+
+/// What the province is told over a topic: all that its stream says.
+pub fn publication() -> Publication {
+    let relay = "relay.published.feedback";
+    let seen = stream::Seen(access::Sight::All);
+    Publication::new(published::FEEDBACK, relay, logs::FEEDBACK, seen)
 }
 
 /// The service; `readers` must know its consumers.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use tally_proto::tally::lists::v1::lists_service_server::ListsServiceServer;
 use tally_service::open_streams::OpenStreams;
+use tally_service::published::{self, Publication};
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Deps, logs};
 
@@ -66,6 +67,13 @@ pub fn timers(deps: &Deps) -> Vec<TimerSpec> {
             consumer: SELF,
         },
     ]
+}
+
+/// What the public is told over a topic: all that followers of publications are.
+pub fn publication(deps: Deps) -> Publication {
+    let relay = "relay.published.list-changes";
+    let followed = publication::Followed::new(deps);
+    Publication::new(published::LIST_CHANGES, relay, logs::LISTS, followed)
 }
 
 /// The service.

@@ -10,6 +10,7 @@ pub mod log_service;
 pub mod open_streams;
 pub mod page;
 pub mod provisional;
+pub mod published;
 pub mod remote_log;
 pub mod repeat;
 pub mod reply;

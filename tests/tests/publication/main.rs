@@ -3,6 +3,7 @@
 
 mod lists;
 mod records;
+mod topics;
 
 use std::collections::BTreeMap;
 
@@ -78,7 +79,10 @@ fn pack() -> Pack {
 }
 
 async fn scene() -> Scene {
-    let scene = Scene::start().await;
+    loaded(Scene::start().await).await
+}
+
+async fn loaded(scene: Scene) -> Scene {
     scene.mesh.load(&pack()).await;
     scene
 }

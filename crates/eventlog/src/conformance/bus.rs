@@ -24,7 +24,8 @@ use crate::relay::Transport;
 use crate::shard::{LogName, Shard, ShardCount};
 use crate::store::LogSource;
 
-pub use bench::{BusBench, Process, SHARDS, traced};
+pub use super::reader::{about, append_to};
+pub use bench::{BusBench, Process, SHARDS, SUBJECT, traced};
 pub use owner::Owner;
 
 /// The log that is carried.
