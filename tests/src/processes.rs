@@ -25,6 +25,8 @@ const BLOCKS: u16 = 2_000;
 /// The processes of a mesh. Dropping them kills them.
 pub struct Processes {
     dir: PathBuf,
+    /// Of the mesh's topics.
+    prefix: String,
     endpoints: [String; Role::ALL.len()],
     test_clock: Option<Timestamp>,
     children: [Option<Child>; Role::ALL.len()],
@@ -46,6 +48,7 @@ impl Processes {
         let endpoints = Role::ALL.map(|role| format!("https://127.0.0.1:{}", first + role as u16));
         let mut processes = Self {
             dir: dir.to_owned(),
+            prefix: prefix(dir),
             endpoints,
             test_clock,
             children: Default::default(),
@@ -82,6 +85,17 @@ impl Processes {
         command.env("TALLY_LOG", "info");
         if let Some(start) = self.test_clock {
             command.args(["--test-clock", &start.to_string()]);
+        }
+        let brokers = std::env::var("KAFKA_BROKERS");
+        let brokers = brokers.expect("KAFKA_BROKERS: start Kafka with `make services`");
+        for setting in [
+            format!("kafka.brokers={brokers}"),
+            format!("kafka.prefix={}", self.prefix),
+            "kafka.replication=1".to_owned(),
+            "kafka.min_insync=1".to_owned(),
+            "shards=4".to_owned(),
+        ] {
+            command.arg("--set").arg(setting);
         }
         for (peer, endpoint) in Role::ALL.into_iter().zip(&self.endpoints) {
             command.arg("--set").arg(format!("mesh.{peer}={endpoint}"));
@@ -190,6 +204,14 @@ fn signal(child: &Child, name: &str) {
         .arg(child.id().to_string())
         .status();
     assert!(sent.expect("kill runs").success(), "SIG{name} is sent");
+}
+
+/// The same for every mesh of a directory, which goes on with its topics.
+fn prefix(dir: &Path) -> String {
+    let name = dir.file_name().expect("a temporary directory has a name");
+    let plain = |c: &char| c.is_ascii_alphanumeric();
+    let plain: String = name.to_string_lossy().chars().filter(plain).collect();
+    format!("tally-test-{plain}")
 }
 
 /// A command line of the binary on a directory.

@@ -16,6 +16,7 @@ use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::ConsumerHandle;
 use tally_eventlog::execute::Executor;
 use tally_eventlog::ids::{REMEMBERED, first_at};
+use tally_eventlog::relay::RelayHandle;
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore as _, StoreError};
@@ -162,6 +163,7 @@ pub struct Mesh {
     health: Health,
     key_store: Arc<SqliteKeyStore>,
     consumers: Vec<ConsumerHandle>,
+    relays: Vec<RelayHandle>,
     tasks: Vec<JoinHandle<()>>,
     server: JoinHandle<Result<(), ServeError>>,
     stop_serving: CancellationToken,
@@ -198,14 +200,16 @@ impl Mesh {
         let tls = options.dir.server_tls()?;
 
         let stop_readers = CancellationToken::new();
+        let shared = clock.shared();
         let sources = match &options.extent {
             // Embedded, all roles keep their logs in one store.
             Extent::Whole => Sources::all_in(store.clone()),
-            Extent::Role(role, peers) => peers.sources(*role, &store, &options.dir).await?,
+            Extent::Role(role, peers) => {
+                peers.sources(*role, &store, &options.dir, &shared).await?
+            }
         };
         let owner = sources.of(logs::CATALOG).clone();
         let catalogue = Catalogue::follow(owner, stop_readers.clone()).await?;
-        let shared = clock.shared();
         let deps = Deps {
             log: logs::CATALOG,
             store: store.clone(),
@@ -219,6 +223,9 @@ impl Mesh {
             clock: shared.clone(),
         };
         let mut wiring = Wiring::new(store.clone(), sources, shared.clone(), stop_readers.clone());
+        if let Extent::Role(role, peers) = &options.extent {
+            wiring.start_relays(peers.relays(*role, &store).await?);
+        }
         let stop_serving = CancellationToken::new();
         let (routes, health) = wire(
             &deps,
@@ -265,6 +272,7 @@ impl Mesh {
             health,
             key_store,
             consumers: wiring.consumers,
+            relays: wiring.relays,
             tasks: wiring.tasks,
             server,
             stop_serving,
@@ -295,6 +303,9 @@ impl Mesh {
         self.stop_readers.cancel();
         for consumer in self.consumers {
             consumer.join().await;
+        }
+        for relay in self.relays {
+            relay.join().await;
         }
         for task in self.tasks {
             // A task that panicked has been reported by the runtime.

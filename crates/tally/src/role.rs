@@ -75,6 +75,19 @@ impl Role {
         }
     }
 
+    /// Those of its logs that other roles follow, with the name of the relay
+    /// that hands each to them. Audit reads from the owners when it is asked.
+    pub fn relays(self) -> impl Iterator<Item = (LogName, &'static str)> {
+        const RELAYS: [(LogName, &str); 4] = [
+            (logs::CATALOG, "relay.catalog"),
+            (logs::COLLECTION, "relay.collection"),
+            (logs::LISTS, "relay.lists"),
+            (logs::SANCTIONS, "relay.sanctions"),
+        ];
+        let own = move |(log, _): &(LogName, &str)| self.logs().contains(log);
+        RELAYS.into_iter().filter(own)
+    }
+
     /// The role that serves a contract, by its full name, for example
     /// `tally.lists.v1.ListsService`; nothing where every process serves it.
     pub fn of_contract(name: &str) -> Option<Self> {
@@ -130,6 +143,21 @@ mod tests {
                     "{role} reads {log}"
                 );
             }
+        }
+        let relayed = |log| {
+            Role::ALL
+                .into_iter()
+                .any(|role| role.relays().any(|(one, _)| one == log))
+        };
+        for log in logs::ALL {
+            let mut readers = Role::ALL
+                .into_iter()
+                .filter(|role| role.reads().contains(&log));
+            assert_eq!(
+                readers.any(|role| role != Role::Audit),
+                relayed(log),
+                "{log}"
+            );
         }
         assert!("list".parse::<Role>().is_err());
         assert_eq!(

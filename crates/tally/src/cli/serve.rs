@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
+use tally_bus_kafka::{KafkaOptions, TopicOptions};
 use tally_eventlog::shard::ShardCount;
 
 use super::Global;
@@ -106,6 +107,16 @@ fn options(
     let shards = shards.and_then(|count| ShardCount::new(count).ok());
     let peers = Peers {
         endpoints: Role::ALL.map(|role| config.endpoint(role).to_owned()),
+        kafka: KafkaOptions {
+            prefix: config.text("kafka.prefix").to_owned(),
+            settings: config.kafka_properties().map(owned).collect(),
+            ..KafkaOptions::at(config.text("kafka.brokers"))
+        },
+        topics: TopicOptions {
+            replication: copies(config.number("kafka.replication")),
+            min_insync: copies(config.number("kafka.min_insync")),
+            ..TopicOptions::default()
+        },
     };
     Ok(MeshOptions {
         extent: Extent::Role(role, peers),
@@ -115,6 +126,14 @@ fn options(
         test_clock,
         ..MeshOptions::in_dir(dir)
     })
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+fn copies(number: u64) -> i32 {
+    i32::try_from(number).expect("the setting has a small range")
 }
 
 /// Arguments of `tally config`.

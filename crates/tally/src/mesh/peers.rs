@@ -4,7 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tally_eventlog::shard::LogName;
+use tally_bus_kafka::{
+    Access, KafkaOptions, KafkaSource, KafkaTransport, OptionsError, SourceOptions, TopicError,
+    TopicOptions, log_topic, prepare_topic,
+};
+use tally_eventlog::clock::Clock;
+use tally_eventlog::relay::{Relay, RelayOptions};
+use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::LogSource;
 use tally_rpc::ConnectError;
 use tally_service::Sources;
@@ -22,6 +28,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 pub struct Peers {
     /// Address of each role, in the order of [`Role::ALL`].
     pub endpoints: [String; Role::ALL.len()],
+    /// The cluster over which records come and go.
+    pub kafka: KafkaOptions,
+    /// What topics of this role's logs are created with.
+    pub topics: TopicOptions,
 }
 
 /// Why another role's log cannot be read.
@@ -46,6 +56,12 @@ pub enum PeerError {
         /// What is wrong.
         source: RemoteLogError,
     },
+    /// The topic of a log cannot be used.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// A setting of Kafka cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] OptionsError),
     /// All about a subject must be on one shard of every log.
     #[error(
         "log `{log}` has {theirs} shards and this role's store {ours}; a mesh has one number of shards: \
@@ -69,6 +85,7 @@ impl Peers {
         role: Role,
         store: &Arc<SqliteStore>,
         dir: &DataDir,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Sources, PeerError> {
         let tls = dir.mesh_tls(role)?;
         let mut logs: HashMap<LogName, Arc<dyn LogSource>> = HashMap::new();
@@ -104,11 +121,61 @@ impl Peers {
                     ours,
                 });
             }
-            logs.insert(*log, Arc::new(remote));
+            let remote = Arc::new(remote);
+            if role == Role::Audit {
+                // It follows nothing: it reads when it is asked.
+                logs.insert(*log, remote);
+                continue;
+            }
+            self.prepare(*log, remote.shards(), Access::Reader).await?;
+            let (clock, options) = (clock.clone(), SourceOptions::default());
+            let source = KafkaSource::open(&self.kafka, *log, remote, clock, options)?;
+            logs.insert(*log, Arc::new(source));
         }
         for log in role.logs() {
             logs.insert(*log, store.clone());
         }
         Ok(Sources::new(logs))
+    }
+
+    /// Relays that hand a role's logs to those who follow them.
+    pub(super) async fn relays(
+        &self,
+        role: Role,
+        store: &Arc<SqliteStore>,
+    ) -> Result<Vec<Relay>, PeerError> {
+        let mut relays = Vec::new();
+        for (log, name) in role.relays() {
+            let access = Access::Owner(&self.topics);
+            self.prepare(log, store.shards(), access).await?;
+            relays.push(Relay {
+                name,
+                log,
+                store: store.clone(),
+                transport: Arc::new(KafkaTransport::new(&self.kafka, log)?),
+                epoch: store.epoch(),
+                options: RelayOptions::default(),
+            });
+        }
+        Ok(relays)
+    }
+
+    /// Finds or creates a topic. A cluster that is away keeps no role from its
+    /// commands: what was to be delivered waits in the log.
+    async fn prepare(
+        &self,
+        log: LogName,
+        shards: ShardCount,
+        access: Access<'_>,
+    ) -> Result<(), PeerError> {
+        let topic = log_topic(&self.kafka, log);
+        match prepare_topic(&self.kafka, &topic, shards, access).await {
+            Ok(()) => Ok(()),
+            Err(error @ (TopicError::Unreachable { .. } | TopicError::Missing { .. })) => {
+                tracing::warn!(topic, error = %error, "goes on without the topic");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

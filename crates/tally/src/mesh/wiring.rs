@@ -6,6 +6,7 @@ use std::time::Duration;
 use tally_audit::{Audit, RebuildTarget};
 use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
+use tally_eventlog::relay::{Relay, RelayHandle};
 use tally_eventlog::shard::LogName;
 use tally_eventlog::store::EventStore;
 use tally_eventlog::timer::Timer;
@@ -112,6 +113,7 @@ pub(super) struct Wiring {
     stop: CancellationToken,
     pub(super) readers: Readers,
     pub(super) consumers: Vec<ConsumerHandle>,
+    pub(super) relays: Vec<RelayHandle>,
     pub(super) tasks: Vec<JoinHandle<()>>,
     rebuild: Vec<RebuildTarget>,
 }
@@ -130,6 +132,7 @@ impl Wiring {
             stop,
             readers: Readers::default(),
             consumers: Vec::new(),
+            relays: Vec::new(),
             tasks: Vec::new(),
             rebuild: Vec::new(),
         }
@@ -164,6 +167,14 @@ impl Wiring {
             let handle = consumer.start(self.stop.clone());
             self.readers.insert(handle.progress().clone());
             self.consumers.push(handle);
+        }
+    }
+
+    pub(super) fn start_relays(&mut self, relays: Vec<Relay>) {
+        for relay in relays {
+            let handle = relay.start(self.stop.clone());
+            self.readers.insert(handle.progress().clone());
+            self.relays.push(handle);
         }
     }
 
