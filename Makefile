@@ -14,9 +14,13 @@ SERVICES := ./scripts/services.sh
 demo: setup-build
 	$(CARGO) run --release --bin tally -- demo
 
+# The scenarios that run a second time, with a process for each role and Kafka between them.
+SCENARIOS := bad_input catalogue decisions links measures publication quarantine rights spine suspension timeliness
+TEST := $(CARGO) test --workspace
+
 # Everything that must hold before a change lands. What services it had to start, it stops at its end.
 test: setup lint proto
-	$(SERVICES) run $(CARGO) test --workspace --all-targets
+	$(SERVICES) run sh -c '$(TEST) --all-targets && TALLY_TEST_MESH=processes $(TEST) $(SCENARIOS:%=--test %)'
 
 # What is needed to compile, installed if it is missing.
 setup-build:

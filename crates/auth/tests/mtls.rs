@@ -47,6 +47,27 @@ impl NodeService for Node {
         Ok(Response::new(pb::GetStatusResponse::default()))
     }
 
+    async fn list_parked(
+        &self,
+        _: Request<pb::ListParkedRequest>,
+    ) -> Result<Response<pb::ListParkedResponse>, Status> {
+        Ok(Response::new(pb::ListParkedResponse::default()))
+    }
+
+    async fn get_parked(
+        &self,
+        _: Request<pb::GetParkedRequest>,
+    ) -> Result<Response<pb::GetParkedResponse>, Status> {
+        Ok(Response::new(pb::GetParkedResponse::default()))
+    }
+
+    async fn replay_parked(
+        &self,
+        _: Request<pb::ReplayParkedRequest>,
+    ) -> Result<Response<pb::ReplayParkedResponse>, Status> {
+        Ok(Response::new(pb::ReplayParkedResponse::default()))
+    }
+
     async fn pause_reader(
         &self,
         _: Request<pb::PauseReaderRequest>,

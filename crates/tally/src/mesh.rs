@@ -78,7 +78,7 @@ pub enum Extent {
     /// All roles, which share one store.
     Whole,
     /// One role with a store of its own; the others are where the peers say.
-    Role(Role, Peers),
+    Role(Role, Box<Peers>),
 }
 
 impl Extent {

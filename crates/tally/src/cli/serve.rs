@@ -119,7 +119,7 @@ fn options(
         },
     };
     Ok(MeshOptions {
-        extent: Extent::Role(role, peers),
+        extent: Extent::Role(role, Box::new(peers)),
         listen: config.listen(role).map_err(Failure::usage)?,
         shards: shards.expect("the setting has the range of shards"),
         check_freshness: config.seconds("checks.freshness"),
