@@ -65,10 +65,7 @@ impl Connector {
     /// A connection that appends.
     pub(crate) async fn connect_writer(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connection = self.connect().await?;
-        // A commit is on disk before it is answered, whatever the server's default.
-        let durable = "SELECT set_config('synchronous_commit', 'on', false) \
-                       WHERE current_setting('synchronous_commit') = 'off'";
-        self.bounded(connection.execute(durable)).await?;
+        self.bounded(make_durable(&mut connection)).await?;
         // Ends what waits for a lock on behalf of a process that has died. Not every
         // platform that Postgres runs on can.
         let watchful = "SELECT set_config('client_connection_check_interval', '1000', false)";
@@ -84,6 +81,7 @@ impl Connector {
             .max_connections(connections)
             .acquire_timeout(self.limits.connect_timeout)
             .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(make_durable(connection)))
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
                     // A round trip is worth it only where the connection may be dead.
@@ -104,6 +102,13 @@ impl Connector {
         let done = tokio::time::timeout(self.limits.statement_timeout + GRACE, work).await;
         done.unwrap_or_else(|_| Err(late("the database's answer").into()))
     }
+}
+
+/// A commit is on disk before it is answered, whatever the server's default.
+async fn make_durable(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let text = "SELECT set_config('synchronous_commit', 'on', false) \
+                WHERE current_setting('synchronous_commit') = 'off'";
+    connection.execute(text).await.map(|_| ())
 }
 
 fn late(what: &str) -> sqlx::Error {

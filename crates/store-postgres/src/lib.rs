@@ -10,6 +10,7 @@ mod backend;
 mod connect;
 mod follow;
 mod heads;
+pub mod keyring;
 mod leases;
 mod load;
 mod logs;
@@ -23,5 +24,6 @@ pub mod store;
 mod views;
 mod write;
 
+pub use keyring::PostgresKeyStore;
 pub use options::{Database, Limits, MigrateOptions, OpenError, PostgresOptions, StoreInfo};
 pub use store::PostgresStore;

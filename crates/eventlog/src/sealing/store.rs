@@ -80,7 +80,8 @@ pub trait KeyStore: Send + Sync {
     async fn stream_keys_by_id(&self, key_ids: &[Uuid]) -> Result<Vec<KeyById>, KeyStoreError>;
 
     /// Erases a stream's key for good; false if there was none. Once it has
-    /// succeeded the wrapped bytes are nowhere in the store's files.
+    /// succeeded the wrapped bytes are nowhere in the store's files. What a database
+    /// keeps besides, such as a write-ahead log or backups, its store says.
     async fn erase_stream_key(&self, lookup: &Lookup) -> Result<bool, KeyStoreError>;
 
     /// The pseudonyms of the identifiers that have one.

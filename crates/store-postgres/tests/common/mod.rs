@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "not every test uses everything")]
 
+pub mod own;
 pub mod proxy;
 
 use std::str::FromStr as _;
