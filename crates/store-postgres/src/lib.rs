@@ -6,6 +6,10 @@
 //! cannot change any more (names of views, months of shards) and the newest
 //! records, which a [`follow`](self) task keeps in step with the others.
 
+// What the tests of both kinds share names the crate as those outside do.
+#[cfg(test)]
+extern crate self as tally_store_postgres;
+
 mod backend;
 mod connect;
 mod follow;

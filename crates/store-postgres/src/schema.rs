@@ -341,3 +341,6 @@ async fn set(connection: &mut PgConnection, key: &str, value: &str) -> Result<()
     .await
     .map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;

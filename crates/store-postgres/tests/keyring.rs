@@ -3,33 +3,67 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use common::own::OwnDatabase;
-use sqlx::Row as _;
+use sqlx::{PgConnection, Row as _};
 use tally_eventlog::append::Outcome;
 use tally_eventlog::sealing::conformance::Fixture;
 use tally_eventlog::sealing::{KeyById, KeyStore, PseudonymKind, PseudonymRow, StreamKeyRow};
-use tally_store_postgres::{Limits, OpenError, PostgresKeyStore};
+use tally_store_postgres::{Database, Limits, OpenError, PostgresKeyStore};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
-/// A database of its own: an erasure waits for older transactions of the same one.
-struct Ring(OwnDatabase);
+/// A key ring, in a schema of its own.
+struct Ring {
+    own: Arc<OwnDatabase>,
+    database: Database,
+}
+
+/// The database of the rings whose tests run now. An erasure waits for older
+/// transactions of the same database, of which these tests have none that last.
+static SHARED: Mutex<Weak<OwnDatabase>> = Mutex::const_new(Weak::new());
 
 impl Ring {
     async fn create() -> Self {
-        let own = OwnDatabase::create().await;
-        PostgresKeyStore::migrate(&own.database)
+        let own = {
+            let mut shared = SHARED.lock().await;
+            let own = match shared.upgrade() {
+                Some(own) => own,
+                None => Arc::new(OwnDatabase::create().await),
+            };
+            *shared = Arc::downgrade(&own);
+            own
+        };
+        Self::create_in(own).await
+    }
+
+    /// Where a transaction is left open.
+    async fn create_alone() -> Self {
+        Self::create_in(Arc::new(OwnDatabase::create().await)).await
+    }
+
+    async fn create_in(own: Arc<OwnDatabase>) -> Self {
+        let schema = format!("ring_{}", Uuid::new_v4().simple());
+        let database = Database {
+            schema,
+            ..own.database.clone()
+        };
+        PostgresKeyStore::migrate(&database)
             .await
             .expect("it is created");
-        Self(own)
+        Self { own, database }
     }
 
     async fn store(&self) -> PostgresKeyStore {
-        PostgresKeyStore::open(&self.0.database, &Limits::default())
+        PostgresKeyStore::open(&self.database, &Limits::default())
             .await
             .expect("it opens")
+    }
+
+    async fn server(&self) -> PgConnection {
+        self.own.as_superuser(&self.database.schema).await
     }
 }
 
@@ -45,7 +79,7 @@ impl Fixture for Ring {
     /// The files of all tables and indexes as they are on disk; where the server is
     /// elsewhere, the rows.
     async fn stored_bytes(&self) -> Vec<u8> {
-        let mut server = self.0.as_superuser().await;
+        let mut server = self.server().await;
         sqlx::raw_sql("CHECKPOINT")
             .execute(&mut server)
             .await
@@ -73,7 +107,7 @@ impl Fixture for Ring {
     }
 }
 
-async fn rows_as_bytes(server: &mut sqlx::PgConnection) -> Vec<u8> {
+async fn rows_as_bytes(server: &mut PgConnection) -> Vec<u8> {
     let rows = sqlx::query(
         "SELECT lookup || uuid_send(key_id) || wrapped FROM data_key \
          UNION ALL SELECT lookup || uuid_send(id) || wrapped FROM pseudonym \
@@ -102,13 +136,13 @@ fn holds(bytes: &[u8], number: u8) -> bool {
 
 #[tokio::test]
 async fn an_erasure_that_a_reader_holds_up_is_reported_and_finished_by_repeating() {
-    let ring = Ring::create().await;
+    let ring = Ring::create_alone().await;
     let store = ring.store().await;
     store
         .insert_stream_keys(&[key(1), key(2)])
         .await
         .expect("inserted");
-    let mut reader = ring.0.as_superuser().await;
+    let mut reader = ring.server().await;
     // Any table will do: what it may still read is decided for the whole database.
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM meta")
         .execute(&mut reader)
@@ -139,7 +173,7 @@ async fn an_erasure_that_a_reader_holds_up_is_reported_and_finished_by_repeating
 
 /// True if the tests can read the server's files.
 async fn in_files(ring: &Ring) -> bool {
-    let mut server = ring.0.as_superuser().await;
+    let mut server = ring.server().await;
     let row = sqlx::query("SELECT current_setting('data_directory')");
     let row = row.fetch_one(&mut server).await.expect("it is told");
     std::fs::read_dir(row.get::<&str, _>(0)).is_ok()
@@ -160,7 +194,7 @@ async fn a_pseudonym_whose_wiping_was_interrupted_is_wiped_by_the_next_erasure()
         .await
         .expect("inserted");
     // The process died between the two steps.
-    let mut server = ring.0.as_superuser().await;
+    let mut server = ring.server().await;
     sqlx::raw_sql(
         "WITH gone AS (DELETE FROM pseudonym WHERE get_byte(lookup, 0) = 3 \
              RETURNING tableoid::regclass::text AS partition) \
@@ -189,7 +223,7 @@ async fn no_statistics_sample_the_rows() {
     let store = ring.store().await;
     let rows: Vec<StreamKeyRow> = (1..200).map(key).collect();
     store.insert_stream_keys(&rows).await.expect("inserted");
-    let mut server = ring.0.as_superuser().await;
+    let mut server = ring.server().await;
     sqlx::raw_sql("ANALYZE")
         .execute(&mut server)
         .await
@@ -210,22 +244,27 @@ async fn no_statistics_sample_the_rows() {
 
 #[tokio::test]
 async fn many_may_migrate_at_once_and_another_version_is_refused() {
-    let own = OwnDatabase::create().await;
-    let missing = PostgresKeyStore::open(&own.database, &Limits::default()).await;
+    let ring = Ring::create().await;
+    let empty = Database {
+        schema: format!("empty_{}", Uuid::new_v4().simple()),
+        ..ring.database.clone()
+    };
+    let missing = PostgresKeyStore::open(&empty, &Limits::default()).await;
     let missing = missing.map(drop).expect_err("there is none");
     assert!(missing.to_string().contains("tally migrate"), "{missing}");
-    let migrations = (0..4).map(|_| PostgresKeyStore::migrate(&own.database));
+    let migrations = (0..4).map(|_| PostgresKeyStore::migrate(&empty));
     for done in futures::future::join_all(migrations).await {
         done.expect("each finds the work of the first");
     }
-    let ring = Ring(own);
+    let opened = PostgresKeyStore::open(&empty, &Limits::default()).await;
+    opened.map(drop).expect("it opens");
     ring.store().await;
-    let mut server = ring.0.as_superuser().await;
+    let mut server = ring.server().await;
     sqlx::raw_sql("UPDATE meta SET value = '99' WHERE key = 'format'")
         .execute(&mut server)
         .await
         .expect("changed");
-    let newer = PostgresKeyStore::open(&ring.0.database, &Limits::default()).await;
+    let newer = PostgresKeyStore::open(&ring.database, &Limits::default()).await;
     assert!(matches!(
         newer,
         Err(OpenError::NewerFormat { found: 99, .. })

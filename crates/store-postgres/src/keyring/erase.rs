@@ -83,16 +83,19 @@ fn open(error: KeyStoreError) -> KeyStoreError {
 }
 
 /// Writes a partition and its indexes into new files. False: rows that were deleted
-/// had to be copied along, because an older transaction might still read them.
+/// would have to be copied along, because an older transaction might still read them.
 async fn rewrite(connection: &mut PgConnection, partition: &str) -> Result<bool, sqlx::Error> {
     let mut rewriting = connection.begin().await?;
-    // The name is one that the database gave; a partition's key has it as a prefix.
-    let text = format!("CLUSTER \"{partition}\" USING \"{partition}_pkey\"");
+    // An index that is built counts all rows that it finds, also those that have to
+    // stay for others. Once it finds none, there is nobody they have to stay for, and
+    // nobody will come; what CLUSTER itself found would be known too late. The name
+    // is one that the database gave; a partition's key has it as a prefix.
+    let text = format!(
+        "LOCK TABLE \"{partition}\" IN ACCESS EXCLUSIVE MODE; REINDEX INDEX \"{partition}_pkey\""
+    );
     sqlx::raw_sql(AssertSqlSafe(text))
         .execute(&mut *rewriting)
         .await?;
-    // An index that was built counts all rows of the new file, also those that it had
-    // to keep for others. Nobody else can change the partition meanwhile.
     let text = format!(
         "SELECT (SELECT reltuples::bigint FROM pg_class WHERE oid = '\"{partition}_pkey\"'::regclass) \
          > (SELECT count(*) FROM \"{partition}\")"
@@ -104,6 +107,10 @@ async fn rewrite(connection: &mut PgConnection, partition: &str) -> Result<bool,
         rewriting.rollback().await?;
         return Ok(false);
     }
+    let text = format!("CLUSTER \"{partition}\" USING \"{partition}_pkey\"");
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(&mut *rewriting)
+        .await?;
     sqlx::query("DELETE FROM to_wipe WHERE partition = $1")
         .bind(partition)
         .execute(&mut *rewriting)

@@ -48,11 +48,11 @@ impl OwnDatabase {
     }
 
     /// A connection to it as who may do everything.
-    pub async fn as_superuser(&self) -> PgConnection {
+    pub async fn as_superuser(&self, schema: &str) -> PgConnection {
         let options = PgConnectOptions::from_str(&url()).expect("a URL");
         let options = options
             .database(&self.name)
-            .options([("search_path", &self.database.schema)]);
+            .options([("search_path", schema)]);
         options.connect().await.expect("the server answers")
     }
 }

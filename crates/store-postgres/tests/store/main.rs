@@ -7,6 +7,7 @@ mod cuts;
 mod damage;
 mod months;
 mod opening;
+mod rows;
 
 use tally_store_postgres::{OpenError, PostgresOptions, PostgresStore};
 

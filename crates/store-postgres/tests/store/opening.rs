@@ -100,7 +100,10 @@ async fn an_unknown_log_or_shard_fails_alone() {
         shard: Shard(4),
         ..command(Uuid::now_v7())
     };
-    let unknown = Append::to(LogName("other"), SHARD);
+    let unknown = Append {
+        log: LogName("other"),
+        ..command(Uuid::now_v7())
+    };
     let appends = vec![
         command(Uuid::now_v7()),
         unknown,
