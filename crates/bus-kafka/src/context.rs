@@ -29,6 +29,8 @@ impl ConsumerContext for Told {}
 
 pub(crate) fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
     match level {
+        // That a setting of ours is an experiment of theirs is no news.
+        _ if fac == "CONFWARN" => tracing::debug!(fac, message, "Kafka client"),
         RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
             tracing::debug!(fac, message, "Kafka client");
         }

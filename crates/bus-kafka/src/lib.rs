@@ -4,7 +4,8 @@
 //! mixes up, a reader applies the owner's log, in its order, each record once.
 //!
 //! - The owner of a log calls [`prepare_topic`] as [`Access::Owner`] and starts a
-//!   [`Relay`](tally_eventlog::relay::Relay) over a [`KafkaTransport`].
+//!   [`Relay`](tally_eventlog::relay::Relay) over a [`KafkaTransport`], which is
+//!   [`keeping`](KafkaTransport::keeping) the topic.
 //! - What outsiders are told goes by a relay of its own over
 //!   [`KafkaTransport::published`], to a topic of its own.
 //! - Every other process calls it as [`Access::Reader`] and reads through a

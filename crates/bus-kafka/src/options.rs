@@ -6,6 +6,10 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
+/// Bytes of a message. The largest command makes a record of half of that; one
+/// that did not fit would hold up its shard for good.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 8 << 20;
+
 /// How the cluster is reached.
 #[derive(Debug, Clone)]
 pub struct KafkaOptions {
@@ -126,7 +130,7 @@ fn remedy(keys: &str) -> &'static str {
 }
 
 /// Settings that the bus keeps for itself, with their aliases.
-const KEPT: [&str; 35] = [
+const KEPT: [&str; 36] = [
     "acks",
     "allow.auto.create.topics",
     "auto.commit.enable",
@@ -150,6 +154,7 @@ const KEPT: [&str; 35] = [
     "max.in.flight",
     "max.in.flight.requests.per.connection",
     "max.partition.fetch.bytes",
+    "message.max.bytes",
     "message.send.max.retries",
     "message.timeout.ms",
     "metadata.broker.list",
@@ -211,6 +216,7 @@ impl KafkaOptions {
             "message.timeout.ms",
             &self.delivery_timeout.as_millis().to_string(),
         );
+        set("message.max.bytes", &MESSAGE_BYTES_MAX.to_string());
         set("queue.buffering.max.kbytes", &kbytes.to_string());
         set("queue.buffering.max.messages", "200000");
         if !self.settings.contains_key("queue.buffering.max.ms") {

@@ -28,9 +28,10 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::{Told, tell};
+use crate::message::Arrived;
 use crate::options::{KafkaOptions, OptionsError, SourceOptions, client};
 use crate::topics::log_topic;
-use lane::{Lane, Rejoin};
+use lane::Lane;
 
 /// How long whoever cannot go on waits before it tries again.
 const REST: Duration = Duration::from_millis(100);
@@ -166,11 +167,10 @@ impl Inner {
     async fn serve_events(&self) {
         loop {
             match self.consumer().recv().await {
-                // A pump's partition was taken from it when another one was assigned.
                 Ok(stray) => {
                     let lane = usize::try_from(stray.partition());
                     if let Some(lane) = lane.ok().and_then(|index| self.lanes.get(index)) {
-                        lane.rejoin(Rejoin::Queue);
+                        lane.strayed(Arrived::of(&stray).map(|arrived| arrived.position));
                     }
                 }
                 Err(error) => {

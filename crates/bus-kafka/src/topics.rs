@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tally_eventlog::shard::{LogName, ShardCount};
 
 use crate::context::Told;
-use crate::options::{KafkaOptions, OptionsError, TopicOptions, client};
+use crate::options::{KafkaOptions, MESSAGE_BYTES_MAX, OptionsError, TopicOptions, client};
 
 /// Bound on a request to the cluster.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -139,12 +139,14 @@ async fn create(
 ) -> Result<(), TopicError> {
     let admin: AdminClient<Told> = kafka.client()?.create_with_context(Told).map_err(client)?;
     let retention = options.retention.as_millis().to_string();
+    let bytes_max = MESSAGE_BYTES_MAX.to_string();
     let min_insync = options.min_insync.to_string();
     let replication = TopicReplication::Fixed(options.replication);
     let new = NewTopic::new(topic, i32::from(shards.get()), replication)
         .set("cleanup.policy", "delete")
         .set("retention.ms", &retention)
         .set("min.insync.replicas", &min_insync)
+        .set("max.message.bytes", &bytes_max)
         // As the relay has compressed it.
         .set("compression.type", "producer");
     let asked = AdminOptions::new().request_timeout(Some(REQUEST));

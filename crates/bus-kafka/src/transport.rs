@@ -10,12 +10,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, ThreadedProducer};
 use tally_eventlog::event::StoredRecord;
 use tally_eventlog::relay::{Delivered, Outward, Sent, Transport};
-use tally_eventlog::shard::{LogName, Shard};
+use tally_eventlog::shard::{LogName, Shard, ShardCount};
 
 use crate::delivery::{Batch, Deliveries, Due};
 use crate::message::{Sending, of_outgoing, of_record};
-use crate::options::{KafkaOptions, OptionsError};
-use crate::topics::{log_topic, published_topic};
+use crate::options::{KafkaOptions, OptionsError, TopicOptions};
+use crate::topics::{Access, log_topic, prepare_topic, published_topic};
 
 /// How long a full queue is left alone.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -32,6 +32,14 @@ pub struct KafkaTransport {
     config: ClientConfig,
     delivery_max: Duration,
     current: Mutex<Current>,
+    /// What the topic is made anew by where it is gone.
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    kafka: KafkaOptions,
+    options: TopicOptions,
+    shards: ShardCount,
 }
 
 /// What the topic has of a record.
@@ -85,7 +93,39 @@ impl KafkaTransport {
             config: kafka.producer()?,
             delivery_max: kafka.delivery_timeout + MARGIN,
             current: Mutex::default(),
+            kept: None,
         })
+    }
+
+    /// The same, which makes the topic anew where it is gone: a topic that was
+    /// deleted is no reason to start the owner again.
+    #[must_use]
+    pub fn keeping(
+        mut self,
+        kafka: &KafkaOptions,
+        options: TopicOptions,
+        shards: ShardCount,
+    ) -> Self {
+        self.kept = Some(Kept {
+            kafka: kafka.clone(),
+            options,
+            shards,
+        });
+        self
+    }
+
+    /// Sees to the topic, before a producer takes the place of one that failed.
+    async fn see_to_topic(&self) -> Result<(), String> {
+        let first = {
+            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            current.number == 0 || current.producer.is_some()
+        };
+        let Some(kept) = self.kept.as_ref().filter(|_| !first) else {
+            return Ok(());
+        };
+        let access = Access::Owner(&kept.options);
+        let seen = prepare_topic(&kept.kafka, &self.topic, kept.shards, access).await;
+        seen.map_err(|error| error.to_string())
     }
 
     fn producer(&self) -> (u64, Result<Arc<Producer>, KafkaError>) {
@@ -157,16 +197,18 @@ impl KafkaTransport {
 #[async_trait]
 impl Transport for KafkaTransport {
     async fn send(&self, _shard: Shard, records: &[StoredRecord]) -> Sent {
+        let seen = self.see_to_topic().await;
         let (number, producer) = self.producer();
         let (batch, done) = Batch::new(records.len());
-        match producer {
-            Ok(producer) => {
+        match (seen, producer) {
+            (Ok(()), Ok(producer)) => {
                 let enqueued = self.enqueue_all(&producer, records, &batch).await;
                 if let Err((index, reason)) = enqueued {
                     batch.failed(index, reason);
                 }
             }
-            Err(error) => batch.failed(0, error.to_string()),
+            (Err(reason), _) => batch.failed(0, reason),
+            (_, Err(error)) => batch.failed(0, error.to_string()),
         }
         batch.settle();
         let given_up = tokio::time::timeout(self.delivery_max, done);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Kafka, REQUEST, brokers};
+use common::{Kafka, REQUEST, brokers, delete_topic};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -16,6 +16,7 @@ use tally_eventlog::conformance::bus::{BusBench, LOG, SUBJECT, about, append_to,
 use tally_eventlog::merkle::leaf_hash;
 use tally_eventlog::relay::Transport as _;
 use tally_eventlog::shard::Shard;
+use tally_eventlog::store::LogSource as _;
 
 const SHARD: Shard = Shard(0);
 
@@ -70,6 +71,28 @@ async fn a_message_is_the_record_and_says_nothing_of_anybody() {
     let headers = |message: &OwnedMessage| message.headers().map_or(0, |all| all.count());
     assert_eq!(header(&found[0], "traceparent"), Some(TRACE.into()));
     assert_eq!((headers(&found[0]), headers(&found[1])), (4, 3));
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_records_arrive() {
+    let bench = BusBench::on(new_bus().await).await;
+    // As large as a call may be, and so badly compressed that nothing helps.
+    let seed = (0..4 << 20).scan(7_u64, |state, _| {
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        Some(b'!' + u8::try_from((*state >> 33) % 90).expect("it is below 90"))
+    });
+    let noise = String::from_utf8(seed.collect()).expect("it is ASCII");
+    let mut append = traced(1, "");
+    append.streams[0].events[0].payload = noise.into();
+    bench
+        .append(vec![traced(1, ""), append, traced(1, "")])
+        .await;
+    let process = bench.process().await;
+    assert_eq!(process.follow(3).await, bench.records(SHARD).await);
+    assert_eq!(bench.owner.gave.load(Ordering::SeqCst), 0, "by the topic");
     bench.end().await;
 }
 
@@ -207,5 +230,28 @@ async fn only_what_is_followed_is_read() {
         .await
         .expect("it can be read");
     assert_eq!(bench.owner.gave.load(Ordering::SeqCst), before + 10);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_deleted_is_made_anew_by_its_owner() {
+    let mut bus = new_bus().await;
+    bus.options.delivery_timeout = Duration::from_secs(1);
+    let (kafka, topic) = (bus.options.clone(), bus.topic.clone());
+    let bench = BusBench::on(bus).await;
+    let options = common::topic_options();
+    let transport = KafkaTransport::new(&kafka, LOG).expect("the settings are right");
+    let transport = transport.keeping(&kafka, options, bench.owner.shards());
+    bench.relay_by(Arc::new(transport), 1).await;
+    let process = bench.process().await;
+    let reader = process.reader();
+    bench.put(0..10).await;
+    reader.reaches(10).await;
+    delete_topic(&topic).await;
+    bench.put(10..20).await;
+    bench.relayed(20).await;
+    reader.reaches(20).await;
+    process.has_applied(0..20).await;
+    reader.end().await;
     bench.end().await;
 }

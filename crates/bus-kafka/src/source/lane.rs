@@ -234,6 +234,20 @@ impl Lane {
         self.end.send_modify(|_| {});
     }
 
+    /// A message came elsewhere: librdkafka had not begun to fetch the partition
+    /// when its queue was split off, and has joined it again. It may be the last
+    /// for long, so that no gap would show.
+    pub(super) fn strayed(&self, position: Option<u64>) {
+        let mut state = self.state();
+        if position.is_some_and(|position| position < state.feed.end()) {
+            return;
+        }
+        state.rejoin = Some(Rejoin::Queue);
+        state.refill = true;
+        drop(state);
+        self.wake.notify_one();
+    }
+
     pub(super) fn rejoin(&self, why: Rejoin) {
         self.state().rejoin = Some(why);
         self.wake.notify_one();

@@ -1,7 +1,7 @@
 //! A topic of its own for a test, on the cluster of the environment.
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -65,6 +65,19 @@ pub async fn delete_topic(topic: &str) {
     let deleted = admin().delete_topics(&[topic], &options).await;
     let mut deleted = deleted.expect("the cluster answers");
     deleted.remove(0).expect("it can be deleted");
+    let began = Instant::now();
+    // A broker knows it for a moment longer than the controller does.
+    while partitions(topic) > 0 {
+        assert!(began.elapsed() < REQUEST, "the topic stays");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Partitions of a topic; none where it is gone.
+fn partitions(topic: &str) -> usize {
+    let metadata = asking().fetch_metadata(Some(topic), REQUEST);
+    let metadata = metadata.expect("the cluster answers");
+    metadata.topics()[0].partitions().len()
 }
 
 /// The topic of a log, for a test.

@@ -132,6 +132,7 @@ cases! { $
     freshness {
         a_stopped_relay_stops_seen_at
         an_owner_that_is_away_stops_seen_at
+        an_answer_that_takes_long_makes_nobody_younger
         seen_at_follows_the_reader_and_not_the_topic
     }
     divergence {

@@ -75,6 +75,27 @@ pub(super) async fn an_owner_that_is_away_stops_seen_at(bench: &BusBench) {
     reader.end().await;
 }
 
+pub(super) async fn an_answer_that_takes_long_makes_nobody_younger(bench: &BusBench) {
+    let process = bench.process().await;
+    let reader = process.reader();
+    bench.put(0..5).await;
+    reader.reaches(5).await;
+    seen(&reader, later(bench)).await;
+    let mut missing = Timestamp::MAX;
+    let owner = &bench.owner;
+    owner
+        .thinks_while(bench.in_process, || missing = later(bench))
+        .await;
+    if let Some(remote) = process.source.remote() {
+        let complete = remote.complete_at(LOG, SHARD, 5);
+        assert!(complete.is_some_and(|at| at < missing), "{complete:?}");
+    }
+    not_seen(&reader, missing);
+    owner.answers_at_once();
+    seen(&reader, missing).await;
+    reader.end().await;
+}
+
 pub(super) async fn seen_at_follows_the_reader_and_not_the_topic(bench: &BusBench) {
     let process = bench.process().await;
     let reader = process.reader();

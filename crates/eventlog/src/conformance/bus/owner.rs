@@ -22,6 +22,8 @@ pub struct Owner {
     asked: watch::Sender<u64>,
     /// How often it was asked for records, answered or not.
     reads: watch::Sender<u64>,
+    /// So many questions of each kind it has answered, or will as they come.
+    answers: watch::Sender<u64>,
     /// How many records it was asked for and gave, those that verify a place aside.
     pub gave: AtomicU64,
 }
@@ -34,6 +36,7 @@ impl Owner {
             away: AtomicBool::new(false),
             asked: watch::Sender::new(0),
             reads: watch::Sender::new(0),
+            answers: watch::Sender::new(u64::MAX),
             gave: AtomicU64::new(0),
         }
     }
@@ -57,14 +60,47 @@ impl Owner {
     /// Waits until it was asked for its heads, or for records, from now on, and
     /// whoever asked has taken in what it said.
     pub async fn is_asked(&self, for_records: bool) {
-        let mut asked = match for_records {
-            true => self.reads.subscribe(),
-            false => self.asked.subscribe(),
-        };
+        let mut asked = self.questions(for_records);
         let before = *asked.borrow();
         // The first may have been under way; whoever asks a third time has taken
         // in the answer to the second.
         reaches(&mut asked, |count| *count >= before + 3).await;
+    }
+
+    /// Runs this while the owner thinks about what it was asked before, and
+    /// returns when that answer has been taken in, and no other.
+    pub async fn thinks_while(&self, for_records: bool, happens: impl FnOnce()) {
+        let mut asked = self.questions(for_records);
+        let next = *asked.borrow() + 1;
+        self.answers.send_replace(next - 1);
+        reaches(&mut asked, |count| *count >= next).await;
+        happens();
+        self.answers.send_replace(next);
+        reaches(&mut asked, |count| *count > next).await;
+    }
+
+    /// Thinks about nothing any more.
+    pub fn answers_at_once(&self) {
+        self.answers.send_replace(u64::MAX);
+    }
+
+    fn questions(&self, for_records: bool) -> watch::Receiver<u64> {
+        match for_records {
+            true => self.reads.subscribe(),
+            false => self.asked.subscribe(),
+        }
+    }
+
+    /// Counts a question, and ends when it is to be answered.
+    async fn think(&self, questions: &watch::Sender<u64>) {
+        let mut number = 0;
+        questions.send_modify(|count| {
+            *count += 1;
+            number = *count;
+        });
+        let mut answers = self.answers.subscribe();
+        // An error means that the owner is gone.
+        let _ = answers.wait_for(|count| *count >= number).await;
     }
 
     fn reached(&self) -> Result<Arc<MemoryStore>, StoreError> {
@@ -88,8 +124,12 @@ impl LogSource for Owner {
         from: u64,
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        self.reads.send_modify(|count| *count += 1);
-        let records = self.reached()?.read(log, shard, from, limit).await?;
+        let records = match self.reached() {
+            Ok(store) => store.read(log, shard, from, limit).await,
+            Err(error) => Err(error),
+        };
+        self.think(&self.reads).await;
+        let records = records?;
         self.gave.fetch_add(records.len() as u64, Ordering::SeqCst);
         Ok(records)
     }
@@ -106,8 +146,12 @@ impl LogSource for Owner {
     }
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
-        self.asked.send_modify(|count| *count += 1);
-        self.reached()?.heads(log).await
+        let heads = match self.reached() {
+            Ok(store) => store.heads(log).await,
+            Err(error) => Err(error),
+        };
+        self.think(&self.asked).await;
+        heads
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {
