@@ -1,6 +1,7 @@
 //! A mesh for tests: a data directory, certificates, and the small policy pack.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use tally_proto::tally::node::v1 as node;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
-use crate::processes::Processes;
+use crate::processes::{self, Processes};
 pub use crate::scene::Scene;
 pub use crate::steps::*;
 
@@ -71,7 +72,37 @@ pub struct Harness {
     /// The mesh.
     mesh: Running,
     /// Its data directory.
-    pub dir: TempDir,
+    pub dir: MeshDir,
+}
+
+/// What a mesh leaves: its data directory, and with a process for each role its
+/// schemas and topics. Dropping it takes all of that away.
+pub struct MeshDir {
+    dir: TempDir,
+    in_services: bool,
+}
+
+impl From<TempDir> for MeshDir {
+    fn from(dir: TempDir) -> Self {
+        let in_services = false;
+        Self { dir, in_services }
+    }
+}
+
+impl Deref for MeshDir {
+    type Target = TempDir;
+
+    fn deref(&self) -> &TempDir {
+        &self.dir
+    }
+}
+
+impl Drop for MeshDir {
+    fn drop(&mut self) {
+        if self.in_services {
+            processes::clean(self.dir.path());
+        }
+    }
 }
 
 /// How the mesh runs.
@@ -115,6 +146,8 @@ impl Harness {
         let dir = TempDir::new().expect("a temporary directory");
         let start: Timestamp = start.parse().expect("a timestamp");
         if in_processes() {
+            let mut dir = MeshDir::from(dir);
+            dir.in_services = true;
             let processes = Processes::start(dir.path(), Some(start)).await;
             return Self::loaded(Running::Roles(Box::new(processes)), dir, pack).await;
         }
@@ -130,7 +163,7 @@ impl Harness {
     /// # Panics
     ///
     /// If anything fails: it is a test.
-    pub async fn with(options: MeshOptions, dir: TempDir) -> Self {
+    pub async fn with(options: MeshOptions, dir: impl Into<MeshDir>) -> Self {
         Self::with_pack(options, dir, BuiltIn::Small).await
     }
 
@@ -139,9 +172,9 @@ impl Harness {
     /// # Panics
     ///
     /// If anything fails: it is a test.
-    pub async fn with_pack(options: MeshOptions, dir: TempDir, pack: BuiltIn) -> Self {
+    pub async fn with_pack(options: MeshOptions, dir: impl Into<MeshDir>, pack: BuiltIn) -> Self {
         let mesh = Mesh::start(options).await.expect("a fresh mesh starts");
-        Self::loaded(Running::Whole(Box::new(mesh)), dir, pack).await
+        Self::loaded(Running::Whole(Box::new(mesh)), dir.into(), pack).await
     }
 
     /// The mesh of a directory that an earlier one has left.
@@ -149,7 +182,7 @@ impl Harness {
     /// # Panics
     ///
     /// If anything fails: it is a test.
-    pub async fn again(dir: TempDir) -> Self {
+    pub async fn again(dir: MeshDir) -> Self {
         let mesh = if in_processes() {
             Running::Roles(Box::new(Processes::start(dir.path(), None).await))
         } else {
@@ -160,7 +193,7 @@ impl Harness {
         Self { mesh, dir }
     }
 
-    async fn loaded(mesh: Running, dir: TempDir, pack: BuiltIn) -> Self {
+    async fn loaded(mesh: Running, dir: MeshDir, pack: BuiltIn) -> Self {
         let harness = Self { mesh, dir };
         let pack = pack.load().expect("a built-in pack is consistent");
         harness.load(&pack).await;
@@ -344,7 +377,6 @@ impl Harness {
     /// An effect makes new records for other consumers: settled is when nothing
     /// grew during a whole round.
     async fn settle_whole(&self, mesh: &Mesh, limit: Duration) {
-        use tally_eventlog::store::LogSource as _;
         loop {
             let before = self.sizes().await;
             for progress in mesh.readers.iter() {
@@ -385,7 +417,6 @@ impl Harness {
 
     /// Number of records in every shard of every log.
     pub async fn sizes(&self) -> BTreeMap<String, Vec<u64>> {
-        use tally_eventlog::store::LogSource as _;
         let Running::Whole(mesh) = &self.mesh else {
             return sizes(&self.operator().await).await;
         };
@@ -402,7 +433,7 @@ impl Harness {
     /// # Panics
     ///
     /// If it does not stop cleanly.
-    pub async fn stop(self) -> TempDir {
+    pub async fn stop(self) -> MeshDir {
         match self.mesh {
             Running::Whole(mesh) => mesh.stop().await.expect("the mesh stops cleanly"),
             Running::Roles(processes) => processes.stop(),

@@ -9,8 +9,15 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tally::data_dir::DataDir;
 use tally::role::Role;
+use tally_eventlog::BoxError;
+
+use crate::harness::RESOURCES;
 use tokio::sync::oneshot;
 
 /// How long a process may take until it serves. No claim about speed.
@@ -25,9 +32,8 @@ const BLOCKS: u16 = 2_000;
 /// The processes of a mesh. Dropping them kills them.
 pub struct Processes {
     dir: PathBuf,
-    /// Of the mesh's topics.
-    prefix: String,
-    endpoints: [String; Role::ALL.len()],
+    /// Of every process, `key=value`.
+    settings: Vec<String>,
     test_clock: Option<Timestamp>,
     children: [Option<Child>; Role::ALL.len()],
     /// Held as long as the ports are ours.
@@ -45,15 +51,14 @@ impl Processes {
         let initialised = tally::mesh::init(&DataDir::new(dir)).await;
         initialised.expect("a directory for a mesh");
         let (first, ports) = free_ports();
-        let endpoints = Role::ALL.map(|role| format!("https://127.0.0.1:{}", first + role as u16));
         let mut processes = Self {
             dir: dir.to_owned(),
-            prefix: prefix(dir),
-            endpoints,
+            settings: settings(&prefix(dir), first),
             test_clock,
             children: Default::default(),
             _ports: ports,
         };
+        processes.migrate();
         let started = Role::ALL.map(|role| processes.spawn(role));
         for (role, ready) in Role::ALL.into_iter().zip(started) {
             processes.wait(role, ready).await;
@@ -61,9 +66,18 @@ impl Processes {
         processes
     }
 
-    /// Where a role listens, `https://host:port`.
-    pub fn endpoint(&self, role: Role) -> &str {
-        &self.endpoints[role as usize]
+    /// Creates what the roles keep in Postgres.
+    fn migrate(&self) {
+        let mut command = self.tally(&["migrate"]);
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        if let Some(start) = self.test_clock {
+            command.args(["--test-clock", &start.to_string()]);
+        }
+        let done = command.output().expect("the binary runs");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "the stores are not made: {said}");
     }
 
     /// What a role's processes wrote to standard error.
@@ -86,19 +100,8 @@ impl Processes {
         if let Some(start) = self.test_clock {
             command.args(["--test-clock", &start.to_string()]);
         }
-        let brokers = std::env::var("KAFKA_BROKERS");
-        let brokers = brokers.expect("KAFKA_BROKERS: start Kafka with `make services`");
-        for setting in [
-            format!("kafka.brokers={brokers}"),
-            format!("kafka.prefix={}", self.prefix),
-            "kafka.replication=1".to_owned(),
-            "kafka.min_insync=1".to_owned(),
-            "shards=4".to_owned(),
-        ] {
+        for setting in &self.settings {
             command.arg("--set").arg(setting);
-        }
-        for (peer, endpoint) in Role::ALL.into_iter().zip(&self.endpoints) {
-            command.arg("--set").arg(format!("mesh.{peer}={endpoint}"));
         }
         let mut child = command
             .stdin(Stdio::null())
@@ -206,12 +209,92 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill runs").success(), "SIG{name} is sent");
 }
 
-/// The same for every mesh of a directory, which goes on with its topics.
-fn prefix(dir: &Path) -> String {
+/// What the names of topics and schemas begin with: the same for every mesh of a directory, which goes on with its topics and schemas.
+pub fn prefix(dir: &Path) -> String {
     let name = dir.file_name().expect("a temporary directory has a name");
-    let plain = |c: &char| c.is_ascii_alphanumeric();
-    let plain: String = name.to_string_lossy().chars().filter(plain).collect();
-    format!("tally-test-{plain}")
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("t_{plain}")
+}
+
+/// A service that tests need.
+fn service(variable: &str) -> String {
+    let value = std::env::var(variable);
+    value.unwrap_or_else(|_| {
+        panic!("{variable} is not set: start the services with `make services`")
+    })
+}
+
+fn settings(prefix: &str, first_port: u16) -> Vec<String> {
+    let (database, brokers) = (service("DATABASE_URL"), service("KAFKA_BROKERS"));
+    let mut settings = vec![
+        "shards=4".to_owned(),
+        format!("store.url={database}"),
+        format!("store.schema={prefix}"),
+        format!("keyring.url={database}"),
+        format!("keyring.schema={prefix}_keyring"),
+        format!("kafka.brokers={brokers}"),
+        format!("kafka.prefix={prefix}"),
+        "publish.feedback=true".to_owned(),
+        "publish.list_changes=true".to_owned(),
+        format!("publish.registrations_to={RESOURCES}"),
+        "kafka.replication=1".to_owned(),
+        "kafka.min_insync=1".to_owned(),
+    ];
+    settings.extend(
+        Role::ALL.map(|role| format!("mesh.{role}=https://127.0.0.1:{}", first_port + role as u16)),
+    );
+    settings
+}
+
+/// Takes away what the mesh of a directory leaves in the services: they may
+/// outlive many of them.
+pub fn clean(dir: &Path) {
+    let prefix = prefix(dir);
+    // Dropped within a runtime, where none other can be waited for.
+    let cleaned = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            drop_schemas(&prefix).await?;
+            delete_topics(&prefix).await
+        })
+    });
+    if let Ok(Err(error)) = cleaned.join() {
+        eprintln!("not cleaned up: {error}");
+    }
+}
+
+async fn drop_schemas(prefix: &str) -> Result<(), BoxError> {
+    let mut database = PgConnection::connect(&service("DATABASE_URL")).await?;
+    let of_roles = Role::ALL.map(|role| format!("{prefix}_{role}"));
+    for schema in of_roles.iter().chain([&format!("{prefix}_keyring")]) {
+        let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+        sqlx::query(AssertSqlSafe(drop))
+            .execute(&mut database)
+            .await?;
+    }
+    Ok(database.close().await?)
+}
+
+async fn delete_topics(prefix: &str) -> Result<(), BoxError> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", service("KAFKA_BROKERS"));
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let wait = Some(Duration::from_secs(10));
+    let found = admin
+        .inner()
+        .fetch_metadata(None, Duration::from_secs(10))?;
+    let ours = format!("{prefix}.");
+    let names = found.topics().iter().map(|topic| topic.name());
+    let names: Vec<&str> = names.filter(|name| name.starts_with(&ours)).collect();
+    if !names.is_empty() {
+        admin
+            .delete_topics(&names, &AdminOptions::new().operation_timeout(wait))
+            .await?;
+    }
+    Ok(())
 }
 
 /// A command line of the binary on a directory.

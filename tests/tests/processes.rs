@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use tally::role::Role;
-use tally_tests::processes::{Processes, command};
+use tally_tests::processes::{Processes, clean, command};
 use tempfile::TempDir;
 
 fn run(mut command: Command) -> Output {
@@ -123,4 +123,5 @@ async fn a_role_that_is_away_keeps_nobody_from_the_others() {
     let status = run(mesh.tally(&["status"]));
     assert!(status.status.success(), "{}", said(&status));
     mesh.stop();
+    clean(dir.path());
 }

@@ -126,7 +126,7 @@ async fn personal_data_is_sealed_opened_with_a_trace_and_erased_for_good() {
     erase_and_look_again(dir, &record).await;
 }
 
-async fn erase_and_look_again(dir: tempfile::TempDir, record: &str) {
+async fn erase_and_look_again(dir: MeshDir, record: &str) {
     let data = tally::data_dir::DataDir::new(dir.path());
     let store = std::sync::Arc::new(
         SqliteKeyStore::open(data.keyring())

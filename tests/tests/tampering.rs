@@ -8,7 +8,6 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 use tally::data_dir::DataDir;
 use tally::mesh::MeshOptions;
-use tally_eventlog::store::LogSource as _;
 use tally_eventlog::verify::ShardVerifier;
 use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::sanctions::v1 as sanctions;

@@ -19,13 +19,14 @@ use tally_eventlog::ids::{REMEMBERED, first_at};
 use tally_eventlog::relay::RelayHandle;
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
 use tally_eventlog::shard::{LogName, ShardCount};
-use tally_eventlog::store::{EventStore as _, StoreError};
+use tally_eventlog::store::{EventStore, StoreError};
 use tally_rpc::{ServeError, ServeLimits};
 use tally_sanctions::CheckOptions;
 use tally_service::wiring::Readers;
 use tally_service::{Catalogue, Deps, Sources, logs};
-use tally_store_sqlite::keyring::{OpenKeyRingError, SqliteKeyStore};
-use tally_store_sqlite::{OpenError, SqliteStore};
+use tally_store_postgres::OpenError as PostgresError;
+use tally_store_sqlite::OpenError;
+use tally_store_sqlite::keyring::OpenKeyRingError;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,9 +37,9 @@ use tonic_health::server::HealthReporter;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::node::NodeState;
 use crate::role::Role;
-pub use peers::{PeerError, Peers};
-use stores::{KeyRingDirectory, open_keyring, open_store};
-pub use stores::{NodeClock, init};
+pub use peers::{PeerError, Peers, Publish};
+use stores::{KeyRingDirectory, Keys, open_keyring, open_store};
+pub use stores::{NodeClock, Schema, Storage, Store, init, migrate};
 use wiring::{Wiring, wire};
 
 /// How a process of the mesh is started.
@@ -48,6 +49,8 @@ pub struct MeshOptions {
     pub dir: DataDir,
     /// What it serves.
     pub extent: Extent,
+    /// Where it keeps what it has.
+    pub storage: Storage,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Creates the store with a movable clock that starts at this time.
@@ -64,6 +67,7 @@ impl MeshOptions {
         Self {
             dir,
             extent: Extent::Whole,
+            storage: Storage::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             test_clock: None,
             shards: ShardCount::default(),
@@ -114,6 +118,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The store in Postgres cannot be opened.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// The key ring cannot be opened.
     #[error(transparent)]
     KeyRingStore(#[from] OpenKeyRingError),
@@ -136,11 +143,11 @@ pub enum StartError {
     Peer(#[from] PeerError),
     /// A movable clock is a matter of creation.
     #[error(
-        "the store in {dir} was created without a movable clock; use a new directory for --test-clock"
+        "the store in {place} was created without a movable clock; use a new directory or schema for --test-clock"
     )]
     ClockFixed {
-        /// The directory.
-        dir: String,
+        /// Where it is.
+        place: String,
     },
 }
 
@@ -151,7 +158,7 @@ pub struct Mesh {
     /// How long the start took.
     pub started_in: Duration,
     /// Its store.
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn EventStore>,
     /// Its key ring.
     pub keyring: Arc<KeyRing>,
     /// The policy packs it follows.
@@ -161,7 +168,8 @@ pub struct Mesh {
     /// Its clock.
     pub clock: Arc<dyn Clock>,
     health: Health,
-    key_store: Arc<SqliteKeyStore>,
+    backing: Store,
+    keys: Keys,
     consumers: Vec<ConsumerHandle>,
     relays: Vec<RelayHandle>,
     tasks: Vec<JoinHandle<()>>,
@@ -194,8 +202,9 @@ impl Mesh {
             Extent::Whole => options.dir.create()?,
             Extent::Role(..) => options.dir.verify_shared()?,
         }
-        let (clock, store) = open_store(&options).await?;
-        let (keyring, key_store) = open_keyring(&options.dir, &store).await?;
+        let (clock, backing) = open_store(&options).await?;
+        let store = backing.events();
+        let (keyring, keys) = open_keyring(&options, &*store).await?;
         let signer = Arc::new(options.dir.receipt_signer()?);
         let tls = options.dir.server_tls()?;
 
@@ -222,9 +231,14 @@ impl Mesh {
             catalogue: catalogue.clone(),
             clock: shared.clone(),
         };
-        let mut wiring = Wiring::new(store.clone(), sources, shared.clone(), stop_readers.clone());
+        let mut wiring = Wiring::new(
+            backing.clone(),
+            sources,
+            shared.clone(),
+            stop_readers.clone(),
+        );
         if let Extent::Role(role, peers) = &options.extent {
-            wiring.start_relays(peers.relays(*role, &store).await?);
+            wiring.start_relays(peers.relays(*role, &backing, &deps).await?);
         }
         let stop_serving = CancellationToken::new();
         let (routes, health) = wire(
@@ -236,7 +250,7 @@ impl Mesh {
             NodeState {
                 roles: options.extent.roles().to_vec(),
                 sources: deps.sources.clone(),
-                store: store.clone(),
+                store: backing.clone(),
                 clock,
             },
         );
@@ -270,7 +284,8 @@ impl Mesh {
             readers: wiring.readers,
             clock: shared,
             health,
-            key_store,
+            backing,
+            keys,
             consumers: wiring.consumers,
             relays: wiring.relays,
             tasks: wiring.tasks,
@@ -311,8 +326,8 @@ impl Mesh {
             // A task that panicked has been reported by the runtime.
             let _ = task.await;
         }
-        self.key_store.close().await;
-        self.store.close().await
+        self.keys.close().await;
+        self.backing.close().await
     }
 }
 
@@ -371,7 +386,7 @@ fn serve(
 
 /// Once an hour, forgets the commands whose ids would be refused as too old.
 fn forget_old_commands(
-    store: Arc<SqliteStore>,
+    store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {

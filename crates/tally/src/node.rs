@@ -14,10 +14,9 @@ use tally_proto::tally::node::v1::node_service_server::{NodeService, NodeService
 use tally_rpc::Fault;
 use tally_service::wiring::Readers;
 use tally_service::{Catalogue, Sources, store_fault};
-use tally_store_sqlite::SqliteStore;
 use tonic::{Request, Response, Status};
 
-use crate::mesh::NodeClock;
+use crate::mesh::{NodeClock, Store};
 use crate::role::Role;
 pub use parked::Parked;
 
@@ -31,7 +30,7 @@ pub struct NodeState {
     /// The logs that its readers read.
     pub sources: Sources,
     /// The store.
-    pub store: Arc<SqliteStore>,
+    pub store: Store,
     /// The clock.
     pub clock: NodeClock,
 }

@@ -12,9 +12,8 @@ use tally_domain::department::DepartmentId;
 use tally_domain::document::DocumentNumber;
 use tally_domain::subject::Subject;
 use tally_eventlog::shard::LogName;
-use tally_eventlog::store::LogSource as _;
 use tally_rpc::{ClientTls, ServerTls};
-use tally_tests::harness::{BlackListing, Harness, MARKET, list_black, penalty, push};
+use tally_tests::harness::{BlackListing, Harness, MARKET, MeshDir, list_black, penalty, push};
 use tempfile::TempDir;
 
 use crate::content::{RECORD_TYPE, document_number};
@@ -63,7 +62,7 @@ impl Ours {
     }
 
     /// Starts on what an earlier one left.
-    pub async fn resume(dir: TempDir) -> Self {
+    pub async fn resume(dir: MeshDir) -> Self {
         let harness = Harness::again(dir).await;
         Self { harness }
     }
@@ -133,7 +132,7 @@ impl Ours {
     }
 
     /// Stops and leaves the directory.
-    pub async fn stop(self) -> TempDir {
+    pub async fn stop(self) -> MeshDir {
         self.harness.stop().await
     }
 }

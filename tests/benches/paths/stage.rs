@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tally::data_dir::DataDir;
 use tally_service::logs;
+use tally_tests::harness::MeshDir;
 use tempfile::TempDir;
 
 use crate::arguments::Fill;
@@ -30,14 +31,14 @@ pub const LISTED_EVERY: usize = 20;
 /// Where paths are measured.
 pub enum Stage {
     /// Anew for each path; the last one's files stay until the next.
-    Fresh(Option<TempDir>),
+    Fresh(Option<MeshDir>),
     /// On what is there.
     Filled(Filled),
 }
 
 /// A mesh that was filled, and a copy of its files for the bare path.
 pub struct Filled {
-    ours: Option<TempDir>,
+    ours: Option<MeshDir>,
     bare: TempDir,
     fill: Fill,
     /// Number of the next record.
@@ -73,7 +74,7 @@ impl Stage {
     }
 
     /// Takes the stopped mesh back.
-    pub fn close(&mut self, dir: TempDir) -> PathBuf {
+    pub fn close(&mut self, dir: MeshDir) -> PathBuf {
         let place = match self {
             Self::Fresh(kept) => kept,
             Self::Filled(filled) => &mut filled.ours,

@@ -15,7 +15,6 @@ use tally_bus_kafka::{
 use tally_domain::department::DepartmentId;
 use tally_eventlog::execute::Executor;
 use tally_eventlog::relay::{Relay, RelayHandle, RelayOptions};
-use tally_eventlog::store::LogSource as _;
 use tally_proto::tally::feedback::v1 as feedback;
 use tally_service::published::{Publication, Published as _};
 use tally_service::{Deps, Sources, logs};
@@ -70,7 +69,7 @@ impl Topic {
         let relay = Relay {
             name: publication.relay,
             log: publication.log,
-            epoch: store.epoch(),
+            epoch: 1,
             store,
             transport: Arc::new(transport.expect("the settings are right")),
             options: RelayOptions::default(),

@@ -181,6 +181,8 @@ enum Command {
     Up(up::Up),
     /// Makes the keys and certificates that the processes of a mesh share. Once, before the first `serve`.
     Init,
+    /// Creates what the roles keep in Postgres, or brings it to this version. Before a newer version starts.
+    Migrate(serve::Migrate),
     /// Serves one role of a mesh of several processes.
     Serve(serve::Serve),
     /// Prints every setting with its value and where that is from.
@@ -324,6 +326,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Up(command) => command.run(global).await,
         Command::Demo(command) => command.run(global).await,
         Command::Init => serve::init(global).await,
+        Command::Migrate(command) => command.run(global).await,
         Command::Serve(command) => command.run(global).await,
         Command::Config(command) => command.run(global),
         Command::Push(command) => command.run(global).await,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use tally_bus_kafka::{KafkaOptions, TopicOptions};
+use tally_domain::department::DepartmentId;
 use tally_eventlog::shard::ShardCount;
 
 use super::Global;
@@ -13,7 +14,7 @@ use super::output::{Failure, line};
 use super::up::{announce, serve_until_stopped, stop_signals};
 use crate::config::{Config, Layers};
 use crate::data_dir::DataDir;
-use crate::mesh::{Extent, Mesh, MeshOptions, Peers};
+use crate::mesh::{self, Extent, Mesh, MeshOptions, Peers, Publish, Schema, Storage};
 use crate::role::Role;
 
 /// Where a configuration is from.
@@ -103,8 +104,6 @@ fn options(
     dir: DataDir,
     test_clock: Option<jiff::Timestamp>,
 ) -> Result<MeshOptions, Failure> {
-    let shards = u16::try_from(config.number("shards")).ok();
-    let shards = shards.and_then(|count| ShardCount::new(count).ok());
     let peers = Peers {
         endpoints: Role::ALL.map(|role| config.endpoint(role).to_owned()),
         kafka: KafkaOptions {
@@ -117,15 +116,45 @@ fn options(
             min_insync: copies(config.number("kafka.min_insync")),
             ..TopicOptions::default()
         },
+        publish: Publish {
+            feedback: config.text("publish.feedback") == "true",
+            list_changes: config.text("publish.list_changes") == "true",
+            // It was parsed when it was read; nothing is nobody.
+            registrations_to: DepartmentId::parse(config.text("publish.registrations_to")).ok(),
+        },
     };
     Ok(MeshOptions {
         extent: Extent::Role(role, Box::new(peers)),
         listen: config.listen(role).map_err(Failure::usage)?,
-        shards: shards.expect("the setting has the range of shards"),
+        storage: storage(role, config),
+        shards: shards(config),
         check_freshness: config.seconds("checks.freshness"),
         test_clock,
         ..MeshOptions::in_dir(dir)
     })
+}
+
+fn storage(role: Role, config: &Config) -> Storage {
+    let schema = |key: &str, name: String| match config.text(key) {
+        "sqlite" => None,
+        url => Some(Schema {
+            url: url.to_owned(),
+            name,
+        }),
+    };
+    Storage {
+        events: schema(
+            "store.url",
+            format!("{}_{role}", config.text("store.schema")),
+        ),
+        keyring: schema("keyring.url", config.text("keyring.schema").to_owned()),
+    }
+}
+
+fn shards(config: &Config) -> ShardCount {
+    let shards = u16::try_from(config.number("shards")).ok();
+    let shards = shards.and_then(|count| ShardCount::new(count).ok());
+    shards.expect("the setting has the range of shards")
 }
 
 fn owned((key, value): (&str, &str)) -> (String, String) {
@@ -158,13 +187,50 @@ impl Show {
     }
 }
 
+/// Arguments of `tally migrate`.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Only this role; without it, all, and the key ring.
+    #[arg(long)]
+    role: Option<Role>,
+    /// Creates the stores with a clock that starts at this time and can be moved. For tests only.
+    #[arg(long, value_name = "TIME")]
+    test_clock: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Migrate {
+    pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
+        let config = self.config.load(global, None)?;
+        let roles = self
+            .role
+            .map_or_else(|| Role::ALL.to_vec(), |role| vec![role]);
+        for role in roles {
+            let storage = storage(role, &config);
+            if storage == Storage::default() {
+                return Err(Failure::usage(
+                    "store.url and keyring.url are sqlite, which each role brings up to date when it starts; \
+                     name a Postgres database",
+                ));
+            }
+            let migrated = mesh::migrate(&storage, role, shards(&config), self.test_clock).await;
+            migrated.map_err(Failure::environment)?;
+            line(&if global.json {
+                serde_json::json!({"migrated": role.name()}).to_string()
+            } else {
+                format!("{role} is at this version")
+            });
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// `tally init`.
 pub(super) async fn init(global: &Global) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     let dir = DataDir::new(global.dir());
-    crate::mesh::init(&dir)
-        .await
-        .map_err(Failure::environment)?;
+    mesh::init(&dir).await.map_err(Failure::environment)?;
     let place = dir.path().display();
     line(&if global.json {
         serde_json::json!({"dir": place.to_string(), "took_ms": began.elapsed().as_millis() as u64})

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tally_domain::department::DepartmentId;
+
 use super::HIDDEN;
 
 /// What a value may be.
@@ -17,6 +19,10 @@ pub enum Kind {
     Number(u64, u64),
     /// A file, or nothing.
     Path,
+    /// `true` or `false`.
+    Switch,
+    /// The code of a department (GB 32100), or nothing.
+    Department,
     /// `sqlite`, or the URL of a Postgres database.
     Store,
 }
@@ -37,6 +43,13 @@ impl Kind {
             Self::Number(least, most) => match text.parse::<u64>() {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("write a whole number from {least} to {most}")),
+            },
+            Self::Switch if ["true", "false"].contains(&text) => Ok(()),
+            Self::Switch => Err("write true or false".to_owned()),
+            Self::Department if text.is_empty() => Ok(()),
+            Self::Department => match DepartmentId::parse(text) {
+                Ok(_) => Ok(()),
+                Err(fault) => Err(fault.to_string()),
             },
             Self::Store if text == "sqlite" => Ok(()),
             Self::Store if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
@@ -112,6 +125,30 @@ pub const SETTINGS: &[Setting] = &[
         "Shards of a new store; an existing one keeps its own. The same for every role.",
     ),
     setting(
+        "store.url",
+        Kind::Store,
+        "sqlite",
+        "Where each role's log and views are: sqlite, a file of the data directory; or a Postgres database, in a schema per role.",
+    ),
+    setting(
+        "store.schema",
+        Kind::Text,
+        "tally",
+        "What the names of the schemas begin with: <schema>_<role>.",
+    ),
+    setting(
+        "keyring.url",
+        Kind::Store,
+        "sqlite",
+        "Where the key ring is: sqlite, a file that all roles on one machine share; or a Postgres database, best one of its own.",
+    ),
+    setting(
+        "keyring.schema",
+        Kind::Text,
+        "tally_keyring",
+        "Name of the key ring's schema.",
+    ),
+    setting(
         "mesh.catalog",
         Kind::Endpoint,
         "https://127.0.0.1:7443",
@@ -170,6 +207,24 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Number(1, 32),
         "2",
         "Replicas that must have a record before it counts as delivered, in a topic that is created.",
+    ),
+    setting(
+        "publish.feedback",
+        Kind::Switch,
+        "false",
+        "Tells the province all feedback over the topic <prefix>.published.feedback.",
+    ),
+    setting(
+        "publish.list_changes",
+        Kind::Switch,
+        "false",
+        "Tells the public the changes of lists over the topic <prefix>.published.list-changes.",
+    ),
+    setting(
+        "publish.registrations_to",
+        Kind::Department,
+        "",
+        "Tells this department the new registrations that are shared with it over the topic <prefix>.published.registrations, which is for nobody else.",
     ),
     setting(
         "checks.freshness",

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use tally_bus_kafka::{
     Access, KafkaOptions, KafkaSource, KafkaTransport, OptionsError, SourceOptions, TopicError,
-    TopicOptions, log_topic, prepare_topic,
+    TopicOptions, log_topic, prepare_topic, published_topic,
 };
+use tally_domain::department::DepartmentId;
 use tally_eventlog::clock::Clock;
 use tally_eventlog::relay::{Relay, RelayOptions};
 use tally_eventlog::shard::{LogName, ShardCount};
-use tally_eventlog::store::LogSource;
+use tally_eventlog::store::{EventStore, LogSource};
 use tally_rpc::ConnectError;
-use tally_service::Sources;
+use tally_service::published::Publication;
 use tally_service::remote_log::{RemoteLog, RemoteLogError};
-use tally_store_sqlite::SqliteStore;
+use tally_service::{Deps, Sources, logs};
 
+use super::Store;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::role::Role;
 
@@ -32,6 +34,37 @@ pub struct Peers {
     pub kafka: KafkaOptions,
     /// What topics of this role's logs are created with.
     pub topics: TopicOptions,
+    /// What outsiders are told over topics of their own.
+    pub publish: Publish,
+}
+
+/// What outsiders are told over topics, beside the streams; nothing unless said.
+#[derive(Debug, Clone, Default)]
+pub struct Publish {
+    /// The province: all feedback.
+    pub feedback: bool,
+    /// The public: changes of lists.
+    pub list_changes: bool,
+    /// One department: new registrations, as far as they are shared with it.
+    pub registrations_to: Option<DepartmentId>,
+}
+
+impl Publish {
+    /// What a role tells.
+    fn of(&self, role: Role, deps: &Deps) -> Option<Publication> {
+        match role {
+            Role::Feedback if self.feedback => Some(tally_feedback::publication()),
+            Role::Lists if self.list_changes => {
+                Some(tally_lists::publication(deps.on(logs::LISTS)))
+            }
+            Role::Collection => {
+                let reader = self.registrations_to.clone()?;
+                let deps = deps.on(logs::COLLECTION);
+                Some(tally_collection::publication(deps, reader))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why another role's log cannot be read.
@@ -83,7 +116,7 @@ impl Peers {
     pub(super) async fn sources(
         &self,
         role: Role,
-        store: &Arc<SqliteStore>,
+        store: &Arc<dyn EventStore>,
         dir: &DataDir,
         clock: &Arc<dyn Clock>,
     ) -> Result<Sources, PeerError> {
@@ -127,7 +160,9 @@ impl Peers {
                 logs.insert(*log, remote);
                 continue;
             }
-            self.prepare(*log, remote.shards(), Access::Reader).await?;
+            let topic = log_topic(&self.kafka, *log);
+            self.prepare(&topic, remote.shards(), Access::Reader)
+                .await?;
             let (clock, options) = (clock.clone(), SourceOptions::default());
             let source = KafkaSource::open(&self.kafka, *log, remote, clock, options)?;
             logs.insert(*log, Arc::new(source));
@@ -138,24 +173,36 @@ impl Peers {
         Ok(Sources::new(logs))
     }
 
-    /// Relays that hand a role's logs to those who follow them.
+    /// Relays that hand a role's logs to those who follow them, and tell
+    /// outsiders what they may know.
     pub(super) async fn relays(
         &self,
         role: Role,
-        store: &Arc<SqliteStore>,
+        store: &Store,
+        deps: &Deps,
     ) -> Result<Vec<Relay>, PeerError> {
+        let events = store.events();
+        let relay = |name, log, transport| Relay {
+            name,
+            log,
+            store: events.clone(),
+            transport: Arc::new(transport),
+            epoch: store.epoch(),
+            options: RelayOptions::default(),
+        };
+        let access = Access::Owner(&self.topics);
         let mut relays = Vec::new();
         for (log, name) in role.relays() {
-            let access = Access::Owner(&self.topics);
-            self.prepare(log, store.shards(), access).await?;
-            relays.push(Relay {
-                name,
-                log,
-                store: store.clone(),
-                transport: Arc::new(KafkaTransport::new(&self.kafka, log)?),
-                epoch: store.epoch(),
-                options: RelayOptions::default(),
-            });
+            let topic = log_topic(&self.kafka, log);
+            self.prepare(&topic, events.shards(), access).await?;
+            relays.push(relay(name, log, KafkaTransport::new(&self.kafka, log)?));
+        }
+        if let Some(publication) = self.publish.of(role, deps) {
+            let topic = published_topic(&self.kafka, publication.topic);
+            self.prepare(&topic, events.shards(), access).await?;
+            let outward = publication.outward;
+            let transport = KafkaTransport::published(&self.kafka, publication.topic, outward)?;
+            relays.push(relay(publication.relay, publication.log, transport));
         }
         Ok(relays)
     }
@@ -164,12 +211,11 @@ impl Peers {
     /// commands: what was to be delivered waits in the log.
     async fn prepare(
         &self,
-        log: LogName,
+        topic: &str,
         shards: ShardCount,
         access: Access<'_>,
     ) -> Result<(), PeerError> {
-        let topic = log_topic(&self.kafka, log);
-        match prepare_topic(&self.kafka, &topic, shards, access).await {
+        match prepare_topic(&self.kafka, topic, shards, access).await {
             Ok(()) => Ok(()),
             Err(error @ (TopicError::Unreachable { .. } | TopicError::Missing { .. })) => {
                 tracing::warn!(topic, error = %error, "goes on without the topic");

@@ -8,7 +8,6 @@ use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 use tally_eventlog::relay::{Relay, RelayHandle};
 use tally_eventlog::shard::LogName;
-use tally_eventlog::store::EventStore;
 use tally_eventlog::timer::Timer;
 use tally_sanctions::CheckOptions;
 use tally_service::jws::Signer;
@@ -16,13 +15,12 @@ use tally_service::log_service::Logs;
 use tally_service::open_streams::OpenStreams;
 use tally_service::wiring::{ConsumerSpec, Readers, TimerSpec};
 use tally_service::{Deps, Sources, logs};
-use tally_store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
-use super::MeshOptions;
+use super::{MeshOptions, Store};
 use crate::node::{NodeState, Parked};
 use crate::role::Role;
 
@@ -89,9 +87,7 @@ pub(super) fn wire(
     let audit = Audit {
         logs: audited.into_iter().map(source).collect(),
         targets: std::mem::take(&mut wiring.rebuild),
-        lists_writer: own
-            .contains(&logs::LISTS)
-            .then(|| wiring.store.clone() as _),
+        lists_writer: own.contains(&logs::LISTS).then(|| wiring.store.events()),
         keyring: deps.keyring.clone(),
         clock: deps.clock.clone(),
     };
@@ -107,7 +103,7 @@ pub(super) fn wire(
 
 /// What has been started, and for what.
 pub(super) struct Wiring {
-    store: Arc<SqliteStore>,
+    store: Store,
     sources: Sources,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
@@ -120,7 +116,7 @@ pub(super) struct Wiring {
 
 impl Wiring {
     pub(super) fn new(
-        store: Arc<SqliteStore>,
+        store: Store,
         sources: Sources,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
@@ -140,7 +136,7 @@ impl Wiring {
 
     fn start(&mut self, specs: Vec<ConsumerSpec>) {
         for spec in specs {
-            let store: Arc<dyn EventStore> = self.store.clone();
+            let store = self.store.events();
             let source = self.sources.of(spec.source).clone();
             self.rebuild.push(RebuildTarget {
                 consumer: spec.name,
@@ -181,7 +177,7 @@ impl Wiring {
     fn start_timers(&mut self, specs: Vec<TimerSpec>) {
         for spec in specs {
             let timer = Timer {
-                store: self.store.clone(),
+                store: self.store.events(),
                 handler: spec.handler,
                 progress: self.readers.get(spec.consumer),
                 clock: self.clock.clone(),

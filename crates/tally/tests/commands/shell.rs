@@ -242,6 +242,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "for a mesh of several processes: tests/tests/processes.rs runs it",
     ),
     (
+        "migrate",
+        "for a mesh on Postgres: tests/tests/processes.rs runs it",
+    ),
+    (
         "serve",
         "does not end; its ready line is JSON, and tests/tests/processes.rs reads it",
     ),
