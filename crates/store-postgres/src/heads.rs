@@ -1,6 +1,6 @@
 //! Heads of shards as they are stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
@@ -10,7 +10,9 @@ use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::Shard;
 
 use crate::logs::{Log, Logs, shard_column, shard_of};
+use crate::months::Month;
 use crate::options::OpenError;
+use crate::partitions::away;
 
 /// The columns that [`read_head`] reads, in this order.
 pub(crate) const COLUMNS: &str =
@@ -50,44 +52,54 @@ pub(crate) async fn verified_heads(
     logs: &Logs,
 ) -> Result<Vec<Head>, OpenError> {
     let heads = heads(connection, log, logs).await?;
-    let sized = |(shard, head): (Shard, &Head)| (shard, head.size());
-    let places: Vec<(Shard, u64)> = logs.shards.all().zip(&heads).map(sized).collect();
+    let months: Vec<(i16, Month)> =
+        sqlx::query_as("SELECT shard, max(month) FROM shard_month WHERE log = $1 GROUP BY shard")
+            .bind(i16::from(log.number))
+            .fetch_all(&mut *connection)
+            .await?;
+    let away = away(connection, months.iter().map(|(_, month)| *month)).await?;
+    let months: HashMap<i16, Month> = months.into_iter().collect();
+    let mut places = Vec::with_capacity(heads.len());
+    for (shard, head) in logs.shards.all().zip(&heads) {
+        // A shard that rests may have its last record in a month that was taken away.
+        let month = months.get(&shard_column(shard));
+        if month.is_none_or(|month| !away.contains(month)) {
+            places.push((shard, head));
+        }
+    }
     // The last record, and one that must not be there.
+    let id = |shard, position| event_id(log.number, shard, position);
     let ids: Vec<i64> = places
         .iter()
-        .flat_map(|(shard, size)| {
-            let last = size
-                .checked_sub(1)
-                .map(|last| event_id(log.number, *shard, last));
-            last.into_iter()
-                .chain([event_id(log.number, *shard, *size)])
+        .flat_map(|(shard, head)| {
+            let last = head.size().checked_sub(1).map(|last| id(*shard, last));
+            last.into_iter().chain([id(*shard, head.size())])
         })
         .collect();
+    let months: BTreeSet<Month> = months.into_values().collect();
     let rows = sqlx::query(
-        "SELECT e.id, e.leaf, e.record FROM event e WHERE e.id = ANY($2) AND e.month = ANY(ARRAY(\
-             SELECT DISTINCT max(month) FROM shard_month WHERE log = $1 GROUP BY shard))",
+        "SELECT e.id, e.leaf, e.record FROM event e WHERE e.id = ANY($1) AND e.month = ANY($2)",
     )
-    .bind(i16::from(log.number))
     .bind(ids)
+    .bind(months.into_iter().collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     let mut found: HashMap<i64, (Hash, Vec<u8>)> = HashMap::with_capacity(rows.len());
     for row in rows {
         found.insert(row.try_get(0)?, (hash(&row, 1)?, row.try_get(2)?));
     }
-    for ((shard, size), head) in places.into_iter().zip(&heads) {
-        let at = |position| found.get(&event_id(log.number, shard, position));
-        verify_last(size, head, at)
+    for (shard, head) in places {
+        verify_last(head, |position| found.get(&id(shard, position)))
             .map_err(|what| OpenError::damaged_head(log.name, shard, &what))?;
     }
     Ok(heads)
 }
 
 fn verify_last<'a>(
-    size: u64,
     head: &Head,
     at: impl Fn(u64) -> Option<&'a (Hash, Vec<u8>)>,
 ) -> Result<(), String> {
+    let size = head.size();
     if at(size).is_some() {
         return Err(format!(
             "it counts {size} records, but the last record is {size}"

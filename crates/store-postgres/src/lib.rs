@@ -25,6 +25,7 @@ mod reads;
 mod schema;
 mod shelf;
 pub mod store;
+mod streams;
 mod views;
 mod write;
 

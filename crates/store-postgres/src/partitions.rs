@@ -50,6 +50,31 @@ pub(crate) fn partition(month: Month) -> String {
     format!("event_{year:04}_{month:02}")
 }
 
+/// Those of the months whose partition is not attached: it was taken away.
+pub(crate) async fn away(
+    connection: &mut PgConnection,
+    months: impl IntoIterator<Item = Month>,
+) -> Result<BTreeSet<Month>, sqlx::Error> {
+    let attached: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+         WHERE i.inhparent = 'event'::regclass",
+    )
+    .fetch_all(connection)
+    .await?;
+    let is_away = |month: &Month| !attached.contains(&partition(*month));
+    Ok(months.into_iter().filter(is_away).collect())
+}
+
+/// What to do about records of a month that was taken away.
+pub(crate) fn put_back(month: Month) -> String {
+    let name = partition(month);
+    format!(
+        "the month of table {name} was taken away; attach it again: ALTER TABLE event ATTACH \
+         PARTITION \"{name}\" FOR VALUES FROM ({month}) TO ({})",
+        month + 1
+    )
+}
+
 async fn attach(connection: &mut PgConnection, month: Month) -> Result<(), sqlx::Error> {
     let name = partition(month);
     let parent: Option<bool> = sqlx::query_scalar(
@@ -63,10 +88,8 @@ async fn attach(connection: &mut PgConnection, month: Month) -> Result<(), sqlx:
         Some(true) => return Ok(()),
         Some(false) => {
             return Err(sqlx::Error::Protocol(format!(
-                "table {name} is not attached to `event`, and the log appends to that month; \
-                 attach it again: ALTER TABLE event ATTACH PARTITION \"{name}\" \
-                 FOR VALUES FROM ({month}) TO ({})",
-                month + 1
+                "a record cannot be appended: {}",
+                put_back(month)
             )));
         }
         None => {}

@@ -18,8 +18,9 @@ use uuid::Uuid;
 use crate::heads::heads;
 use crate::load::{self, CHECKPOINT, read_checkpoint, uuid_of};
 use crate::logs::{shard_column, shard_of};
-use crate::shelf::{bytes, read_record};
+use crate::shelf::bytes;
 use crate::store::{PostgresStore, append};
+use crate::streams::histories;
 
 /// Commands forgotten in one statement, so that nobody waits long for its rows.
 const FORGET_ROWS: i64 = 1_000;
@@ -99,19 +100,9 @@ impl EventStore for PostgresStore {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        let mut found = self.on(|pool| histories(pool, unique)).await?;
-        for records in found.values_mut() {
-            records.sort_unstable_by_key(|(version, _)| *version);
-        }
-        let records = |key| {
-            found
-                .get(key)
-                .map(|found| found.iter().map(|(_, record)| record.clone()))
-        };
-        Ok(keys
-            .iter()
-            .map(|key| records(key).map(Iterator::collect).unwrap_or_default())
-            .collect())
+        let found = self.on(|pool| histories(pool, unique)).await?;
+        let records = |key| found.get(key).cloned().unwrap_or_default();
+        Ok(keys.iter().map(records).collect())
     }
 
     async fn remembered(
@@ -244,44 +235,6 @@ impl EventStore for PostgresStore {
             forgotten += done.rows_affected();
         }
     }
-}
-
-type Histories = HashMap<Uuid, Vec<(i64, StoredRecord)>>;
-
-/// The records of streams, each with its version.
-async fn histories(pool: PgPool, keys: Vec<Uuid>) -> Result<Histories, sqlx::Error> {
-    let mut reader = pool.acquire().await?;
-    let spans: Vec<(Uuid, i32, i32)> =
-        sqlx::query_as("SELECT key, first_month, last_month FROM stream WHERE key = ANY($1)")
-            .bind(keys)
-            .fetch_all(&mut *reader)
-            .await?;
-    let months: BTreeSet<i32> = spans
-        .iter()
-        .flat_map(|(_, first, last)| *first..=*last)
-        .collect();
-    let mut found: Histories = HashMap::with_capacity(spans.len());
-    if spans.is_empty() {
-        return Ok(found);
-    }
-    let keys: Vec<Uuid> = spans.into_iter().map(|(key, _, _)| key).collect();
-    let rows = sqlx::query(
-        "SELECT id, leaf, record, version, stream FROM event \
-         WHERE month = ANY($1) AND stream = ANY($2)",
-    )
-    .bind(months.into_iter().collect::<Vec<_>>())
-    .bind(keys)
-    .fetch_all(&mut *reader)
-    .await?;
-    for row in rows {
-        let shard = Shard(((row.try_get::<i64, _>(0)? >> 40) & 0xffff) as u16);
-        let record = read_record(&row, shard)?;
-        found
-            .entry(row.try_get(4)?)
-            .or_default()
-            .push((row.try_get(3)?, record));
-    }
-    Ok(found)
 }
 
 /// Values of rows, each with the number of its view.

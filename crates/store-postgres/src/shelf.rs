@@ -12,7 +12,8 @@ use tally_eventlog::store::StoreError;
 
 use crate::heads::{hash, position};
 use crate::logs::{Log, Logs};
-use crate::months::Months;
+use crate::months::{Month, Months};
+use crate::partitions::{away, put_back};
 use crate::store::PostgresStore;
 
 impl PostgresStore {
@@ -30,13 +31,22 @@ impl PostgresStore {
             return Ok(Vec::new());
         }
         let shelf = self.shelf(log, shard)?;
-        let records = self
-            .on(move |pool| async move { shelf.records(&pool, from, until).await })
+        let (records, away) = self
+            .on(move |pool| async move {
+                let records = shelf.records(&pool, from, until).await?;
+                let next = from + records.len() as u64;
+                let away = match next < until {
+                    true => shelf.away(&pool, next).await?,
+                    false => None,
+                };
+                Ok::<_, sqlx::Error>((records, away))
+            })
             .await?;
         let next = from + records.len() as u64;
         if next < until {
+            let remedy = away.map_or_else(|| "run `tally verify`".to_owned(), put_back);
             return Err(StoreError::new(format!(
-                "record {log}/{shard}/{next} is missing; run `tally verify`"
+                "record {log}/{shard}/{next} is missing; {remedy}"
             )));
         }
         Ok(records)
@@ -96,6 +106,14 @@ impl Shelf {
                 .await?;
         }
         Ok(records)
+    }
+
+    /// The month of a position, if it was taken away.
+    async fn away(&self, pool: &PgPool, position: u64) -> Result<Option<Month>, sqlx::Error> {
+        let month = self.months.of((self.log.name, self.shard), position);
+        let month = month.map(|(month, _)| month);
+        let mut connection = pool.acquire().await?;
+        Ok(away(&mut connection, month).await?.pop_first())
     }
 
     /// Rows of the month of a position, up to another position.

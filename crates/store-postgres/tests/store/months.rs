@@ -205,14 +205,19 @@ async fn an_old_month_can_be_taken_away_and_put_back() {
         .run("ALTER TABLE event DETACH PARTITION event_2026_01")
         .await;
     let store = open(&schema, &clock).await;
+    let attach = "attach it again: ALTER TABLE event ATTACH PARTITION \"event_2026_01\"";
     let error = store
         .read_durable(LOG, SHARD, 0, 10)
         .await
-        .expect_err("it is away");
-    assert!(
-        error.to_string().contains("collection/1/0 is missing"),
-        "{error}"
-    );
+        .expect_err("it is away")
+        .to_string();
+    assert!(error.contains("collection/1/0 is missing"), "{error}");
+    assert!(error.contains(attach), "{error}");
+    // Nobody decides on a part of a stream.
+    let name = StreamName::new("record", "long-lived");
+    let error = store.read_streams(LOG, std::slice::from_ref(&name)).await;
+    let error = error.expect_err("part of it is away").to_string();
+    assert!(error.contains(attach), "{error}");
     assert_eq!(positions(&store, 1, 10).await, [1, 2], "the rest is there");
     append(&store, long_lived()).await;
     let month = 12 * 2026;
@@ -223,6 +228,8 @@ async fn an_old_month_can_be_taken_away_and_put_back() {
     schema.run(&text).await;
     assert_eq!(positions(&store, 0, 10).await, [0, 1, 2, 3]);
     assert_eq!(store.heads(LOG).await.expect("heads")[0], heads[0]);
+    let history = store.read_streams(LOG, &[name]).await;
+    assert_eq!(history.expect("it is whole")[0].len(), 4);
     // A month that it still appends to says what is wrong.
     schema
         .run("ALTER TABLE event DETACH PARTITION event_2026_04")
@@ -235,4 +242,20 @@ async fn an_old_month_can_be_taken_away_and_put_back() {
         .remove(0)
         .expect_err("refused");
     assert!(error.to_string().contains("attach it again"), "{error}");
+}
+
+#[tokio::test]
+async fn a_shard_that_rests_may_have_all_its_records_away() {
+    let schema = Schema::with_store().await;
+    let clock = Arc::new(TestClock::default());
+    let store = open(&schema, &clock).await;
+    clock.set(time("2026-01-10T00:00:00Z"));
+    append(&store, long_lived()).await;
+    schema
+        .run("ALTER TABLE event DETACH PARTITION event_2026_01")
+        .await;
+    clock.set(time("2026-05-10T00:00:00Z"));
+    let store = open(&schema, &clock).await;
+    append(&store, long_lived()).await;
+    assert_eq!(positions(&store, 1, 10).await, [1]);
 }
