@@ -42,7 +42,12 @@ async fn follow(store: Arc<PostgresStore>, shard: Shard, size: u64) -> Vec<Uuid>
             .expect("the store is open");
         assert!(now >= told, "a size went back from {told} to {now}");
         told = now;
-        let records = store.read(LOG, shard, next, 7).await.expect("it reads");
+        // A connection may have been cut; then the same is read again.
+        let records = match store.read(LOG, shard, next, 7).await {
+            Ok(records) => records,
+            Err(error) if error.to_string().contains("missing") => panic!("{error}"),
+            Err(_) => continue,
+        };
         assert!(!records.is_empty(), "{next} of {now} cannot be read");
         for record in records {
             assert_eq!(record.position, ids.len() as u64, "a gap in shard {shard}");
@@ -334,4 +339,79 @@ async fn a_process_that_hangs_lets_go() {
         .await
         .expect("it reads");
     assert_eq!(found[0].len(), 1);
+}
+
+/// Appends until it is acknowledged, as a caller does that retries.
+async fn insist(store: &PostgresStore, append: &Append) -> u64 {
+    loop {
+        match store.append(vec![append.clone()]).await.remove(0) {
+            Ok(appended) => return position(&appended),
+            Err(AppendError::Unavailable { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_cut_under_load_and_everything_is_applied_once() {
+    const WRITERS: usize = 6;
+    const APPENDS: usize = 40;
+    const TOTAL: usize = 2 * WRITERS * APPENDS;
+    let schema = Schema::with_store().await;
+    let processes = [
+        Process::start(schema.options()).await,
+        Process::start(schema.options()).await,
+    ];
+    let acknowledged = Arc::new(tokio::sync::watch::Sender::new(0));
+    let mut readers = Vec::new();
+    let mut writers = Vec::new();
+    for process in &processes {
+        readers.push(process.spawn(follow(process.store.clone(), SHARD, TOTAL as u64)));
+        for _ in 0..WRITERS {
+            let (store, acknowledged) = (process.store.clone(), acknowledged.clone());
+            writers.push(process.spawn(async move {
+                let mut places = Vec::new();
+                for _ in 0..APPENDS {
+                    let id = Uuid::now_v7();
+                    places.push((insist(&store, &command(id)).await, id));
+                    acknowledged.send_modify(|count| *count += 1);
+                }
+                places
+            }));
+        }
+    }
+    // Cut again and again, while appends are on their way.
+    let mut server = schema.connect().await;
+    let mut progress = acknowledged.subscribe();
+    let mut cut = 0;
+    for round in 1..TOTAL / 24 {
+        bounded(progress.wait_for(|count| *count >= 24 * round))
+            .await
+            .expect("counted");
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE application_name = $1",
+        )
+        .bind(format!("tally {}", schema.database.schema))
+        .fetch_one(&mut server)
+        .await
+        .expect("they are ended");
+        cut += ended;
+    }
+    assert!(cut >= 20, "only {cut} sessions were cut");
+    let mut places = Vec::new();
+    for writer in writers {
+        places.extend(bounded(writer).await.expect("no panic"));
+    }
+    places.sort_unstable();
+    let positions: Vec<u64> = places.iter().map(|(position, _)| *position).collect();
+    assert_eq!(
+        positions,
+        (0..TOTAL as u64).collect::<Vec<_>>(),
+        "each has its own"
+    );
+    let ids: Vec<Uuid> = places.into_iter().map(|(_, id)| id).collect();
+    for reader in readers {
+        assert_eq!(bounded(reader).await.expect("no gap"), ids);
+    }
 }
