@@ -201,36 +201,53 @@ async fn one_command_for_two_shards_is_applied_once() {
     }
 }
 
+/// Moves a checkpoint and nothing else.
+fn moved(consumer: &'static str, from: u64, next: u64) -> Append {
+    Append {
+        checkpoint: Some(CheckpointMove {
+            consumer,
+            shard: SHARD,
+            from,
+            to: Checkpoint {
+                next,
+                ..Checkpoint::start(1)
+            },
+        }),
+        ..Append::to(LOG, SHARD)
+    }
+}
+
 #[tokio::test]
-async fn one_of_both_sets_the_first_checkpoint() {
+async fn one_of_both_moves_a_checkpoint() {
     let schema = Schema::with_store().await;
     let (one, other) = (schema.open().await, schema.open().await);
     for consumer in ["a", "b", "c", "d", "e", "f", "g", "h"] {
-        let first = |next| Append {
-            checkpoint: Some(CheckpointMove {
-                consumer,
-                shard: SHARD,
-                from: 0,
-                to: Checkpoint {
-                    next,
-                    ..Checkpoint::start(1)
-                },
-            }),
-            ..Append::to(LOG, SHARD)
-        };
-        let (a, b) = tokio::join!(one.append(vec![first(5)]), other.append(vec![first(7)]));
-        let set = match (&a[0], &b[0]) {
-            (Ok(_), Err(AppendError::CheckpointMoved { actual: 5, .. })) => 5,
-            (Err(AppendError::CheckpointMoved { actual: 7, .. }), Ok(_)) => 7,
-            other => panic!("{consumer}: {other:?}"),
-        };
-        for store in [&one, &other] {
-            let found = store.checkpoints(consumer).await.expect("it reads");
-            let next = |at: &Option<Checkpoint>| at.as_ref().map(|at| at.next);
-            assert_eq!(
-                found.iter().map(next).collect::<Vec<_>>(),
-                [None, Some(set), None, None]
+        // The first time there is no row yet that could be locked.
+        let mut from = 0;
+        for _ in 0..5 {
+            let (a, b) = (
+                moved(consumer, from, from + 5),
+                moved(consumer, from, from + 7),
             );
+            let (a, b) = tokio::join!(one.append(vec![a]), other.append(vec![b]));
+            let (set, refused) = match (&a[0], &b[0]) {
+                (Ok(_), Err(refused)) => (from + 5, refused),
+                (Err(refused), Ok(_)) => (from + 7, refused),
+                both => panic!("{consumer}: {both:?}"),
+            };
+            assert!(
+                matches!(refused, AppendError::CheckpointMoved { actual, .. } if *actual == set),
+                "{refused}"
+            );
+            for store in [&one, &other] {
+                let found = store.checkpoints(consumer).await.expect("it reads");
+                let next = |at: &Option<Checkpoint>| at.as_ref().map(|at| at.next);
+                assert_eq!(
+                    found.iter().map(next).collect::<Vec<_>>(),
+                    [None, Some(set), None, None]
+                );
+            }
+            from = set;
         }
     }
 }
