@@ -189,7 +189,9 @@ impl Lane {
         state.quiet = quiet.then_some((here, since));
         state.stalled |= quiet && since.elapsed() >= stalled_after;
         state.refill |= doubted || (quiet && state.stalled);
-        self.end.send_replace(here);
+        // Nobody is woken by an answer that changes nothing.
+        self.end
+            .send_if_modified(|end| std::mem::replace(end, here) != here || doubted);
         let refill = state.refill;
         drop(state);
         if refill {
@@ -268,3 +270,6 @@ impl Lane {
         self.state().feed.has_room(records_max, bytes_max)
     }
 }
+
+#[cfg(test)]
+mod tests;
