@@ -120,3 +120,16 @@ fn what_nobody_follows_holds_nothing() {
     assert_eq!(lane.take(0, 9), None, "the owner is read");
     assert!(!lane.is_followed() && lane.state().feed.is_drained());
 }
+
+#[test]
+fn readers_are_woken_by_an_answer_only_where_it_is_doubted() {
+    let lane = lane();
+    lane.take(2, 1);
+    let mut woken = lane.watch();
+    woken.borrow_and_update();
+    says(&lane, 7, 2);
+    assert_eq!((lane.doubts(), woken.has_changed().ok()), (0, Some(false)));
+    says(&lane, 1, 3);
+    assert_eq!((lane.doubts(), woken.has_changed().ok()), (1, Some(true)));
+    assert_eq!(lane.asked(), (true, None), "and the owner is read");
+}
