@@ -72,7 +72,7 @@ impl Leases for PostgresStore {
             let query = sqlx::query(ACQUIRE).bind(holder).bind(names).bind(shards);
             query.bind(milliseconds(term)).fetch_all(&pool).await
         };
-        leases(&self.on(acquire).await?, &wanted)
+        leases(&self.on_upkeep(acquire).await?, &wanted)
     }
 
     async fn renew(
@@ -91,13 +91,13 @@ impl Leases for PostgresStore {
                 .fetch_all(&pool)
                 .await
         };
-        leases(&self.on(renew).await?, &places)
+        leases(&self.on_upkeep(renew).await?, &places)
     }
 
     async fn release(&self, holder: Uuid, held: &[Lease]) -> Result<(), StoreError> {
         let (places, epochs) = places(held);
         let (names, shards): (Vec<_>, Vec<_>) = columns(&places);
-        self.on(move |pool| async move {
+        self.on_upkeep(move |pool| async move {
             let query = sqlx::query(RELEASE).bind(holder).bind(names).bind(shards);
             query.bind(epochs).execute(&pool).await.map(|_| ())
         })
@@ -110,7 +110,7 @@ impl Leases for PostgresStore {
         name: &'static str,
         term: Duration,
     ) -> Result<Standing, StoreError> {
-        self.on(move |pool| async move {
+        self.on_upkeep(move |pool| async move {
             let query = sqlx::query(JOIN).bind(member).bind(name);
             let rows = query.bind(milliseconds(term)).fetch_all(&pool).await?;
             let mut standing = Standing::default();
@@ -127,7 +127,7 @@ impl Leases for PostgresStore {
     }
 
     async fn leave(&self, member: Uuid, name: &'static str) -> Result<(), StoreError> {
-        self.on(move |pool| async move {
+        self.on_upkeep(move |pool| async move {
             sqlx::query("DELETE FROM lease_member WHERE name = $1 AND holder = $2")
                 .bind(name)
                 .bind(member)

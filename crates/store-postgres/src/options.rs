@@ -43,7 +43,8 @@ pub struct PostgresOptions {
     pub group: GroupOptions,
     /// What links a batch's span to the commands in it.
     pub linker: Option<SpanLinker>,
-    /// Connections for reading, besides the one that appends and the one that listens.
+    /// Connections for reading, besides one that appends, one that listens and two
+    /// for upkeep.
     pub readers: u32,
     /// How long the database is waited for.
     pub limits: Limits,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::SignedDuration;
 use sqlx::Connection as _;
 use sqlx::postgres::PgPool;
+use tally_eventlog::BoxError;
 use tally_eventlog::append::{Append, AppendError, Appended, Outcome};
 use tally_eventlog::detached::detached;
 use tally_eventlog::group::{Tail, Writer};
@@ -24,12 +25,18 @@ use crate::options::{Database, Limits, MigrateOptions, OpenError, PostgresOption
 use crate::schema;
 use crate::views::ViewNames;
 
+/// Connections for upkeep.
+const UPKEEP: u32 = 2;
+
 /// The logs, remembered commands, checkpoints and views of a role in one schema
 /// of a Postgres database. Any number of processes may have it open.
 #[derive(Debug)]
 pub struct PostgresStore {
     pub(crate) connector: Connector,
     pub(crate) readers: PgPool,
+    /// For what must not wait for somebody's long read: sizes of shards, leases,
+    /// partitions.
+    pub(crate) upkeep: PgPool,
     pub(crate) logs: Arc<Logs>,
     pub(crate) months: Arc<Months>,
     pub(crate) views: Arc<ViewNames>,
@@ -85,9 +92,10 @@ impl PostgresStore {
         let records_max = options.group.tail_records_max;
         let tail = Arc::new(Tail::new(&options.logs, options.shards, size, records_max));
         let readers = connector.pool(options.readers);
+        let upkeep = connector.pool(UPKEEP);
         let followed = Followed {
             connector: connector.clone(),
-            pool: readers.clone(),
+            pool: upkeep.clone(),
             logs: logs.clone(),
             tail: tail.clone(),
             poll_interval: options.poll_interval,
@@ -96,7 +104,7 @@ impl PostgresStore {
         let views = Arc::new(ViewNames::default());
         let backend = PostgresBackend {
             connector: connector.clone(),
-            pool: readers.clone(),
+            pool: upkeep.clone(),
             logs: logs.clone(),
             views: views.clone(),
             months: months.clone(),
@@ -115,6 +123,7 @@ impl PostgresStore {
         Ok(Self {
             connector,
             readers,
+            upkeep,
             logs,
             months,
             views,
@@ -193,6 +202,7 @@ impl PostgresStore {
         }
         self.follow.stop();
         self.readers.close().await;
+        self.upkeep.close().await;
     }
 
     pub(crate) fn log(&self, name: LogName, shard: Shard) -> Result<&Log, StoreError> {
@@ -209,10 +219,33 @@ impl PostgresStore {
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        E: From<sqlx::Error> + Into<tally_eventlog::BoxError> + Send + 'static,
+        E: From<sqlx::Error> + Into<BoxError> + Send + 'static,
         Work: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let (connector, work) = (self.connector.clone(), work(self.readers.clone()));
+        self.bounded(work(self.readers.clone())).await
+    }
+
+    /// The same on those for upkeep.
+    pub(crate) async fn on_upkeep<T, Work>(
+        &self,
+        work: impl FnOnce(PgPool) -> Work,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    {
+        self.bounded(work(self.upkeep.clone())).await
+    }
+
+    async fn bounded<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Into<BoxError> + Send + 'static,
+    {
+        let connector = self.connector.clone();
         detached(async move { connector.bounded(work).await })
             .await
             .map_err(StoreError::new)

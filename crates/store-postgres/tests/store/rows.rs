@@ -1,7 +1,10 @@
 //! Batches of many rows, and reads that nobody waits for.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tally_eventlog::append::Append;
+use tally_eventlog::lease::Leases as _;
 use tally_eventlog::store::{EventStore as _, LogSource as _};
 use uuid::Uuid;
 
@@ -79,4 +82,36 @@ async fn a_role_that_may_do_nothing_else_suffices() {
             .len(),
         1
     );
+}
+
+#[tokio::test]
+async fn long_reads_hold_up_neither_leases_nor_the_tail() {
+    let schema = Schema::with_store().await;
+    let (store, other) = (schema.open().await, schema.open().await);
+    // All connections for reading wait for a table.
+    let mut server = schema.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE view_name")
+        .execute(&mut server)
+        .await
+        .expect("locked");
+    let mut waiting: Vec<_> = (0..8)
+        .map(|_| store.scan("test.view", SHARD, &[], None, 1))
+        .collect();
+    for read in &mut waiting {
+        assert!(futures::poll!(read).is_pending());
+    }
+    append(&other, command(Uuid::now_v7())).await;
+    let mut size = store.watch(LOG, SHARD);
+    size.wait_for(|size| *size == 1).await.expect("it is open");
+    let wanted = [("test", SHARD)];
+    let lease = store.acquire(Uuid::nil(), &wanted, Duration::from_secs(9));
+    assert_eq!(lease.await.expect("it answers").len(), 1);
+    append(&store, command(Uuid::now_v7())).await;
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut server)
+        .await
+        .expect("let go");
+    for read in waiting {
+        assert!(read.await.expect("it reads").is_empty());
+    }
 }
