@@ -1,22 +1,20 @@
 //! Sealed fields are opened only here, and each opening is in the log before
 //! anybody sees what was opened.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use prost::Message as _;
 use tally_auth::Caller;
-use tally_eventlog::append::{Append, AppendError, ExpectedVersion, StreamAppend};
+use tally_eventlog::append::{Append, ExpectedVersion, StreamAppend};
 use tally_eventlog::event::{NewEvent, StreamName};
-use tally_eventlog::execute::ExecuteError;
 use tally_eventlog::sealing::Opened;
 use tally_proto::tally::collection::v1 as pb;
 use tally_proto::tally::log::v1::Sealed;
 use tally_rpc::Fault;
 use tally_service::command::actor_of;
-use tally_service::reply::keyring_fault;
-use tally_service::{CommandScope, Deps, execute_fault, logs};
+use tally_service::reply::{append_fault, keyring_fault};
+use tally_service::{CommandScope, Deps, logs};
 use uuid::Uuid;
 
 use crate::codec::SEALED_OPENED;
@@ -123,15 +121,4 @@ pub(crate) fn new_id(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
-}
-
-fn append_fault(error: AppendError) -> Fault {
-    let error = match error {
-        AppendError::Busy => ExecuteError::<Infallible>::Busy,
-        AppendError::Unavailable { source, outcome } => {
-            ExecuteError::Unavailable { source, outcome }
-        }
-        other => return Fault::internal(other),
-    };
-    execute_fault(error, |never| match never {})
 }

@@ -5,6 +5,8 @@
 //! written under a later epoch refuses an earlier one.
 
 pub mod conformance;
+mod held;
+mod keeper;
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,6 +18,9 @@ use uuid::Uuid;
 use crate::shard::{Shard, ShardCount};
 use crate::store::StoreError;
 
+pub use held::Held;
+pub(crate) use held::Places;
+pub use keeper::{Keeper, KeeperOptions};
 pub use memory::MemoryLeases;
 
 /// A lease that the asker held when it was answered.
@@ -72,17 +77,18 @@ pub trait Leases: Send + Sync + 'static {
     /// Gives leases back; those that were lost already stay with whom they are.
     async fn release(&self, holder: Uuid, held: &[Lease]) -> Result<(), StoreError>;
 
-    /// Says that `member` wants its share of a name's shards, for a term, and learns
-    /// who else does. It renews what it holds before: what has expired counts as free.
+    /// Says that `member` wants its share of the shards of each name, for a term, and
+    /// learns who else does; answered in the order of the names, which are different.
+    /// It renews what it holds before: what has expired counts as free.
     async fn join(
         &self,
         member: Uuid,
-        name: &'static str,
+        names: &[&'static str],
         term: Duration,
-    ) -> Result<Standing, StoreError>;
+    ) -> Result<Vec<Standing>, StoreError>;
 
     /// Takes it back.
-    async fn leave(&self, member: Uuid, name: &'static str) -> Result<(), StoreError>;
+    async fn leave(&self, member: Uuid, names: &[&'static str]) -> Result<(), StoreError>;
 }
 
 /// What a member does so that the shards are shared evenly.

@@ -17,10 +17,12 @@ use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::Progress;
+use crate::consumer::{Elsewhere, Progress};
 use crate::event::StoredRecord;
+use crate::lease::Held;
 use crate::shard::{LogName, Shard};
 use crate::store::EventStore;
+use shipper::Shipper;
 
 /// Where a relay's records go.
 #[async_trait]
@@ -117,22 +119,37 @@ pub struct Relay {
     pub store: Arc<dyn EventStore>,
     /// Where the records go.
     pub transport: Arc<dyn Transport>,
-    /// Epoch of the lease.
-    pub epoch: u64,
+    /// The shards that it runs on.
+    pub held: Held,
     /// Bounds.
     pub options: RelayOptions,
 }
 
 impl Relay {
-    /// Starts relaying every shard, until `stop` is cancelled.
+    /// Starts relaying each shard that is held, whenever it is, until `stop` is cancelled.
     pub fn start(self, stop: CancellationToken) -> RelayHandle {
         let shards = self.store.shards();
         let progress = Arc::new(Progress::new(self.name, self.log, shards));
-        let relay = Arc::new(self);
+        let places = self.held.places(shards);
         let mut tasks = JoinSet::new();
+        if self.held.is_shared() {
+            progress.share_by(self.store.clone());
+            tasks.spawn(Elsewhere::follow(
+                self.store.clone(),
+                progress.clone(),
+                stop.clone(),
+            ));
+        }
+        let relay = Arc::new(self);
         for shard in shards.all() {
-            let shipper = shipper::Shipper::new(relay.clone(), shard, progress.clone());
-            tasks.spawn(shipper.run(stop.clone()));
+            let (relay, progress, places) = (relay.clone(), progress.clone(), places.clone());
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                let work = |epoch, stop| {
+                    Shipper::new(relay.clone(), shard, epoch, progress.clone()).run(stop)
+                };
+                places.run(shard, &progress, stop, work).await;
+            });
         }
         RelayHandle { progress, tasks }
     }

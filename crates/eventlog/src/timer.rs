@@ -45,7 +45,7 @@ pub struct Timer {
     pub store: Arc<dyn EventStore>,
     /// What fires.
     pub handler: Arc<dyn TimerHandler>,
-    /// The consumer that writes the view.
+    /// The consumer that writes the view. Only shards that it holds fire here.
     pub progress: Arc<Progress>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -99,6 +99,9 @@ impl Timer {
         for turn in 0.. {
             moved.borrow_and_update();
             for shard in self.store.shards().all() {
+                if !self.progress.with(shard, |state| state.held) {
+                    continue;
+                }
                 if let Err(error) = self.fire_due(shard, turn, &mut failing).await {
                     self.report(shard, &error, "timer tries again");
                     // What could not be read is not gone.
@@ -232,10 +235,12 @@ mod tests {
             .expect("one outcome")
             .expect("the row is there");
         let (sender, fired) = mpsc::unbounded_channel();
+        let progress = Progress::new("timed.self", LOG, shards);
+        progress.update(Shard(0), |state| state.held = true);
         let timer = Timer {
             store: Arc::new(store),
             handler: Arc::new(Refusing(sender)),
-            progress: Arc::new(Progress::new("timed.self", LOG, shards)),
+            progress: Arc::new(progress),
             clock: clock.clone(),
             interval,
         };

@@ -116,7 +116,7 @@ fn start(store: Arc<MemoryStore>) -> Bench {
         log: LOG,
         store: store.clone(),
         transport: transport.clone(),
-        epoch: 1,
+        held: tally_eventlog::lease::Held::all(1),
         options: RelayOptions {
             batch_records_max: 2,
             batches_in_flight_max: 3,

@@ -1,9 +1,10 @@
 //! How results and failures become replies.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tally_eventlog::append::{Appended, Outcome};
+use tally_eventlog::append::{AppendError, Appended, Outcome};
 use tally_eventlog::cursor::CursorError;
 use tally_eventlog::event::{to_proto_time, uuid_bytes};
 use tally_eventlog::execute::{ExecuteError, LoadError};
@@ -70,6 +71,18 @@ pub fn execute_fault<R: std::fmt::Debug>(
         } => unavailable("event store unavailable", &source),
         ExecuteError::Decode(error) => Fault::internal(error),
     }
+}
+
+/// The answer to an append of rows that no command stands behind.
+pub fn append_fault(error: AppendError) -> Fault {
+    let error = match error {
+        AppendError::Busy => ExecuteError::<Infallible>::Busy,
+        AppendError::Unavailable { source, outcome } => {
+            ExecuteError::Unavailable { source, outcome }
+        }
+        other => return Fault::internal(other),
+    };
+    execute_fault(error, |never| match never {})
 }
 
 /// Logged once a minute: a full disk refuses every call.

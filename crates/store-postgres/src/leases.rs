@@ -1,5 +1,6 @@
 //! Leases in the role's schema, by the database's clock.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,16 +44,15 @@ const RELEASE: &str = "\
 const JOIN: &str = "\
     WITH me AS (\
         INSERT INTO lease_member (name, holder, expires_at) \
-        VALUES ($2, $1, clock_timestamp() + $3 * interval '1 ms') \
+        SELECT name, $1, clock_timestamp() + $3 * interval '1 ms' FROM unnest($2::text[]) w(name) \
         ON CONFLICT (name, holder) DO UPDATE SET expires_at = excluded.expires_at\
     ), gone AS (\
-        DELETE FROM lease_member WHERE name = $2 AND holder <> $1 \
+        DELETE FROM lease_member WHERE name = ANY($2) AND holder <> $1 \
         AND expires_at <= clock_timestamp()\
     ) \
-    SELECT NULL::smallint, $1 \
-    UNION ALL SELECT NULL, holder FROM lease_member WHERE name = $2 AND holder <> $1 \
+    SELECT name, NULL::smallint, holder FROM lease_member WHERE name = ANY($2) AND holder <> $1 \
         AND expires_at > clock_timestamp() \
-    UNION ALL SELECT shard, holder FROM lease WHERE name = $2 AND holder IS NOT NULL \
+    UNION ALL SELECT name, shard, holder FROM lease WHERE name = ANY($2) AND holder IS NOT NULL \
         AND expires_at > clock_timestamp()";
 
 #[async_trait]
@@ -107,29 +107,39 @@ impl Leases for PostgresStore {
     async fn join(
         &self,
         member: Uuid,
-        name: &'static str,
+        names: &[&'static str],
         term: Duration,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<Vec<Standing>, StoreError> {
+        let names = names.to_vec();
         self.on_upkeep(move |pool| async move {
-            let query = sqlx::query(JOIN).bind(member).bind(name);
+            let query = sqlx::query(JOIN).bind(member).bind(&names);
             let rows = query.bind(milliseconds(term)).fetch_all(&pool).await?;
-            let mut standing = Standing::default();
+            let alone = Standing {
+                members: BTreeSet::from([member]),
+                ..Standing::default()
+            };
+            let mut standings = vec![alone; names.len()];
             for row in rows {
-                let holder: Uuid = row.try_get(1)?;
-                match row.try_get::<Option<i16>, _>(0)? {
-                    None => drop(standing.members.insert(holder)),
-                    Some(shard) => drop(standing.held.insert(shard_of(shard)?, holder)),
+                let (name, holder): (&str, Uuid) = (row.try_get(0)?, row.try_get(2)?);
+                let Some(at) = names.iter().position(|of| *of == name) else {
+                    continue;
+                };
+                let Standing { members, held } = &mut standings[at];
+                match row.try_get::<Option<i16>, _>(1)? {
+                    None => drop(members.insert(holder)),
+                    Some(shard) => drop(held.insert(shard_of(shard)?, holder)),
                 }
             }
-            Ok::<_, sqlx::Error>(standing)
+            Ok::<_, sqlx::Error>(standings)
         })
         .await
     }
 
-    async fn leave(&self, member: Uuid, name: &'static str) -> Result<(), StoreError> {
+    async fn leave(&self, member: Uuid, names: &[&'static str]) -> Result<(), StoreError> {
+        let names = names.to_vec();
         self.on_upkeep(move |pool| async move {
-            sqlx::query("DELETE FROM lease_member WHERE name = $1 AND holder = $2")
-                .bind(name)
+            sqlx::query("DELETE FROM lease_member WHERE name = ANY($1) AND holder = $2")
+                .bind(names)
                 .bind(member)
                 .execute(&pool)
                 .await

@@ -3,15 +3,18 @@
 mod parked;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::clock::{Clock as _, MovableClock};
+use tally_eventlog::consumer::{Progress, ShardProgress};
 use tally_eventlog::event::{from_proto_time, to_proto_time};
 use tally_proto::tally::node::v1 as pb;
 use tally_proto::tally::node::v1::node_service_server::{NodeService, NodeServiceServer};
 use tally_rpc::Fault;
+use tally_service::reply::append_fault;
 use tally_service::wiring::Readers;
 use tally_service::{Catalogue, Sources, store_fault};
 use tonic::{Request, Response, Status};
@@ -19,6 +22,9 @@ use tonic::{Request, Response, Status};
 use crate::mesh::{NodeClock, Store};
 use crate::role::Role;
 pub use parked::Parked;
+
+/// How long the state of a process waits for another's.
+const OWNER_WAIT: Duration = Duration::from_secs(1);
 
 /// The movable clock of a store that was created for it.
 pub type TestClock = MovableClock;
@@ -65,32 +71,11 @@ impl Service {
         })
     }
 
-    fn status(&self) -> pb::GetStatusResponse {
-        let mut readers: Vec<pb::ReaderStatus> = self
-            .readers
-            .iter()
-            .map(|progress| {
-                let source = self.state.sources.of(progress.log());
-                let shards = source.shards().all().zip(progress.all());
-                let mut status = pb::ReaderStatus {
-                    consumer: progress.consumer().to_owned(),
-                    source: progress.log().to_string(),
-                    paused: progress.is_paused(),
-                    ..Default::default()
-                };
-                for (shard, state) in shards {
-                    let size = *source.watch(progress.log(), shard).borrow();
-                    status.applied.push(state.next);
-                    status.lag += size.saturating_sub(state.next);
-                    status.parked += state.parked.len() as u64;
-                    if let Some(stopped) = state.stopped {
-                        status.stopped =
-                            format!("shard {shard}: {}: {}", stopped.reason, stopped.message);
-                    }
-                }
-                status
-            })
-            .collect();
+    async fn status(&self) -> pb::GetStatusResponse {
+        let mut readers = Vec::new();
+        for progress in self.readers.iter() {
+            readers.push(self.reader_status(progress).await);
+        }
         readers.sort_by(|a, b| a.consumer.cmp(&b.consumer));
         pb::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -106,7 +91,49 @@ impl Service {
         }
     }
 
-    fn pause(&self, request: &pb::PauseReaderRequest) -> Result<(), Fault> {
+    async fn reader_status(&self, progress: &Progress) -> pb::ReaderStatus {
+        let mut status = pb::ReaderStatus {
+            consumer: progress.consumer().to_owned(),
+            source: progress.log().to_string(),
+            paused: progress.is_paused(),
+            ..Default::default()
+        };
+        let states = progress.all();
+        let sizes = self.sizes(progress, &states).await;
+        for (n, (state, size)) in (0..).zip(states.into_iter().zip(sizes)) {
+            status.applied.push(state.next);
+            status.lag += size.saturating_sub(state.next);
+            status.parked += state.parked.len() as u64;
+            if state.held {
+                status.held.push(n);
+            }
+            if let Some(stopped) = state.stopped {
+                status.stopped = format!("shard {n}: {}: {}", stopped.reason, stopped.message);
+            }
+        }
+        status
+    }
+
+    /// Sizes of a reader's log, by shard. What comes over a transport comes only for
+    /// the shards that run here; of the others, the owner knows.
+    async fn sizes(&self, progress: &Progress, states: &[ShardProgress]) -> Vec<u64> {
+        let (log, source) = (progress.log(), self.state.sources.of(progress.log()));
+        let come = |shard| *source.watch(log, shard).borrow();
+        let mut sizes: Vec<u64> = source.shards().all().map(come).collect();
+        let elsewhere = states.iter().any(|state| !state.held);
+        if elsewhere && source.remote().is_some() {
+            let heads = tokio::time::timeout(OWNER_WAIT, source.heads(log)).await;
+            // Unanswered: what is known here has to do.
+            if let Ok(Ok(heads)) = heads {
+                for (size, head) in sizes.iter_mut().zip(&heads) {
+                    *size = head.size().max(*size);
+                }
+            }
+        }
+        sizes
+    }
+
+    async fn pause(&self, request: &pb::PauseReaderRequest) -> Result<(), Fault> {
         let reader = self
             .readers
             .iter()
@@ -115,12 +142,7 @@ impl Service {
             let known = self.readers.iter().map(|reader| reader.consumer());
             return Err(unknown_reader(&request.consumer, known));
         };
-        if request.paused {
-            reader.pause();
-        } else {
-            reader.unpause();
-        }
-        Ok(())
+        reader.hold(request.paused).await.map_err(append_fault)
     }
 
     async fn advance(
@@ -178,14 +200,14 @@ impl NodeService for Service {
         &self,
         _request: Request<pb::GetStatusRequest>,
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
-        Ok(Response::new(self.status()))
+        Ok(Response::new(self.status().await))
     }
 
     async fn pause_reader(
         &self,
         request: Request<pb::PauseReaderRequest>,
     ) -> Result<Response<pb::PauseReaderResponse>, Status> {
-        self.pause(request.get_ref())?;
+        self.pause(request.get_ref()).await?;
         Ok(Response::new(pb::PauseReaderResponse {}))
     }
 

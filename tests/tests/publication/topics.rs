@@ -14,6 +14,7 @@ use tally_bus_kafka::{
 };
 use tally_domain::department::DepartmentId;
 use tally_eventlog::execute::Executor;
+use tally_eventlog::lease::Held;
 use tally_eventlog::relay::{Relay, RelayHandle, RelayOptions};
 use tally_proto::tally::feedback::v1 as feedback;
 use tally_service::published::{Publication, Published as _};
@@ -69,7 +70,7 @@ impl Topic {
         let relay = Relay {
             name: publication.relay,
             log: publication.log,
-            epoch: 1,
+            held: Held::all(1),
             store,
             transport: Arc::new(transport.expect("the settings are right")),
             options: RelayOptions::default(),

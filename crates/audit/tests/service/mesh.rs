@@ -13,6 +13,7 @@ use tally_eventlog::clock::MovableClock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, Poison, Projection, ViewRows};
 use tally_eventlog::event::{EventContext, NewEvent, Recorded, StreamName};
 use tally_eventlog::group::GroupOptions;
+use tally_eventlog::lease::Held;
 use tally_eventlog::memory::MemoryStore;
 use tally_eventlog::pb as log;
 use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
@@ -68,7 +69,7 @@ impl Mesh {
             projection: Arc::new(CountBySubject),
             process: None,
             clock: clock.clone(),
-            epoch: 1,
+            held: Held::all(1),
             options: Default::default(),
         };
         let consumer = consumer.start(stop.clone());

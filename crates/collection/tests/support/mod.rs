@@ -14,6 +14,7 @@ use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::Executor;
 use tally_eventlog::group::GroupOptions;
+use tally_eventlog::lease::Held;
 use tally_eventlog::memory::{MemoryFaults, MemoryStore};
 use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
@@ -88,7 +89,7 @@ impl Mesh {
                 projection: spec.projection,
                 process: spec.process,
                 clock: deps.clock.clone(),
-                epoch: 1,
+                held: Held::all(1),
                 options: ConsumerOptions::default(),
             };
             let handle = consumer.start(CancellationToken::new());

@@ -19,6 +19,7 @@ use crate::consumer::{
 };
 use crate::event::{NewEvent, Recorded};
 use crate::ids::Cause;
+use crate::lease::Held;
 use crate::shard::{LogName, Shard};
 use crate::store::{EventStore, LogSource};
 
@@ -196,7 +197,7 @@ impl Start {
             projection: notes.clone(),
             process: self.process,
             clock,
-            epoch: self.epoch,
+            held: Held::all(self.epoch),
             options: self.options,
         };
         Reader {

@@ -7,6 +7,7 @@
 //! of them are known applied.
 
 mod apply;
+mod elsewhere;
 mod fold;
 mod parked;
 mod parked_subjects;
@@ -20,20 +21,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use elsewhere::Elsewhere;
 pub use fold::Fold;
-pub use parked::{PARKED_VIEW, ParkedEvent};
-pub use parked_subjects::{ParkedRecord, ParkedSubject, ParkedSubjects, ReaderStopped, Replayed};
+pub use parked::{PARKED_CHANGES_VIEW, PARKED_VIEW, ParkedEvent};
+pub use parked_subjects::{ParkedRecord, ParkedSubject, ParkedSubjects, ReplayError, Replayed};
 pub(crate) use place::fenced;
-pub use progress::{Progress, ShardProgress, Stopped};
+pub use progress::{PAUSED_VIEW, Progress, ShardProgress, Stopped};
 pub use rows::ViewRows;
+use runner::{Replay, Runner};
 
 use crate::append::RowKey;
 use crate::clock::Clock;
 use crate::event::Recorded;
 use crate::ids::Cause;
-use crate::shard::LogName;
+use crate::lease::{Held, Places};
+use crate::shard::{LogName, Shard};
 use crate::store::{EventStore, LogSource, StoreError};
 
 /// An event that a handler cannot apply. Its subject is parked.
@@ -172,31 +178,46 @@ pub struct Consumer {
     pub process: Option<Arc<dyn ProcessManager>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Epoch of the lease.
-    pub epoch: u64,
+    /// The shards that it runs on.
+    pub held: Held,
     /// Bounds.
     pub options: ConsumerOptions,
 }
 
 impl Consumer {
-    /// Starts one runner per shard. They end when `stop` is cancelled.
+    /// Starts one runner for each shard that is held, whenever it is. They end when
+    /// `stop` is cancelled.
     pub fn start(self, stop: CancellationToken) -> ConsumerHandle {
         let shards = self.source.shards();
         let progress = Arc::new(Progress::new(self.name, self.log, shards));
-        let consumer = Arc::new(self);
+        let places = self.held.places(shards);
         let mut tasks = tokio::task::JoinSet::new();
+        if self.held.is_shared() {
+            progress.share_by(self.store.clone());
+            tasks.spawn(Elsewhere::follow(
+                self.store.clone(),
+                progress.clone(),
+                stop.clone(),
+            ));
+        }
+        let consumer = Arc::new(self);
         let mut replays = Vec::new();
         for shard in shards.all() {
             let (sender, receiver) = tokio::sync::mpsc::channel(4);
             replays.push(sender);
-            let runner = runner::Runner::new(
+            if places.is_granted(shard) {
+                // Timers look at once.
+                progress.update(shard, |state| state.held = true);
+            }
+            let run = run(
                 consumer.clone(),
                 shard,
                 progress.clone(),
+                places.clone(),
+                Arc::new(Mutex::new(receiver)),
                 stop.clone(),
-                receiver,
             );
-            tasks.spawn(runner.run());
+            tasks.spawn(run);
         }
         ConsumerHandle {
             parked: ParkedSubjects::new(consumer, progress.clone(), replays),
@@ -204,6 +225,33 @@ impl Consumer {
             tasks,
         }
     }
+}
+
+/// Runs a shard, each time that it is held.
+async fn run(
+    consumer: Arc<Consumer>,
+    shard: Shard,
+    progress: Arc<Progress>,
+    places: Arc<Places>,
+    replays: Arc<Mutex<Receiver<Replay>>>,
+    stop: CancellationToken,
+) {
+    let work = |epoch, stop: CancellationToken| {
+        let (consumer, progress) = (consumer.clone(), progress.clone());
+        let replays = replays.clone();
+        async move {
+            // Nobody else has it: one runner ends before the next begins.
+            let mut replays = replays.lock_owned().await;
+            // Whoever asked while nobody ran is told so.
+            while replays.try_recv().is_ok() {}
+            let runner = Runner::new(consumer, shard, epoch, progress, replays);
+            let mut replays = runner.run(stop.clone()).await;
+            // What stopped by itself tries nothing any more, and says so.
+            stop.run_until_cancelled(async { while replays.recv().await.is_some() {} })
+                .await;
+        }
+    };
+    places.run(shard, &progress, stop, work).await;
 }
 
 /// A running consumer.

@@ -1,5 +1,7 @@
 //! Parked subjects: events that could not be applied, and those behind them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 
 use crate::append::{RowKey, ViewWrite};
@@ -8,6 +10,10 @@ use crate::store::{EventStore, StoreError, prefix_end};
 
 /// The view in which every consumer keeps its parked events.
 pub const PARKED_VIEW: &str = "parked";
+
+/// The view in which it is kept that a consumer's parked events have changed, for
+/// other processes: a row per consumer and shard, which is another one each time.
+pub const PARKED_CHANGES_VIEW: &str = "parked.changes";
 
 /// Bytes of a position in a key.
 const POSITION: usize = size_of::<u64>();
@@ -59,6 +65,28 @@ pub(super) fn unpark(consumer: &str, shard: Shard, event: &ParkedEvent) -> ViewW
     ViewWrite {
         value: None,
         ..park(consumer, shard, event)
+    }
+}
+
+/// Where it is kept that parked events have changed.
+pub(super) fn changes_row(consumer: &str, shard: Shard) -> RowKey {
+    RowKey {
+        view: PARKED_CHANGES_VIEW,
+        shard,
+        key: Bytes::copy_from_slice(consumer.as_bytes()),
+    }
+}
+
+/// Says that parked events have changed.
+pub(super) fn changed(consumer: &str, shard: Shard, epoch: u64) -> ViewWrite {
+    // One process at a time has an epoch, and counts on while it lives.
+    static CHANGES: AtomicU64 = AtomicU64::new(0);
+    let change = CHANGES.fetch_add(1, Ordering::Relaxed);
+    let mut value = epoch.to_be_bytes().to_vec();
+    value.extend_from_slice(&change.to_be_bytes());
+    ViewWrite {
+        row: changes_row(consumer, shard),
+        value: Some(value.into()),
     }
 }
 

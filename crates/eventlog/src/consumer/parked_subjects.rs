@@ -51,10 +51,22 @@ pub struct Replayed {
     pub stopped: Option<(u64, String)>,
 }
 
-/// The reader has stopped, or the process ends. Nothing was tried.
+/// Why a reader could not be asked to try again. Nothing was tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the reader has stopped; start it again first")]
-pub struct ReaderStopped;
+pub enum ReplayError {
+    /// It has stopped, or the process ends.
+    #[error("the reader has stopped; start it again first")]
+    Stopped,
+    /// Another process holds the shard.
+    #[error(
+        "another replica of this role holds shard {shard}, and only that one can apply what waits \
+         there; ask it: `tally status` of each replica says which shards it holds"
+    )]
+    Elsewhere {
+        /// The shard.
+        shard: Shard,
+    },
+}
 
 impl ParkedSubjects {
     pub(super) fn new(
@@ -149,19 +161,28 @@ impl ParkedSubjects {
     ///
     /// # Errors
     ///
-    /// [`ReaderStopped`]: start it again first.
-    pub async fn replay(&self, subject: &str) -> Result<Replayed, ReaderStopped> {
+    /// [`ReplayError`]: who can do it, or what to do first.
+    pub async fn replay(&self, subject: &str) -> Result<Replayed, ReplayError> {
         let Some(shard) = self.shard_of(subject) else {
             return Ok(Replayed::default());
         };
+        let (held, stopped) = self
+            .progress
+            .with(shard, |state| (state.held, state.stopped.is_some()));
+        if stopped {
+            return Err(ReplayError::Stopped);
+        }
+        if !held && self.consumer.held.is_shared() {
+            return Err(ReplayError::Elsewhere { shard });
+        }
         let (reply, answer) = oneshot::channel();
         let replay = Replay {
             subject: subject.to_owned(),
             reply,
         };
         let queue = &self.replays[usize::from(shard.0)];
-        queue.send(replay).await.map_err(|_| ReaderStopped)?;
-        answer.await.map_err(|_| ReaderStopped)
+        queue.send(replay).await.map_err(|_| ReplayError::Stopped)?;
+        answer.await.map_err(|_| ReplayError::Stopped)
     }
 
     async fn events_on(

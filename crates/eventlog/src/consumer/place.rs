@@ -1,9 +1,9 @@
-//! Where a reader stands in its source, and whether the source still is the log
-//! that it has read.
+//! Where a reader stands in its source, whether the source still is the log that
+//! it has read, and how the place is written down.
 
 use super::Stopped;
 use super::runner::{Halt, Runner};
-use crate::append::Checkpoint;
+use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
 use crate::event::Recorded;
 use crate::store::Following;
 
@@ -90,6 +90,56 @@ impl Runner {
                 head.size(),
             ),
         }))
+    }
+
+    /// Writes the place down under this epoch, before anything is read to go on from.
+    /// A former holder that still runs could else change rows behind those kept here,
+    /// without the place having moved.
+    pub(super) async fn fence_off(&self) -> Result<(), Halt> {
+        let here = self.checkpoint.clone();
+        let outcome = self.append(here, Vec::new()).await;
+        outcome.map_err(|error| Halt::Retry(error.to_string()))
+    }
+
+    async fn append(&self, to: Checkpoint, views: Vec<ViewWrite>) -> Result<(), AppendError> {
+        // The log of an append without events matters to nobody; views and
+        // checkpoints belong to the store.
+        let append = Append {
+            checkpoint: Some(CheckpointMove {
+                consumer: self.consumer.name,
+                shard: self.shard,
+                from: self.checkpoint.next,
+                to,
+            }),
+            views,
+            ..Append::to(self.consumer.log, self.shard)
+        };
+        let outcome = self.consumer.store.append(vec![append]).await.pop();
+        outcome.expect("one result per append").map(|_| ())
+    }
+
+    pub(super) async fn write(
+        &mut self,
+        to: Checkpoint,
+        views: Vec<ViewWrite>,
+    ) -> Result<(), Halt> {
+        match self.append(to.clone(), views).await {
+            Ok(()) => {
+                self.checkpoint = to;
+                Ok(())
+            }
+            Err(AppendError::CheckpointMoved { .. }) => {
+                // Either another holder has the shard, or an unknown outcome had
+                // been applied after all: the stored checkpoint says which.
+                Box::pin(self.start()).await?;
+                Err(Halt::Retry("the checkpoint had moved".to_owned()))
+            }
+            Err(error) => {
+                // What was parked in memory only must be parked again.
+                Box::pin(self.start()).await?;
+                Err(Halt::Retry(error.to_string()))
+            }
+        }
     }
 }
 

@@ -81,7 +81,9 @@ impl Runner {
 
     /// Writes rows and leaves the checkpoint where it is. If that fails, what is
     /// parked has been loaded again.
-    async fn write_beside(&mut self, views: Vec<ViewWrite>) -> Result<(), ReactError> {
+    async fn write_beside(&mut self, mut views: Vec<ViewWrite>) -> Result<(), ReactError> {
+        let (name, shard) = (self.consumer.name, self.shard);
+        views.push(parked::changed(name, shard, self.epoch));
         let written = self.write(self.checkpoint.clone(), views).await;
         written.map_err(|halt| ReactError::Retry {
             reason: match halt {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::parked::{self, ParkedEvent};
 use super::place::fenced;
 use super::{Consumer, Progress, Replayed, Stopped, ViewRows};
-use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
+use crate::append::{Checkpoint, ViewWrite};
 use crate::shard::Shard;
 use crate::store::{Following, StoreError};
 use crate::throttle::Throttle;
@@ -23,12 +23,16 @@ pub(super) struct Replay {
     pub(super) reply: oneshot::Sender<Replayed>,
 }
 
+/// Where a shard's runner, whichever it is, is asked.
+pub(super) type Replays = OwnedMutexGuard<mpsc::Receiver<Replay>>;
+
 pub(super) struct Runner {
     pub(super) consumer: Arc<Consumer>,
     pub(super) shard: Shard,
+    /// Of the lease that it runs under.
+    pub(super) epoch: u64,
     pub(super) progress: Arc<Progress>,
-    stop: CancellationToken,
-    replays: mpsc::Receiver<Replay>,
+    replays: Replays,
     pub(super) checkpoint: Checkpoint,
     /// Rows that the last batches read. Nobody else writes them while the
     /// checkpoint is held.
@@ -80,18 +84,17 @@ impl Runner {
     pub(super) fn new(
         consumer: Arc<Consumer>,
         shard: Shard,
+        epoch: u64,
         progress: Arc<Progress>,
-        stop: CancellationToken,
-        replays: mpsc::Receiver<Replay>,
+        replays: Replays,
     ) -> Self {
-        let checkpoint = Checkpoint::start(consumer.epoch);
         Self {
             consumer,
             shard,
+            epoch,
             progress,
-            stop,
             replays,
-            checkpoint,
+            checkpoint: Checkpoint::start(epoch),
             rows: ViewRows::default(),
             parked: HashMap::new(),
             newly_parked: VecDeque::new(),
@@ -101,12 +104,12 @@ impl Runner {
         }
     }
 
-    pub(super) async fn run(mut self) {
-        let stop = self.stop.clone();
+    /// Runs until it has to stop, by itself or because `stop` is cancelled.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Replays {
         // A handler that panics must be seen as a stopped reader, not as one that lags.
         let running = AssertUnwindSafe(self.run_until_stopped()).catch_unwind();
         let stopped = match stop.run_until_cancelled(running).await {
-            None => return,
+            None => return self.replays,
             Some(Ok(stopped)) => stopped,
             Some(Err(_)) => Stopped {
                 reason: "PANICKED",
@@ -124,6 +127,7 @@ impl Runner {
         );
         self.progress
             .update(self.shard, |state| state.stopped = Some(stopped));
+        self.replays
     }
 
     async fn run_until_stopped(&mut self) -> Stopped {
@@ -206,7 +210,7 @@ impl Runner {
 
     /// Loads the checkpoint and what is parked, and verifies that the source
     /// is still the log that the checkpoint is of.
-    async fn start(&mut self) -> Result<(), Halt> {
+    pub(super) async fn start(&mut self) -> Result<(), Halt> {
         self.stale = true;
         let consumer = &self.consumer;
         self.rows = ViewRows::default();
@@ -216,13 +220,17 @@ impl Runner {
             .nth(usize::from(self.shard.0))
             .flatten();
         if let Some(checkpoint) = stored {
-            if checkpoint.epoch > consumer.epoch {
+            if checkpoint.epoch > self.epoch {
                 return Err(Halt::Stop(fenced(checkpoint.epoch)));
             }
+            let former = checkpoint.epoch < self.epoch && consumer.held.is_shared();
             self.checkpoint = Checkpoint {
-                epoch: consumer.epoch,
+                epoch: self.epoch,
                 ..checkpoint
             };
+            if former {
+                self.fence_off().await?;
+            }
         }
         self.take_place().await?;
         let consumer = &self.consumer;
@@ -338,6 +346,9 @@ impl Runner {
                 .iter()
                 .map(|event| parked::park(consumer.name, self.shard, event)),
         );
+        if !applied.parked.is_empty() {
+            views.push(parked::changed(consumer.name, self.shard, self.epoch));
+        }
         self.write(to, views).await?;
         let parked = (!applied.parked.is_empty()).then(|| self.parked.clone());
         let next = self.checkpoint.next;
@@ -351,48 +362,5 @@ impl Runner {
             }
         });
         Ok(applied.halt)
-    }
-
-    pub(super) async fn write(
-        &mut self,
-        to: Checkpoint,
-        views: Vec<ViewWrite>,
-    ) -> Result<(), Halt> {
-        // The log of an append without events matters to nobody; views and
-        // checkpoints belong to the store.
-        let append = Append {
-            checkpoint: Some(CheckpointMove {
-                consumer: self.consumer.name,
-                shard: self.shard,
-                from: self.checkpoint.next,
-                to: to.clone(),
-            }),
-            views,
-            ..Append::to(self.consumer.log, self.shard)
-        };
-        let outcome = self
-            .consumer
-            .store
-            .append(vec![append])
-            .await
-            .pop()
-            .expect("one result per append");
-        match outcome {
-            Ok(_) => {
-                self.checkpoint = to;
-                Ok(())
-            }
-            Err(AppendError::CheckpointMoved { .. }) => {
-                // Either another holder has the shard, or an unknown outcome had
-                // been applied after all: the stored checkpoint says which.
-                Box::pin(self.start()).await?;
-                Err(Halt::Retry("the checkpoint had moved".to_owned()))
-            }
-            Err(error) => {
-                // What was parked in memory only must be parked again.
-                Box::pin(self.start()).await?;
-                Err(Halt::Retry(error.to_string()))
-            }
-        }
     }
 }

@@ -212,15 +212,25 @@ pub async fn names_are_apart(fixture: &dyn Fixture) {
         .await
         .expect("the store answers");
     assert_eq!(acquired.len(), 2);
-    let standing = leases
-        .join(b, "conformance.other", TERM)
+    // All names at once, each for itself.
+    let names = ["conformance.other", "conformance.third", NAME];
+    let joined = leases.join(b, &names, TERM).await;
+    let standings = joined.expect("the store answers");
+    let members: Vec<_> = standings.iter().map(|one| one.members.clone()).collect();
+    assert_eq!(members, [(); 3].map(|()| BTreeSet::from([b])));
+    let held = [b, a].map(|holder| BTreeMap::from([(Shard(0), holder), (Shard(1), holder)]));
+    assert_eq!(standings[0].held, held[0]);
+    assert_eq!(standings[1].held, BTreeMap::new());
+    assert_eq!(standings[2].held, held[1]);
+    leases
+        .leave(b, &names[..2])
         .await
         .expect("the store answers");
-    assert_eq!(standing.members, BTreeSet::from([b]));
-    assert_eq!(
-        standing.held,
-        BTreeMap::from([(Shard(0), b), (Shard(1), b)])
-    );
+    let joined = leases.join(a, &names, TERM).await;
+    let standings = joined.expect("the store answers");
+    let members: Vec<_> = standings.into_iter().map(|one| one.members).collect();
+    let alone = BTreeSet::from([a]);
+    assert_eq!(members, [alone.clone(), alone, BTreeSet::from([a, b])]);
 }
 
 /// A process that takes part in the sharing.
@@ -233,8 +243,8 @@ struct Member {
 impl Member {
     async fn turn(&mut self, count: ShardCount) -> Standing {
         self.held = renew(&self.leases, self.id, &self.held).await;
-        let joined = self.leases.join(self.id, NAME, TERM).await;
-        let standing = joined.expect("the store answers");
+        let joined = self.leases.join(self.id, &[NAME], TERM).await;
+        let standing = joined.expect("the store answers").remove(0);
         let share = share(count, &standing, self.id);
         let (give, keep): (Vec<Lease>, Vec<Lease>) = self
             .held
@@ -265,7 +275,7 @@ pub async fn members_share_the_shards(fixture: &dyn Fixture) {
     let mut leaving = members.remove(0);
     leaving
         .leases
-        .leave(leaving.id, NAME)
+        .leave(leaving.id, &[NAME])
         .await
         .expect("the store answers");
     leaving

@@ -127,30 +127,38 @@ impl Leases for MemoryLeases {
     async fn join(
         &self,
         member: Uuid,
-        name: &'static str,
+        names: &[&'static str],
         term: Duration,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<Vec<Standing>, StoreError> {
         let (now, expires_at) = (self.clock.wall(), self.end(term));
         let mut content = self.content();
-        content.members.insert((name, member), expires_at);
+        for name in names {
+            content.members.insert((name, member), expires_at);
+        }
         content.members.retain(|_, expires_at| now < *expires_at);
-        let of_name = |(of, member): &(&'static str, Uuid)| (*of == name).then_some(*member);
-        let held = content.leases.iter().filter(|((of, _), _)| *of == name);
-        Ok(Standing {
-            members: content
-                .members
-                .keys()
-                .filter_map(of_name)
-                .chain([member])
-                .collect(),
-            held: held
-                .filter_map(|((_, shard), held)| Some((*shard, held.holder_at(now)?)))
-                .collect(),
-        })
+        let standing = |name: &&'static str| {
+            let of_name = |(of, member): &(&'static str, Uuid)| (of == name).then_some(*member);
+            let held = content.leases.iter().filter(|((of, _), _)| of == name);
+            Standing {
+                members: content
+                    .members
+                    .keys()
+                    .filter_map(of_name)
+                    .chain([member])
+                    .collect(),
+                held: held
+                    .filter_map(|((_, shard), held)| Some((*shard, held.holder_at(now)?)))
+                    .collect(),
+            }
+        };
+        Ok(names.iter().map(standing).collect())
     }
 
-    async fn leave(&self, member: Uuid, name: &'static str) -> Result<(), StoreError> {
-        self.content().members.remove(&(name, member));
+    async fn leave(&self, member: Uuid, names: &[&'static str]) -> Result<(), StoreError> {
+        let mut content = self.content();
+        for name in names {
+            content.members.remove(&(name, member));
+        }
         Ok(())
     }
 }

@@ -21,6 +21,8 @@ use crate::throttle::Throttle;
 pub(super) struct Shipper {
     relay: Arc<Relay>,
     shard: Shard,
+    /// Of the lease that it runs under.
+    epoch: u64,
     progress: Arc<Progress>,
     checkpoint: Checkpoint,
     /// Number of records handed over.
@@ -51,12 +53,18 @@ impl From<StoreError> for Halt {
 }
 
 impl Shipper {
-    pub(super) fn new(relay: Arc<Relay>, shard: Shard, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(
+        relay: Arc<Relay>,
+        shard: Shard,
+        epoch: u64,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
-            checkpoint: Checkpoint::start(relay.epoch),
+            checkpoint: Checkpoint::start(epoch),
             pause: relay.options.retry_pause,
             relay,
             shard,
+            epoch,
             progress,
             handed: 0,
             in_flight: VecDeque::new(),
@@ -130,11 +138,11 @@ impl Shipper {
         let stored = relay.store.checkpoints(relay.name).await?;
         let stored = stored.into_iter().nth(usize::from(self.shard.0)).flatten();
         if let Some(checkpoint) = stored {
-            if checkpoint.epoch > relay.epoch {
+            if checkpoint.epoch > self.epoch {
                 return Err(Halt::Stop(fenced(checkpoint.epoch)));
             }
             self.checkpoint = Checkpoint {
-                epoch: relay.epoch,
+                epoch: self.epoch,
                 ..checkpoint
             };
         }

@@ -10,6 +10,7 @@ use tally_bus_kafka::{
 };
 use tally_domain::department::DepartmentId;
 use tally_eventlog::clock::Clock;
+use tally_eventlog::lease::Held;
 use tally_eventlog::relay::{Relay, RelayOptions};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, LogSource};
@@ -187,7 +188,7 @@ impl Peers {
             log,
             store: events.clone(),
             transport: Arc::new(transport),
-            epoch: store.epoch(),
+            held: Held::all(store.epoch()),
             options: RelayOptions::default(),
         };
         let access = Access::Owner(&self.topics);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tally_audit::{Audit, RebuildTarget};
 use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
+use tally_eventlog::lease::Held;
 use tally_eventlog::relay::{Relay, RelayHandle};
 use tally_eventlog::shard::LogName;
 use tally_eventlog::timer::Timer;
@@ -153,7 +154,7 @@ impl Wiring {
                 projection: spec.projection,
                 process: spec.process,
                 clock: self.clock.clone(),
-                epoch: self.store.epoch(),
+                held: Held::all(self.store.epoch()),
                 options: ConsumerOptions {
                     idle_checkpoint: spec.idle_checkpoint,
                     gather: spec.gather,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tally_eventlog::consumer::{
-    ConsumerHandle, ParkedRecord, ParkedSubject, ParkedSubjects, Replayed,
+    ConsumerHandle, ParkedRecord, ParkedSubject, ParkedSubjects, ReplayError, Replayed,
 };
 use tally_eventlog::event::to_proto_time;
 use tally_eventlog::shard::Shard;
@@ -153,8 +153,13 @@ impl Parked {
                            it replays as soon as it has read all there is";
             return Err(Fault::unavailable("READER_BUSY", message, REPLAY_RETRY));
         };
-        let replayed =
-            replayed.map_err(|stopped| Fault::rejected("READER_STOPPED", stopped.to_string()))?;
+        let replayed = replayed.map_err(|error| {
+            let reason = match error {
+                ReplayError::Stopped => "READER_STOPPED",
+                ReplayError::Elsewhere { .. } => "READER_ELSEWHERE",
+            };
+            Fault::rejected(reason, error.to_string())
+        })?;
         let Replayed { applied, left, .. } = replayed;
         tracing::info!(
             consumer = parked.consumer(),

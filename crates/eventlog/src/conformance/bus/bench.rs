@@ -18,6 +18,7 @@ use crate::conformance::reader::{
 use crate::consumer::ConsumerOptions;
 use crate::event::StoredRecord;
 use crate::group::GroupOptions;
+use crate::lease::Held;
 use crate::memory::MemoryStore;
 use crate::relay::{Relay, RelayHandle, RelayOptions, Transport};
 use crate::shard::{Shard, ShardCount};
@@ -99,7 +100,7 @@ impl BusBench {
             log: LOG,
             store: self.owner.store(),
             transport,
-            epoch,
+            held: Held::all(epoch),
             options: RelayOptions {
                 batch_records_max: 10,
                 retry_pause: Duration::from_millis(1),

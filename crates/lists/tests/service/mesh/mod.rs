@@ -15,6 +15,7 @@ use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 use tally_eventlog::event::{EventContext, NewEvent, Recorded, StreamName, actor_to_proto};
 use tally_eventlog::execute::Executor;
 use tally_eventlog::group::GroupOptions;
+use tally_eventlog::lease::Held;
 use tally_eventlog::memory::MemoryStore;
 use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
@@ -93,7 +94,7 @@ impl Mesh {
                 projection: spec.projection,
                 process: spec.process,
                 clock: shared.clone(),
-                epoch: 1,
+                held: Held::all(1),
                 options: ConsumerOptions::default(),
             };
             let handle = consumer.start(stop.clone());

@@ -13,6 +13,7 @@ use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
 use tally_eventlog::event::{NewEvent, Recorded};
 use tally_eventlog::execute::Executor;
 use tally_eventlog::group::GroupOptions;
+use tally_eventlog::lease::Held;
 use tally_eventlog::memory::MemoryStore;
 use tally_eventlog::pb::{DocumentRef, LegalBasisRef};
 use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
@@ -129,7 +130,7 @@ impl Mesh {
                 projection: spec.projection,
                 process: spec.process,
                 clock: clock.clone(),
-                epoch: 1,
+                held: Held::all(1),
                 options: ConsumerOptions {
                     idle_checkpoint: spec.idle_checkpoint,
                     gather: spec.gather,

@@ -11,6 +11,7 @@ use tally_eventlog::clock::SystemClock;
 use tally_eventlog::consumer::{Consumer, ConsumerOptions, Poison, Projection, ViewRows};
 use tally_eventlog::event::{EventContext, NewEvent, Recorded, StreamName};
 use tally_eventlog::group::GroupOptions;
+use tally_eventlog::lease::Held;
 use tally_eventlog::memory::MemoryStore;
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, LogSource};
@@ -88,7 +89,7 @@ impl Stage {
                 projection: projection.clone(),
                 process: None,
                 clock: clock.clone(),
-                epoch: 1,
+                held: Held::all(1),
                 options: ConsumerOptions::default(),
             };
             consumer.start(stop.clone())
