@@ -282,13 +282,26 @@ fn tell_status(json: bool, answer: &node::GetStatusResponse) {
     for reader in &answer.readers {
         let state = match reader.stopped.as_str() {
             "" if reader.paused => "held".to_owned(),
-            "" => "runs".to_owned(),
+            "" => where_it_runs(reader),
             reason => format!("stopped: {reason}"),
         };
         line(&format!(
             "{:<22} {:<18} {:>8} {:>8}  {state}",
             reader.consumer, reader.source, reader.lag, reader.parked
         ));
+    }
+}
+
+/// Where a reader runs: its shards may be shared with other replicas of the role.
+fn where_it_runs(reader: &node::ReaderStatus) -> String {
+    match (reader.held.as_slice(), reader.applied.len()) {
+        ([], _) => "runs in another replica".to_owned(),
+        (held, all) if held.len() == all => "runs".to_owned(),
+        (held, all) => {
+            let shards: Vec<String> = held.iter().map(ToString::to_string).collect();
+            let shards = shards.join(" ");
+            format!("runs on {} of {all} shards: {shards}", held.len())
+        }
     }
 }
 
