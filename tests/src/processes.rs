@@ -229,6 +229,8 @@ fn settings(prefix: &str, first_port: u16) -> Vec<String> {
     let (database, brokers) = (service("DATABASE_URL"), service("KAFKA_BROKERS"));
     let mut settings = vec![
         "shards=4".to_owned(),
+        // Whoever dies in a test is not to be waited for long.
+        "store.lease=2".to_owned(),
         format!("store.url={database}"),
         format!("store.schema={prefix}"),
         format!("keyring.url={database}"),

@@ -2,6 +2,7 @@
 //! other processes, wired together.
 
 mod peers;
+mod shares;
 mod stores;
 mod wiring;
 
@@ -16,6 +17,7 @@ use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::ConsumerHandle;
 use tally_eventlog::execute::Executor;
 use tally_eventlog::ids::{REMEMBERED, first_at};
+use tally_eventlog::lease::KeeperOptions;
 use tally_eventlog::relay::RelayHandle;
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
 use tally_eventlog::shard::{LogName, ShardCount};
@@ -59,6 +61,8 @@ pub struct MeshOptions {
     pub shards: ShardCount,
     /// How old what is known of `lists` may be for a check to be answered.
     pub check_freshness: Duration,
+    /// How long the shards of a process that died wait for another replica.
+    pub lease_term: Duration,
 }
 
 impl MeshOptions {
@@ -72,6 +76,7 @@ impl MeshOptions {
             test_clock: None,
             shards: ShardCount::default(),
             check_freshness: CheckOptions::default().freshness,
+            lease_term: KeeperOptions::default().term,
         }
     }
 }
@@ -232,13 +237,16 @@ impl Mesh {
             clock: shared.clone(),
         };
         let mut wiring = Wiring::new(
-            backing.clone(),
+            &backing,
+            options.lease_term,
             sources,
             shared.clone(),
             stop_readers.clone(),
         );
         if let Extent::Role(role, peers) = &options.extent {
-            wiring.start_relays(peers.relays(*role, &backing, &deps).await?);
+            let shares = &mut wiring.shares;
+            let relays = peers.relays(*role, backing.events(), &deps, shares).await?;
+            wiring.start_relays(relays);
         }
         let stop_serving = CancellationToken::new();
         let (routes, health) = wire(
@@ -254,6 +262,9 @@ impl Mesh {
                 clock,
             },
         );
+        // Last: shares are of all names at once.
+        let sharing = wiring.shares.start(stop_readers.clone());
+        wiring.tasks.extend(sharing);
         wiring.tasks.push(forget_old_commands(
             store.clone(),
             shared.clone(),

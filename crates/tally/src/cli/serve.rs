@@ -129,6 +129,7 @@ fn options(
         storage: storage(role, config),
         shards: shards(config),
         check_freshness: config.seconds("checks.freshness"),
+        lease_term: config.seconds("store.lease"),
         test_clock,
         ..MeshOptions::in_dir(dir)
     })

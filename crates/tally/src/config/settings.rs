@@ -137,6 +137,12 @@ pub const SETTINGS: &[Setting] = &[
         "What the names of the schemas begin with: <schema>_<role>.",
     ),
     setting(
+        "store.lease",
+        Kind::Number(1, 600),
+        "5",
+        "Seconds after which another replica of a role takes over the shards of one that died; only on Postgres, the same for every replica.",
+    ),
+    setting(
         "keyring.url",
         Kind::Store,
         "sqlite",

@@ -10,7 +10,6 @@ use tally_bus_kafka::{
 };
 use tally_domain::department::DepartmentId;
 use tally_eventlog::clock::Clock;
-use tally_eventlog::lease::Held;
 use tally_eventlog::relay::{Relay, RelayOptions};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, LogSource};
@@ -19,7 +18,7 @@ use tally_service::published::Publication;
 use tally_service::remote_log::{RemoteLog, RemoteLogError};
 use tally_service::{Deps, Sources, logs};
 
-use super::Store;
+use super::shares::Shares;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::role::Role;
 
@@ -179,16 +178,16 @@ impl Peers {
     pub(super) async fn relays(
         &self,
         role: Role,
-        store: &Store,
+        events: Arc<dyn EventStore>,
         deps: &Deps,
+        shares: &mut Shares,
     ) -> Result<Vec<Relay>, PeerError> {
-        let events = store.events();
-        let relay = |name, log, transport| Relay {
+        let mut relay = |name, log, transport| Relay {
             name,
             log,
             store: events.clone(),
             transport: Arc::new(transport),
-            held: Held::all(store.epoch()),
+            held: shares.join(name, events.shards()),
             options: RelayOptions::default(),
         };
         let access = Access::Owner(&self.topics);

@@ -79,14 +79,6 @@ impl Store {
         }
     }
 
-    /// Grows with every opening.
-    pub(super) fn epoch(&self) -> u64 {
-        match self {
-            Self::Sqlite(store) => store.epoch(),
-            Self::Postgres(store) => store.epoch(),
-        }
-    }
-
     /// Keeps the distance of the movable clock over a restart.
     ///
     /// # Errors

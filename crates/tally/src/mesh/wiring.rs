@@ -6,9 +6,9 @@ use std::time::Duration;
 use tally_audit::{Audit, RebuildTarget};
 use tally_eventlog::clock::Clock;
 use tally_eventlog::consumer::{Consumer, ConsumerHandle, ConsumerOptions};
-use tally_eventlog::lease::Held;
 use tally_eventlog::relay::{Relay, RelayHandle};
 use tally_eventlog::shard::LogName;
+use tally_eventlog::store::EventStore;
 use tally_eventlog::timer::Timer;
 use tally_sanctions::CheckOptions;
 use tally_service::jws::Signer;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+use super::shares::Shares;
 use super::{MeshOptions, Store};
 use crate::node::{NodeState, Parked};
 use crate::role::Role;
@@ -88,7 +89,7 @@ pub(super) fn wire(
     let audit = Audit {
         logs: audited.into_iter().map(source).collect(),
         targets: std::mem::take(&mut wiring.rebuild),
-        lists_writer: own.contains(&logs::LISTS).then(|| wiring.store.events()),
+        lists_writer: own.contains(&logs::LISTS).then(|| wiring.store.clone()),
         keyring: deps.keyring.clone(),
         clock: deps.clock.clone(),
     };
@@ -104,7 +105,8 @@ pub(super) fn wire(
 
 /// What has been started, and for what.
 pub(super) struct Wiring {
-    store: Store,
+    store: Arc<dyn EventStore>,
+    pub(super) shares: Shares,
     sources: Sources,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
@@ -117,13 +119,15 @@ pub(super) struct Wiring {
 
 impl Wiring {
     pub(super) fn new(
-        store: Store,
+        store: &Store,
+        lease_term: Duration,
         sources: Sources,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            store,
+            store: store.events(),
+            shares: Shares::of(store, lease_term),
             sources,
             clock,
             stop,
@@ -137,7 +141,7 @@ impl Wiring {
 
     fn start(&mut self, specs: Vec<ConsumerSpec>) {
         for spec in specs {
-            let store = self.store.events();
+            let store = self.store.clone();
             let source = self.sources.of(spec.source).clone();
             self.rebuild.push(RebuildTarget {
                 consumer: spec.name,
@@ -146,6 +150,7 @@ impl Wiring {
                 projection: spec.projection.clone(),
                 store: store.clone(),
             });
+            let held = self.shares.join(spec.name, source.shards());
             let consumer = Consumer {
                 name: spec.name,
                 log: spec.source,
@@ -154,7 +159,7 @@ impl Wiring {
                 projection: spec.projection,
                 process: spec.process,
                 clock: self.clock.clone(),
-                held: Held::all(self.store.epoch()),
+                held,
                 options: ConsumerOptions {
                     idle_checkpoint: spec.idle_checkpoint,
                     gather: spec.gather,
@@ -178,7 +183,7 @@ impl Wiring {
     fn start_timers(&mut self, specs: Vec<TimerSpec>) {
         for spec in specs {
             let timer = Timer {
-                store: self.store.events(),
+                store: self.store.clone(),
                 handler: spec.handler,
                 progress: self.readers.get(spec.consumer),
                 clock: self.clock.clone(),
