@@ -153,12 +153,9 @@ impl Parked {
                            it replays as soon as it has read all there is";
             return Err(Fault::unavailable("READER_BUSY", message, REPLAY_RETRY));
         };
-        let replayed = replayed.map_err(|error| {
-            let reason = match error {
-                ReplayError::Stopped => "READER_STOPPED",
-                ReplayError::Elsewhere { .. } => "READER_ELSEWHERE",
-            };
-            Fault::rejected(reason, error.to_string())
+        let replayed = replayed.map_err(|error| match error {
+            ReplayError::Stopped => Fault::rejected("READER_STOPPED", error.to_string()),
+            ReplayError::Elsewhere { .. } => Fault::rejected("READER_ELSEWHERE", error.to_string()),
         })?;
         let Replayed { applied, left, .. } = replayed;
         tracing::info!(
