@@ -133,6 +133,17 @@ impl Harness {
         Self::at(start, BuiltIn::Small).await
     }
 
+    /// The same with a process for each role, however other scenarios run.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn in_processes(start: &str) -> Self {
+        let start = start.parse().expect("a timestamp");
+        let dir = TempDir::new().expect("a temporary directory");
+        Self::of_processes(start, dir, BuiltIn::Small).await
+    }
+
     /// A mesh with a movable clock that starts at `start`, and the province's pack.
     ///
     /// # Panics
@@ -146,10 +157,7 @@ impl Harness {
         let dir = TempDir::new().expect("a temporary directory");
         let start: Timestamp = start.parse().expect("a timestamp");
         if in_processes() {
-            let mut dir = MeshDir::from(dir);
-            dir.in_services = true;
-            let processes = Processes::start(dir.path(), Some(start)).await;
-            return Self::loaded(Running::Roles(Box::new(processes)), dir, pack).await;
+            return Self::of_processes(start, dir, pack).await;
         }
         let options = MeshOptions {
             test_clock: Some(start),
@@ -193,6 +201,13 @@ impl Harness {
         Self { mesh, dir }
     }
 
+    async fn of_processes(start: Timestamp, dir: TempDir, pack: BuiltIn) -> Self {
+        let mut dir = MeshDir::from(dir);
+        dir.in_services = true;
+        let processes = Processes::start(dir.path(), Some(start)).await;
+        Self::loaded(Running::Roles(Box::new(processes)), dir, pack).await
+    }
+
     async fn loaded(mesh: Running, dir: MeshDir, pack: BuiltIn) -> Self {
         let harness = Self { mesh, dir };
         let pack = pack.load().expect("a built-in pack is consistent");
@@ -229,6 +244,18 @@ impl Harness {
         match &self.mesh {
             Running::Whole(mesh) => mesh,
             Running::Roles(_) => panic!("this test is about one process with all roles"),
+        }
+    }
+
+    /// The processes, to do something to them.
+    ///
+    /// # Panics
+    ///
+    /// If all roles are in one.
+    pub fn processes(&mut self) -> &mut Processes {
+        match &mut self.mesh {
+            Running::Whole(_) => panic!("this test is about a process for each role"),
+            Running::Roles(processes) => processes,
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod contracts;
 pub mod harness;
 mod history;
+pub mod organisations;
 pub mod processes;
 pub mod records;
 mod scene;

@@ -280,7 +280,12 @@ async fn drop_schemas(prefix: &str) -> Result<(), BoxError> {
     Ok(database.close().await?)
 }
 
-async fn delete_topics(prefix: &str) -> Result<(), BoxError> {
+/// Deletes all topics of a mesh.
+///
+/// # Errors
+///
+/// The cluster does not answer.
+pub async fn delete_topics(prefix: &str) -> Result<(), BoxError> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", service("KAFKA_BROKERS"));
     let admin: AdminClient<DefaultClientContext> = config.create()?;

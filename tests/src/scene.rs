@@ -54,7 +54,12 @@ impl Scene {
         Self::on(Harness::with(options, dir).await).await
     }
 
-    async fn on(mesh: Harness) -> Self {
+    /// The same people on a mesh.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn on(mesh: Harness) -> Self {
         Self {
             system: mesh.system(MARKET).await,
             first: mesh.officer(MARKET, "1").await,

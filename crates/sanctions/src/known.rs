@@ -1,7 +1,7 @@
 //! What is known of a subject from `lists`: how its events change the row, and
 //! what the row says today. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tally_domain::date::{LegalDate, parse_legal_date};
 use tally_domain::department::DepartmentId;
 use tally_domain::legal::LegalBasisRef;
@@ -203,12 +203,22 @@ fn known<'a>(
 }
 
 /// True if what was recorded at `recorded_at`, having seen `basis` records of
-/// `lists`, applied the entry while it must not have been applied.
-pub fn is_stale(entry: &pb::KnownEntry, basis: u64, recorded_at: Timestamp) -> bool {
+/// `lists`, applied the entry while it must not have been applied. `skew` is how
+/// much the clocks of the two logs may differ: what may have been late counts as
+/// late, since a correction too many asks somebody to look, and one too few leaves
+/// a wrong unnoticed.
+pub fn is_stale(
+    entry: &pb::KnownEntry,
+    basis: u64,
+    recorded_at: Timestamp,
+    skew: SignedDuration,
+) -> bool {
+    let latest = recorded_at.saturating_add(skew).unwrap_or(recorded_at);
+    let earliest = recorded_at.saturating_sub(skew).unwrap_or(recorded_at);
     entry.stops.iter().any(|stop| {
         let time = |at: &Option<prost_types::Timestamp>| at.as_ref().and_then(from_proto_time);
-        let after = time(&stop.recorded_at).is_none_or(|stopped| recorded_at >= stopped);
-        let before = time(&stop.resumed_at).is_none_or(|resumed| recorded_at < resumed);
+        let after = time(&stop.recorded_at).is_none_or(|stopped| latest >= stopped);
+        let before = time(&stop.resumed_at).is_none_or(|resumed| earliest < resumed);
         basis < stop.stopped_at && after && before
     })
 }

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prost::Message as _;
 use tally_eventlog::aggregate::Aggregate as _;
 use tally_eventlog::append::Checkpoint;
@@ -47,12 +47,15 @@ struct Found {
 /// Finds stale checks and executions.
 pub struct Reconciler {
     deps: Deps,
+    /// By how much times of `lists` and those recorded here may differ.
+    skew: SignedDuration,
 }
 
 impl Reconciler {
     /// On the logs and views of `deps`.
     pub fn new(deps: Deps) -> Self {
-        Self { deps }
+        let skew = deps.sources.clock_skew();
+        Self { deps, skew }
     }
 
     /// After a suspension or an end of `entry`; its directives know of it
@@ -68,10 +71,11 @@ impl Reconciler {
         directive_ids: &[String],
     ) -> Result<(), ReactError> {
         let mut found = Vec::new();
+        let since = event.recorded_at.saturating_sub(self.skew);
+        let since = since.unwrap_or(event.recorded_at);
         for shard in self.deps.store.shards().all() {
             // A check of a linked identifier is on that identifier's shard.
-            self.stale_checks(shard, entry, event.recorded_at, &mut found)
-                .await?;
+            self.stale_checks(shard, entry, since, &mut found).await?;
         }
         self.stale_executions(entry, directive_ids, &mut found)
             .await?;
@@ -99,14 +103,16 @@ impl Reconciler {
                 // holds against this check, which is in the log by now.
                 continue;
             }
-            let row = self.known_by(subject, event.recorded_at).await?;
+            let until = event.recorded_at.saturating_add(self.skew);
+            let until = until.unwrap_or(event.recorded_at);
+            let row = self.known_by(subject, until).await?;
             let mut found = Vec::new();
             for Told {
                 entry_id, check, ..
             } in of_subject
             {
                 let entry = row.entries.iter().find(|entry| entry.entry_id == *entry_id);
-                found.extend(entry.and_then(|entry| stale_check(event.shard, entry, check)));
+                found.extend(entry.and_then(|entry| self.stale_check(event.shard, entry, check)));
             }
             self.open(event, subject, found).await?;
         }
@@ -169,7 +175,7 @@ impl Reconciler {
             for (_, value) in &rows {
                 let check = pb::CheckRow::decode(value.clone())
                     .map_err(|error| Poison::new(error.to_string()))?;
-                found.extend(stale_check(shard, entry, &check));
+                found.extend(self.stale_check(shard, entry, &check));
             }
             match rows.last() {
                 Some((last, _)) if rows.len() == BATCH => {
@@ -187,7 +193,7 @@ impl Reconciler {
                 } in seen_in_force(event, self.deps.store.shards())?
                 {
                     if entry_id == entry.entry_id {
-                        found.extend(stale_check(shard, entry, &check));
+                        found.extend(self.stale_check(shard, entry, &check));
                     }
                 }
                 next = event.position + 1;
@@ -196,6 +202,28 @@ impl Reconciler {
                 return Ok(());
             }
         }
+    }
+
+    fn stale_check(
+        &self,
+        shard: Shard,
+        entry: &pb::KnownEntry,
+        check: &pb::CheckRow,
+    ) -> Option<Found> {
+        let recorded_at = check.recorded_at.as_ref().and_then(from_proto_time)?;
+        known::is_stale(entry, check.lists_basis, recorded_at, self.skew).then(|| Found {
+            opening: Opening {
+                department: check.department.clone(),
+                initiator: entry.initiator.clone(),
+                entry_id: entry.entry_id.clone(),
+                stale: Stale::Check {
+                    check_id: check.check_id.clone(),
+                },
+                at: recorded_at,
+            },
+            cause: cause(logs::SANCTIONS_ACCESS, shard, check.position, recorded_at),
+            n: check.entry_index,
+        })
     }
 
     async fn stale_executions(
@@ -221,7 +249,7 @@ impl Reconciler {
                 continue;
             }
             let executed: pb::DirectiveExecuted = event.payload().map_err(Poison::from)?;
-            if known::is_stale(entry, executed.lists_basis, event.recorded_at) {
+            if known::is_stale(entry, executed.lists_basis, event.recorded_at, self.skew) {
                 let opening = Opening {
                     department: executed.department,
                     initiator: entry.initiator.clone(),
@@ -305,23 +333,6 @@ impl Reconciler {
             .collect::<Result<_, _>>();
         Ok(decoded.map_err(Poison::from)?)
     }
-}
-
-fn stale_check(shard: Shard, entry: &pb::KnownEntry, check: &pb::CheckRow) -> Option<Found> {
-    let recorded_at = check.recorded_at.as_ref().and_then(from_proto_time)?;
-    known::is_stale(entry, check.lists_basis, recorded_at).then(|| Found {
-        opening: Opening {
-            department: check.department.clone(),
-            initiator: entry.initiator.clone(),
-            entry_id: entry.entry_id.clone(),
-            stale: Stale::Check {
-                check_id: check.check_id.clone(),
-            },
-            at: recorded_at,
-        },
-        cause: cause(logs::SANCTIONS_ACCESS, shard, check.position, recorded_at),
-        n: check.entry_index,
-    })
 }
 
 fn cause(log: LogName, shard: Shard, position: u64, at: Timestamp) -> Cause {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use tally_eventlog::append::HeadGuard;
 use tally_eventlog::consumer::Progress;
 use tally_eventlog::sequence::Head;
@@ -12,6 +13,10 @@ use tally_eventlog::store::{LogSource, StoreError};
 
 use crate::logs;
 use crate::wiring::CATCH_UP_WAIT;
+
+/// By how much the clocks of two roles may differ. What hangs on it counts what
+/// lies within it as late; `tally doctor` says where they differ by more.
+pub const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_secs(1);
 
 /// The logs that a role can read, by name.
 ///
@@ -45,6 +50,16 @@ impl Sources {
     /// where the log is in another store, which no commit here can look into.
     pub fn head_guard(&self, log: LogName, shard: Shard, size: u64) -> Option<HeadGuard> {
         self.in_own_store.then_some(HeadGuard { log, shard, size })
+    }
+
+    /// By how much times that were recorded in two of the logs can differ although
+    /// they are of one moment: nothing where one clock dates them all.
+    pub fn clock_skew(&self) -> SignedDuration {
+        if self.in_own_store {
+            SignedDuration::ZERO
+        } else {
+            CLOCK_SKEW_MAX
+        }
     }
 
     /// The source of a log.

@@ -9,7 +9,7 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 use tally_domain::fault::FieldFault;
 use tally_eventlog::clock::{Clock as _, MovableClock};
-use tally_eventlog::consumer::{Progress, ShardProgress};
+use tally_eventlog::consumer::Progress;
 use tally_eventlog::event::{from_proto_time, to_proto_time};
 use tally_proto::tally::node::v1 as pb;
 use tally_proto::tally::node::v1::node_service_server::{NodeService, NodeServiceServer};
@@ -99,7 +99,7 @@ impl Service {
             ..Default::default()
         };
         let states = progress.all();
-        let sizes = self.sizes(progress, &states).await;
+        let sizes = self.sizes(progress).await;
         for (n, (state, size)) in (0..).zip(states.into_iter().zip(sizes)) {
             status.applied.push(state.next);
             status.lag += size.saturating_sub(state.next);
@@ -114,14 +114,13 @@ impl Service {
         status
     }
 
-    /// Sizes of a reader's log, by shard. What comes over a transport comes only for
-    /// the shards that run here; of the others, the owner knows.
-    async fn sizes(&self, progress: &Progress, states: &[ShardProgress]) -> Vec<u64> {
+    /// Sizes of a reader's log, by shard. What has come over a transport is not all
+    /// there is, and comes only for the shards that run here: the owner knows.
+    async fn sizes(&self, progress: &Progress) -> Vec<u64> {
         let (log, source) = (progress.log(), self.state.sources.of(progress.log()));
         let come = |shard| *source.watch(log, shard).borrow();
         let mut sizes: Vec<u64> = source.shards().all().map(come).collect();
-        let elsewhere = states.iter().any(|state| !state.held);
-        if elsewhere && source.remote().is_some() {
+        if source.remote().is_some() {
             let heads = tokio::time::timeout(OWNER_WAIT, source.heads(log)).await;
             // Unanswered: what is known here has to do.
             if let Ok(Ok(heads)) = heads {

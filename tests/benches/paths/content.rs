@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use tally::client::command_id;
-use tally_domain::identifier::{Identifier, IdentifierFault, ResidentId, Scheme};
+use tally_domain::identifier::ResidentId;
 use tally_proto::tally::collection::v1::{Field, PushRecordsRequest, RecordContent};
 use tally_tests::harness::{COLLECTING, basis};
+use tally_tests::organisations::subjects;
 
 use crate::world::World;
 
@@ -51,17 +52,6 @@ pub fn document_number(n: usize) -> String {
 
 /// Type of all records of the load.
 pub const RECORD_TYPE: &str = "administrative-penalty";
-
-/// Organisations with a right check character.
-pub fn subjects(count: usize) -> Vec<String> {
-    (0..count)
-        .map(|n| {
-            let organisation = completed(Scheme::CnOrgCode, &format!("MA{n:06}"));
-            let code = completed(Scheme::CnUscc, &format!("91990100{organisation}"));
-            format!("cn-uscc:{code}")
-        })
-        .collect()
-}
 
 fn record(world: &World, n: usize, subject: &str, personal: bool) -> RecordContent {
     let own = world.fields.iter();
@@ -110,17 +100,6 @@ fn field(name: &str, value: String) -> Field {
     Field {
         name: name.to_owned(),
         value,
-    }
-}
-
-/// `body` with its check character, which the domain names in its fault.
-fn completed(scheme: Scheme, body: &str) -> String {
-    let guess = format!("{body}0");
-    match Identifier::parse(scheme, &guess) {
-        Err(IdentifierFault::CheckCharacter { expected, .. }) => format!("{body}{expected}"),
-        parsed => parsed
-            .map(|_| guess)
-            .expect("only the check character was guessed"),
     }
 }
 

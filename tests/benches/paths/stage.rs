@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tally::data_dir::DataDir;
 use tally_service::logs;
 use tally_tests::harness::MeshDir;
+use tally_tests::organisations;
 use tempfile::TempDir;
 
 use crate::arguments::Fill;
@@ -106,7 +107,7 @@ impl Stage {
     /// [`Ours::list`] has listed those.
     pub fn asked(&self) -> Vec<String> {
         let Self::Filled(filled) = self else {
-            return content::subjects(FRESH_SUBJECTS);
+            return organisations::subjects(FRESH_SUBJECTS);
         };
         // Even ones are listed; spread over all, so that neighbours share no page.
         let subjects = filled.subjects();
@@ -129,7 +130,7 @@ impl Filled {
         let began = Instant::now();
         let dir = TempDir::new().expect("a temporary directory");
         let ours = Ours::start_in(dir, &PROVINCE).await;
-        let subjects = content::subjects(2 * fill.listings);
+        let subjects = organisations::subjects(2 * fill.listings);
         let clients = ours.connect(4).await;
         for from in (0..fill.records).step_by(FILLED_AT_ONCE) {
             let numbers = from..fill.records.min(from + FILLED_AT_ONCE);
@@ -161,7 +162,7 @@ impl Filled {
     }
 
     fn subjects(&self) -> Vec<String> {
-        content::subjects(2 * self.fill.listings)
+        organisations::subjects(2 * self.fill.listings)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prost::Message;
 use tally_eventlog::append::RowKey;
 use tally_eventlog::consumer::{Fold, Projection};
@@ -188,14 +188,30 @@ fn a_subject_keeps_every_stop_of_its_entries() {
         (pb::Standing::Ended, 5, 2)
     );
     let at = |second| Timestamp::from_second(second).expect("in range");
+    let exact = SignedDuration::ZERO;
     assert!(
-        known::is_stale(entry, 2, at(2)),
+        known::is_stale(entry, 2, at(2), exact),
         "recorded with the suspension, without having seen it"
     );
-    assert!(!known::is_stale(entry, 3, at(2)), "it had seen it");
-    assert!(!known::is_stale(entry, 2, at(1)), "it was recorded before");
-    assert!(!known::is_stale(entry, 2, at(3)), "it was upheld by then");
-    assert!(known::is_stale(entry, 2, at(4)), "it has ended since");
+    assert!(!known::is_stale(entry, 3, at(2), exact), "it had seen it");
+    assert!(
+        !known::is_stale(entry, 2, at(1), exact),
+        "it was recorded before"
+    );
+    assert!(
+        !known::is_stale(entry, 2, at(3), exact),
+        "it was upheld by then"
+    );
+    assert!(
+        known::is_stale(entry, 2, at(4), exact),
+        "it has ended since"
+    );
+    let skewed = SignedDuration::from_secs(1);
+    assert!(
+        known::is_stale(entry, 2, at(1), skewed),
+        "by another clock it may have been recorded after"
+    );
+    assert!(!known::is_stale(entry, 3, at(1), skewed), "it had seen it");
 }
 
 #[test]

@@ -195,13 +195,16 @@ impl Peers {
         for (log, name) in role.relays() {
             let topic = log_topic(&self.kafka, log);
             self.prepare(&topic, events.shards(), access).await?;
-            relays.push(relay(name, log, KafkaTransport::new(&self.kafka, log)?));
+            let transport = KafkaTransport::new(&self.kafka, log)?;
+            let transport = transport.keeping(&self.kafka, self.topics.clone(), events.shards());
+            relays.push(relay(name, log, transport));
         }
         if let Some(publication) = self.publish.of(role, deps) {
             let topic = published_topic(&self.kafka, publication.topic);
             self.prepare(&topic, events.shards(), access).await?;
             let outward = publication.outward;
             let transport = KafkaTransport::published(&self.kafka, publication.topic, outward)?;
+            let transport = transport.keeping(&self.kafka, self.topics.clone(), events.shards());
             relays.push(relay(publication.relay, publication.log, transport));
         }
         Ok(relays)

@@ -1,0 +1,285 @@
+//! A load that never gives up a command: each is sent again under its id until
+//! it is acknowledged, and what was acknowledged is written down.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tally::client::{Client, command_id};
+use tally_proto::tally::collection::v1 as collection;
+use tally_proto::tally::lists::v1 as lists;
+use tally_tests::harness::{
+    BlackListing, Harness, MARKET, TAX, confirmation, document, nomination, penalty, question,
+};
+use tally_tests::organisations::subjects;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::{Response, Status};
+
+/// Who pushes, each in turn about the same few organisations.
+const PUSHERS: usize = 4;
+/// Organisations that records are about.
+const PUSHED_ABOUT: usize = 12;
+/// Who lists, each one organisation after the other.
+const LISTERS: usize = 3;
+/// Who asks before a decision.
+const CHECKERS: usize = 2;
+
+/// How long one attempt may take: whoever hangs longer has failed the test.
+const ATTEMPT_MAX: Duration = Duration::from_secs(20);
+/// How long a command may go without an acknowledgement, over all attempts.
+const COMMAND_MAX: Duration = Duration::from_secs(120);
+/// Pause before the next attempt.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// What was acknowledged.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Records by id, with their document's number.
+    pub records: BTreeMap<String, String>,
+    /// Listed entries by id, with their subject.
+    pub entries: BTreeMap<String, String>,
+}
+
+/// A load that runs.
+pub struct Load {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    workers: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    ledger: Mutex<Ledger>,
+    /// Commands that were sent and not answered.
+    in_flight: AtomicU64,
+    /// Attempts that met a fault.
+    faults: AtomicU64,
+    /// Commands that were acknowledged.
+    acknowledged: watch::Sender<u64>,
+}
+
+/// Who takes part.
+#[derive(Clone)]
+struct Cast {
+    system: Client,
+    first: Client,
+    second: Client,
+    responder: Client,
+}
+
+impl Load {
+    /// Starts it.
+    pub async fn start(mesh: &Harness) -> Self {
+        let cast = Cast {
+            system: mesh.system(MARKET).await,
+            first: mesh.officer(MARKET, "1").await,
+            second: mesh.officer(MARKET, "2").await,
+            responder: mesh.system(TAX).await,
+        };
+        let shared = Arc::new(Shared::default());
+        let stop = CancellationToken::new();
+        let mut workers = JoinSet::new();
+        // No organisation is pushed about and listed by two of them.
+        let organisations = Arc::new(subjects(4_000));
+        for worker in 0..PUSHERS {
+            let (cast, shared, stop) = (cast.clone(), shared.clone(), stop.clone());
+            let organisations = organisations.clone();
+            workers.spawn(async move {
+                for n in 0.. {
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    let subject = &organisations[n % PUSHED_ABOUT];
+                    cast.push(&shared, subject, &format!("penalty {worker}.{n}"))
+                        .await;
+                }
+            });
+        }
+        for worker in 0..LISTERS {
+            let (cast, shared, stop) = (cast.clone(), shared.clone(), stop.clone());
+            let organisations = organisations.clone();
+            workers.spawn(async move {
+                let own = organisations
+                    .iter()
+                    .skip(PUSHED_ABOUT + worker)
+                    .step_by(LISTERS);
+                for subject in own.take_while(|_| !stop.is_cancelled()) {
+                    cast.list(&shared, subject).await;
+                }
+            });
+        }
+        for worker in 0..CHECKERS {
+            let (cast, shared, stop) = (cast.clone(), shared.clone(), stop.clone());
+            let organisations = organisations.clone();
+            workers.spawn(async move {
+                for n in (worker..).step_by(CHECKERS) {
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    let request = question(&organisations[n % 64]);
+                    let client = &cast.responder;
+                    shared
+                        .insist("check", || async {
+                            client.sanctions().check(request.clone()).await
+                        })
+                        .await;
+                }
+            });
+        }
+        Self {
+            shared,
+            stop,
+            workers,
+        }
+    }
+
+    /// Commands acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        *self.shared.acknowledged.borrow()
+    }
+
+    /// Waits until so many more are acknowledged.
+    pub async fn goes_on_by(&self, more: u64) {
+        let wanted = self.acknowledged() + more;
+        let mut acknowledged = self.shared.acknowledged.subscribe();
+        let reached = acknowledged.wait_for(|count| *count >= wanted);
+        let reached = tokio::time::timeout(COMMAND_MAX, reached).await;
+        assert!(matches!(reached, Ok(Ok(_))), "the load stands still");
+    }
+
+    /// Commands that are under way, and attempts that have met a fault.
+    pub fn under_way(&self) -> (u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        (of(&self.shared.in_flight), of(&self.shared.faults))
+    }
+
+    /// Lets what is under way end, and gives what was acknowledged.
+    pub async fn end(mut self) -> Ledger {
+        self.stop.cancel();
+        while let Some(worker) = self.workers.join_next().await {
+            worker.expect("it held");
+        }
+        let mut ledger = self
+            .shared
+            .ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut ledger)
+    }
+}
+
+impl Shared {
+    /// Sends a command until it is acknowledged.
+    async fn insist<T, Answer>(&self, what: &str, attempt: impl Fn() -> Answer) -> T
+    where
+        Answer: Future<Output = Result<Response<T>, Status>>,
+    {
+        let insisted = async {
+            loop {
+                self.in_flight.fetch_add(1, Ordering::SeqCst);
+                let answer = tokio::time::timeout(ATTEMPT_MAX, attempt()).await;
+                self.in_flight.fetch_sub(1, Ordering::SeqCst);
+                match answer {
+                    Ok(Ok(answer)) => return answer.into_inner(),
+                    Ok(Err(status)) => {
+                        assert!(may_pass(&status), "{what}: {status:?}");
+                        self.faults.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(_) => panic!("{what} hangs"),
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        };
+        let answer = tokio::time::timeout(COMMAND_MAX, insisted).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{what} is never acknowledged"));
+        self.acknowledged.send_modify(|count| *count += 1);
+        answer
+    }
+}
+
+/// Whether a refusal is one that a caller is told to try again after, or that
+/// passes when a reader has caught up.
+fn may_pass(status: &Status) -> bool {
+    use tonic::Code::{
+        Aborted, Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound,
+        ResourceExhausted, Unavailable, Unknown,
+    };
+    match status.code() {
+        // What lists does not know yet, since the record has not come there.
+        FailedPrecondition | InvalidArgument | NotFound => {
+            status.message().contains("RECORD_UNKNOWN") || status.message().contains("GROUND")
+        }
+        Unavailable | ResourceExhausted | Aborted | Cancelled | DeadlineExceeded => true,
+        // A connection that broke in the middle of an answer.
+        Unknown => status.message().contains("transport") || status.message().contains("h2"),
+        _ => false,
+    }
+}
+
+impl Cast {
+    async fn push(&self, shared: &Shared, subject: &str, number: &str) -> String {
+        let request = collection::PushRecordRequest {
+            command_id: command_id(),
+            record: Some(penalty(subject, number, "2026-03-01")),
+            ..Default::default()
+        };
+        let answer = shared
+            .insist("push", || async {
+                self.system.collection().push_record(request.clone()).await
+            })
+            .await;
+        let id = answer.accepted.expect("it is accepted").record_id;
+        let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.records.insert(id.clone(), number.to_owned());
+        id
+    }
+
+    async fn list(&self, shared: &Shared, subject: &str) {
+        let ground = self
+            .push(shared, subject, &format!("ground {subject}"))
+            .await;
+        let listing = BlackListing::today(subject, &ground, "2027-03-01");
+        let request = nomination(&listing);
+        let first = &self.first;
+        let nominated = shared
+            .insist("nominate", || async {
+                first.lists().nominate(request.clone()).await
+            })
+            .await;
+        let entry_id = nominated.entry_id;
+        let request = lists::NotifyRequest {
+            command_id: command_id(),
+            entry_id: entry_id.clone(),
+            served_on: listing.served_on.clone(),
+            proof_of_service: document("service 1"),
+        };
+        shared
+            .insist("notify", || async {
+                first.lists().notify(request.clone()).await
+            })
+            .await;
+        let request = lists::RepresentRequest {
+            command_id: command_id(),
+            entry_id: entry_id.clone(),
+            document: None,
+            waived: true,
+        };
+        shared
+            .insist("represent", || async {
+                first.lists().represent(request.clone()).await
+            })
+            .await;
+        let request = confirmation(&entry_id);
+        shared
+            .insist("list", || async {
+                self.second.lists().list(request.clone()).await
+            })
+            .await;
+        let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.entries.insert(entry_id, subject.to_owned());
+    }
+}
