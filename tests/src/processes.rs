@@ -23,6 +23,9 @@ use tokio::sync::oneshot;
 /// How long a process may take until it serves. No claim about speed.
 const READY_WAIT: Duration = Duration::from_secs(60);
 
+/// How long the shards of a process that died wait for another.
+pub const LEASE_TERM: Duration = Duration::from_secs(2);
+
 /// Ports are taken below those that the system gives to outgoing connections,
 /// in blocks that one test holds at a time.
 const FIRST_PORT: u16 = 12_000;
@@ -36,6 +39,9 @@ pub struct Processes {
     settings: Vec<String>,
     test_clock: Option<Timestamp>,
     children: [Option<Child>; Role::ALL.len()],
+    /// More processes of a role, by port.
+    replicas: Vec<(u16, Role, Child)>,
+    first_port: u16,
     /// Held as long as the ports are ours.
     _ports: File,
 }
@@ -56,6 +62,8 @@ impl Processes {
             settings: settings(&prefix(dir), first),
             test_clock,
             children: Default::default(),
+            replicas: Vec::new(),
+            first_port: first,
             _ports: ports,
         };
         processes.migrate();
@@ -89,13 +97,65 @@ impl Processes {
         self.dir.join(format!("{role}.log"))
     }
 
+    /// Where a role answers, as the others know.
+    pub fn endpoint(&self, role: Role) -> String {
+        at(self.first_port + role as u16)
+    }
+
+    /// Starts one more process of a role, at most two in all, and returns where it
+    /// answers when it serves.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub async fn replica(&mut self, role: Role) -> String {
+        let port = self.first_port + (Role::ALL.len() + self.replicas.len()) as u16;
+        assert!(port < self.first_port + BLOCK, "no more ports");
+        let listen = format!("127.0.0.1:{port}");
+        let (child, ready) = self.launch(role, &["--listen", &listen]);
+        self.replicas.push((port, role, child));
+        self.wait(role, ready).await;
+        at(port)
+    }
+
+    /// SIGSTOP: a role's process stands still.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn stand_still(&self, role: Role) {
+        signal(
+            self.children[role as usize].as_ref().expect("it runs"),
+            "STOP",
+        );
+    }
+
+    /// SIGCONT: it goes on.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn go_on(&self, role: Role) {
+        signal(
+            self.children[role as usize].as_ref().expect("it runs"),
+            "CONT",
+        );
+    }
+
     /// Starts a role; what is returned is there when it serves.
     fn spawn(&mut self, role: Role) -> oneshot::Receiver<()> {
+        let (child, ready) = self.launch(role, &[]);
+        self.children[role as usize] = Some(child);
+        ready
+    }
+
+    fn launch(&self, role: Role, more: &[&str]) -> (Child, oneshot::Receiver<()>) {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log(role));
         let mut command = self.tally(&["serve", "--json", "--role", role.name()]);
+        command.args(more);
         command.env("TALLY_LOG", "info");
         if let Some(start) = self.test_clock {
             command.args(["--test-clock", &start.to_string()]);
@@ -119,8 +179,7 @@ impl Processes {
             }
             lines.for_each(drop);
         });
-        self.children[role as usize] = Some(child);
-        ready
+        (child, ready)
     }
 
     /// A role's process.
@@ -175,11 +234,13 @@ impl Processes {
             .children
             .iter_mut()
             .map(|child| child.take().expect("it runs"));
-        let children: Vec<Child> = children.collect();
-        for child in &children {
+        let mut children: Vec<(Role, Child)> = Role::ALL.into_iter().zip(children).collect();
+        let replicas = std::mem::take(&mut self.replicas).into_iter();
+        children.extend(replicas.map(|(_, role, child)| (role, child)));
+        for (_, child) in &children {
             signal(child, "TERM");
         }
-        for (role, mut child) in Role::ALL.into_iter().zip(children) {
+        for (role, mut child) in children {
             let status = child.wait().expect("it ends");
             assert!(status.success(), "{role}: {status}\n{}", self.said(role));
         }
@@ -188,7 +249,8 @@ impl Processes {
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        for child in self.children.iter_mut().flatten() {
+        let replicas = self.replicas.iter_mut().map(|(.., child)| child);
+        for child in self.children.iter_mut().flatten().chain(replicas) {
             // It may be dead already.
             let _ = child.kill();
             let _ = child.wait();
@@ -199,6 +261,10 @@ impl Drop for Processes {
             }
         }
     }
+}
+
+fn at(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
 }
 
 fn signal(child: &Child, name: &str) {
@@ -230,7 +296,7 @@ fn settings(prefix: &str, first_port: u16) -> Vec<String> {
     let mut settings = vec![
         "shards=4".to_owned(),
         // Whoever dies in a test is not to be waited for long.
-        "store.lease=2".to_owned(),
+        format!("store.lease={}", LEASE_TERM.as_secs()),
         format!("store.url={database}"),
         format!("store.schema={prefix}"),
         format!("keyring.url={database}"),
@@ -243,9 +309,7 @@ fn settings(prefix: &str, first_port: u16) -> Vec<String> {
         "kafka.replication=1".to_owned(),
         "kafka.min_insync=1".to_owned(),
     ];
-    settings.extend(
-        Role::ALL.map(|role| format!("mesh.{role}=https://127.0.0.1:{}", first_port + role as u16)),
-    );
+    settings.extend(Role::ALL.map(|role| format!("mesh.{role}={}", at(first_port + role as u16))));
     settings
 }
 
