@@ -252,3 +252,38 @@ impl Progress {
         &self.shards[usize::from(shard.0)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const SHARD: Shard = Shard(0);
+
+    fn progress(held: bool) -> Progress {
+        let shards = ShardCount::new(1).expect("in range");
+        let progress = Progress::new("test.self", LogName("test"), shards);
+        progress.update(SHARD, |state| (state.held, state.next) = (held, 5));
+        progress
+    }
+
+    #[test]
+    fn what_runs_here_is_not_told_from_elsewhere() {
+        for (held, next) in [(true, 5), (false, 3)] {
+            let progress = progress(held);
+            progress.update_elsewhere(SHARD, |state| state.next = 3);
+            assert_eq!(progress.shard(SHARD).next, next);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_another_process_has_it_asked_at_once() {
+        for (held, next, asks) in [(false, 6, true), (false, 5, false), (true, 6, false)] {
+            let progress = progress(held);
+            let reached = progress.wait_for(SHARD, next, Duration::ZERO).await;
+            assert_eq!(reached, next == 5);
+            assert_eq!(progress.asked().now_or_never().is_some(), asks);
+        }
+    }
+}
