@@ -167,12 +167,6 @@ impl Config {
         Duration::from_secs(self.number(key))
     }
 
-    /// A file, if one is named.
-    pub fn path(&self, key: &str) -> Option<PathBuf> {
-        let text = self.text(key);
-        (!text.is_empty()).then(|| PathBuf::from(text))
-    }
-
     /// The address under which a role is reached.
     pub fn endpoint(&self, role: Role) -> &str {
         self.text(&format!("mesh.{role}"))

@@ -17,8 +17,6 @@ pub enum Kind {
     Endpoint,
     /// A whole number in this range.
     Number(u64, u64),
-    /// A file, or nothing.
-    Path,
     /// `true` or `false`.
     Switch,
     /// The code of a department (GB 32100), or nothing.
@@ -31,7 +29,7 @@ impl Kind {
     /// What is wrong with a value, and what to write instead.
     pub(super) fn verify(self, text: &str) -> Result<(), String> {
         match self {
-            Self::Text | Self::Path => Ok(()),
+            Self::Text => Ok(()),
             Self::Listen if text.is_empty() || text.parse::<SocketAddr>().is_ok() => Ok(()),
             Self::Listen => {
                 Err("write an address with a port, for example 127.0.0.1:7443".to_owned())

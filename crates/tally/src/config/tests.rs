@@ -106,3 +106,37 @@ fn the_defaults_hold_together_and_give_each_role_a_port() {
     .expect("it holds");
     assert!(config.listen(Role::Lists).is_err());
 }
+
+#[test]
+fn the_documentation_has_every_setting() {
+    let kind = |kind| match kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Listen => "address with port".to_owned(),
+        Kind::Endpoint => "https://HOST:PORT".to_owned(),
+        Kind::Number(least, most) => format!("{least} to {most}"),
+        Kind::Switch => "true or false".to_owned(),
+        Kind::Department => "code of a department".to_owned(),
+        Kind::Store => "sqlite or postgres://…".to_owned(),
+    };
+    let rows = SETTINGS.iter().map(|setting| {
+        let default = match setting.default {
+            "" => String::new(),
+            default => format!("`{default}`"),
+        };
+        let (key, variable) = (setting.key, setting.variable());
+        let (kind, meaning) = (kind(setting.kind), setting.meaning);
+        format!("| `{key}` | `{variable}` | {kind} | {default} | {meaning} |\n")
+    });
+    let rows: String = rows.collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CONFIGURATION.md");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    let head = "|---|---|---|---|---|\n";
+    let (before, rest) = text.split_once(head).expect("it has the table");
+    let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
+    let wanted = format!("{before}{head}{rows}\n{after}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, wanted).expect("it can be written");
+    } else {
+        assert_eq!(text, wanted, "write it anew with UPDATE=1");
+    }
+}
