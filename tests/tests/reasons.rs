@@ -12,6 +12,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("CLEAR", "an outcome in a receipt"),
     ("CNY", "a currency"),
     ("COMMIT", "SQL"),
+    ("CONFWARN", "a word of librdkafka"),
     ("IN_FORCE", "an outcome in a receipt"),
     ("JWT", "the type of a receipt"),
     ("MEMORY", "SQL"),

@@ -11,6 +11,7 @@ const ONE_WAY: &[(&str, &str)] = &[
     ("faults", "has a process per role anyhow"),
     ("lost_files", "about the files of the embedded mode"),
     ("processes", "has a process per role anyhow"),
+    ("replicas", "has several processes per role anyhow"),
     ("sealing", "searches the files of the embedded mode"),
     ("tampering", "changes the file of the embedded mode"),
     ("trace", "takes the spans of its own process"),
