@@ -76,10 +76,7 @@ impl Processes {
 
     /// Creates what the roles keep in Postgres.
     fn migrate(&self) {
-        let mut command = self.tally(&["migrate"]);
-        for setting in &self.settings {
-            command.arg("--set").arg(setting);
-        }
+        let mut command = self.configured(&["migrate"]);
         if let Some(start) = self.test_clock {
             command.args(["--test-clock", &start.to_string()]);
         }
@@ -154,14 +151,11 @@ impl Processes {
             .create(true)
             .append(true)
             .open(self.log(role));
-        let mut command = self.tally(&["serve", "--json", "--role", role.name()]);
+        let mut command = self.configured(&["serve", "--json", "--role", role.name()]);
         command.args(more);
         command.env("TALLY_LOG", "info");
         if let Some(start) = self.test_clock {
             command.args(["--test-clock", &start.to_string()]);
-        }
-        for setting in &self.settings {
-            command.arg("--set").arg(setting);
         }
         let mut child = command
             .stdin(Stdio::null())
@@ -222,6 +216,15 @@ impl Processes {
     /// A command line of the binary on the mesh's directory.
     pub fn tally(&self, arguments: &[&str]) -> Command {
         command(&self.dir, arguments)
+    }
+
+    /// The same of a command that takes the configuration of the mesh.
+    pub fn configured(&self, arguments: &[&str]) -> Command {
+        let mut command = self.tally(arguments);
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        command
     }
 
     /// Ends all with SIGTERM, and waits for them.
@@ -344,7 +347,7 @@ async fn drop_schemas(prefix: &str) -> Result<(), BoxError> {
     Ok(database.close().await?)
 }
 
-/// Deletes all topics of a mesh.
+/// Deletes all topics of a mesh; with the name of a log after the prefix, that log's.
 ///
 /// # Errors
 ///

@@ -6,6 +6,10 @@ use std::path::Path;
 
 /// Tests of the whole mesh that run one way only, and why.
 const ONE_WAY: &[(&str, &str)] = &[
+    (
+        "doctor",
+        "examines a process per role; the embedded mode in crates/tally/tests/commands/shell.rs",
+    ),
     ("export", "takes the spans of its own process"),
     ("logs", "takes the spans and log lines of its own process"),
     ("faults", "has a process per role anyhow"),

@@ -14,12 +14,14 @@
 mod context;
 mod delivery;
 mod feed;
+mod look;
 mod message;
 mod options;
 mod source;
 mod topics;
 mod transport;
 
+pub use look::{TopicSettings, TopicState, look_at_topics};
 pub use options::{KafkaOptions, OptionsError, SourceOptions, TopicOptions};
 pub use source::KafkaSource;
 pub use topics::{Access, TopicError, log_topic, prepare_topic, published_topic};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use tally_eventlog::shard::{LogName, ShardCount};
 
 use crate::context::Told;
@@ -167,15 +168,22 @@ async fn create(
 
 /// Partitions of a topic; nothing where there is none.
 async fn partitions(kafka: &KafkaOptions, topic: &str) -> Result<Option<usize>, TopicError> {
+    metadata(kafka, topic, REQUEST, |found| found.partitions().len()).await
+}
+
+/// What the cluster says of a topic; nothing where there is none.
+pub(crate) async fn metadata<T: Send + 'static>(
+    kafka: &KafkaOptions,
+    topic: &str,
+    bound: Duration,
+    read: impl FnOnce(&MetadataTopic) -> T + Send + 'static,
+) -> Result<Option<T>, TopicError> {
     let consumer: BaseConsumer<Told> = kafka.client()?.create_with_context(Told).map_err(client)?;
     let name = topic.to_owned();
     let asked = tokio::task::spawn_blocking(move || {
-        let metadata = consumer.fetch_metadata(Some(&name), REQUEST)?;
+        let metadata = consumer.fetch_metadata(Some(&name), bound)?;
         let found = metadata.topics().iter().find(|found| found.name() == name);
-        Ok(found.and_then(|found| match found.error() {
-            None => Some(found.partitions().len()),
-            Some(_) => None,
-        }))
+        Ok(found.filter(|found| found.error().is_none()).map(read))
     });
     let asked: Result<_, KafkaError> = asked.await.expect("asking does not panic");
     asked.map_err(|error| TopicError::Unreachable {

@@ -19,8 +19,8 @@ mod erase;
 mod rows;
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
+use sqlx::{Connection as _, PgConnection};
 use tally_eventlog::detached::detached;
 use tally_eventlog::sealing::{
     KeyById, KeyStore, KeyStoreError, Lookup, PseudonymKind, PseudonymRow, StreamKeyRow,
@@ -74,6 +74,21 @@ impl PostgresKeyStore {
         TABLES.verify(&mut connection, &connector.schema).await?;
         let pool = connector.pool(CONNECTIONS);
         Ok(Self { connector, pool })
+    }
+
+    /// The check value of the master key under which a key ring was created; nothing
+    /// where no process has opened it yet. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do.
+    pub async fn kept_check(database: &Database) -> Result<Option<[u8; 32]>, OpenError> {
+        let connector = Connector::new(database, &Limits::default())?;
+        let mut connection = connector.connect().await?;
+        TABLES.verify(&mut connection, &connector.schema).await?;
+        let kept = rows::find_check(&mut connection).await?;
+        connection.close().await?;
+        Ok(kept)
     }
 
     /// Finishes what is under way and ends the connections; calls fail afterwards.

@@ -34,7 +34,7 @@ pub(crate) struct Opened {
 }
 
 impl Tables {
-    fn known(&self) -> u64 {
+    pub(crate) const fn known(&self) -> u64 {
         self.steps.len() as u64
     }
 

@@ -136,6 +136,9 @@ impl PostgresStore {
         })
     }
 
+    /// Format of the tables that this version opens.
+    pub const FORMAT: u64 = schema::STORE.known();
+
     /// What the store in a schema says of itself; nothing if there is none.
     ///
     /// # Errors

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, SqlStr};
 use tally_eventlog::BoxError;
 use tally_eventlog::sealing::{
     KeyById, KeyStore, KeyStoreError, Lookup, PseudonymKind, PseudonymRow, StreamKeyRow,
@@ -65,6 +65,30 @@ impl SqliteKeyStore {
                 path: path.to_owned(),
                 source,
             })
+    }
+
+    /// The check value of the master key under which the key ring at `path` was created;
+    /// nothing where no process has opened it yet. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn kept_check(path: impl AsRef<Path>) -> Result<Option<[u8; 32]>, OpenKeyRingError> {
+        let path = path.as_ref();
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let kept = async {
+            let mut connection = options.connect().await?;
+            let kept = rows::check(&mut connection).await?;
+            connection.close().await?;
+            Ok::<_, sqlx::Error>(kept)
+        };
+        kept.await.map_err(|source| OpenKeyRingError {
+            path: path.to_owned(),
+            source: source.into(),
+        })
     }
 
     async fn connect(path: &Path) -> Result<Self, BoxError> {

@@ -1,6 +1,7 @@
 //! What lies where in a data directory.
 
 mod signing;
+pub(crate) mod state;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -215,20 +216,17 @@ impl DataDir {
             path: path.clone(),
             source,
         };
-        match fs::read_to_string(&path) {
-            Ok(text) => MasterKey::from_hex_file_contents(&text).map_err(key_error),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.keyring().exists() {
-                    return Err(DataDirError::MasterKeyMissing { path });
-                }
-                let key = MasterKey::generate().map_err(key_error)?;
-                // Half a key would keep every later start from working.
-                replace_for_owner_only(&path, key.to_hex_file_contents().as_bytes())
-                    .map_err(|source| io_error(&path, source))?;
-                Ok(key)
-            }
-            Err(source) => Err(io_error(&path, source)),
+        if let Some(kept) = self.kept_master_key()? {
+            return Ok(kept);
         }
+        if self.keyring().exists() {
+            return Err(DataDirError::MasterKeyMissing { path });
+        }
+        let key = MasterKey::generate().map_err(key_error)?;
+        // Half a key would keep every later start from working.
+        replace_for_owner_only(&path, key.to_hex_file_contents().as_bytes())
+            .map_err(|source| io_error(&path, source))?;
+        Ok(key)
     }
 
     /// The development authority, the server's certificate and the operator's;
@@ -407,7 +405,7 @@ fn mesh_name(role: Role) -> String {
 }
 
 /// An error with everything that caused it, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = causes.map(ToString::to_string).collect();
     texts.join(": ")

@@ -6,6 +6,7 @@ pub mod client;
 pub mod config;
 pub mod data_dir;
 pub mod demo;
+pub mod doctor;
 pub mod mesh;
 pub mod node;
 pub mod pack_client;

@@ -5,9 +5,11 @@
 
 mod authority;
 mod files;
+mod until;
 
 pub use authority::{Authority, LEAF_LIFETIME, Term};
 pub use files::{CertificateFiles, client_tls, server_tls};
+pub use until::holds_until;
 
 use std::path::PathBuf;
 

@@ -61,6 +61,11 @@ impl MasterKey {
         contents
     }
 
+    /// Whether a key ring that keeps this check value was created with this key.
+    pub fn created(&self, check: &[u8; 32]) -> bool {
+        self.subkeys().check_value() == *check
+    }
+
     pub(super) fn subkeys(&self) -> Subkeys {
         Subkeys {
             wrapping: crypto::derive(&self.0, "tally key ring v1 wrapping"),

@@ -22,10 +22,17 @@ pub(super) async fn keep_check(
 }
 
 pub(super) async fn check(connection: &mut PgConnection) -> Result<[u8; 32], sqlx::Error> {
+    let found = find_check(connection).await?;
+    found.ok_or(sqlx::Error::RowNotFound)
+}
+
+pub(super) async fn find_check(
+    connection: &mut PgConnection,
+) -> Result<Option<[u8; 32]>, sqlx::Error> {
     let row = sqlx::query("SELECT value FROM master_check WHERE id = 0")
-        .fetch_one(connection)
+        .fetch_optional(connection)
         .await?;
-    array(&row, 0)
+    row.map(|row| array(&row, 0)).transpose()
 }
 
 pub(super) async fn keys(

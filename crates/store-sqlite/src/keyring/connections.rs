@@ -12,7 +12,7 @@ use tally_eventlog::sealing::{
 use uuid::Uuid;
 
 use super::rows::{
-    array, key_by_id, kind_number, pseudonym, push_list, select_keys, select_pseudonyms,
+    check, key_by_id, kind_number, pseudonym, push_list, select_keys, select_pseudonyms,
 };
 
 /// Rows per statement: the cost of a statement outweighs that of its rows.
@@ -61,11 +61,8 @@ impl Connections {
             .execute(&mut *tx)
             .await
             .map_err(KeyStoreError::not_applied)?;
-        let row = sqlx::query("SELECT value FROM master_check WHERE id = 0")
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(KeyStoreError::not_applied)?;
-        let kept = array(&row, 0).map_err(KeyStoreError::not_applied)?;
+        let kept = check(&mut tx).await.map_err(KeyStoreError::not_applied)?;
+        let kept = kept.ok_or_else(|| KeyStoreError::not_applied(sqlx::Error::RowNotFound))?;
         tx.commit().await.map_err(KeyStoreError::unknown)?;
         Ok(kept)
     }

@@ -7,6 +7,14 @@ use uuid::Uuid;
 
 use super::connections::STATEMENT_ROWS_MAX;
 
+/// The check value of the master key.
+pub(super) async fn check(connection: &mut SqliteConnection) -> sqlx::Result<Option<[u8; 32]>> {
+    let row = sqlx::query("SELECT value FROM master_check WHERE id = 0")
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| array(&row, 0)).transpose()
+}
+
 pub(super) async fn select_keys(
     connection: &mut SqliteConnection,
     lookups: &[Lookup],
@@ -91,7 +99,7 @@ pub(super) fn kind_number(kind: PseudonymKind) -> i64 {
 }
 
 /// A column of exactly `N` bytes.
-pub(super) fn array<const N: usize>(row: &SqliteRow, column: usize) -> sqlx::Result<[u8; N]> {
+fn array<const N: usize>(row: &SqliteRow, column: usize) -> sqlx::Result<[u8; N]> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|error| sqlx::Error::ColumnDecode {
         index: column.to_string(),

@@ -6,6 +6,7 @@ mod check;
 pub mod commands;
 mod corrections;
 mod decisions;
+mod doctor;
 mod explain;
 mod follow;
 mod following;
@@ -187,6 +188,8 @@ enum Command {
     Serve(serve::Serve),
     /// Prints every setting with its value and where that is from.
     Config(serve::Show),
+    /// Checks directory, processes, clocks, database and topics of a mesh, and says what to do. Changes nothing. Exit code 1: something is at fault.
+    Doctor(doctor::Doctor),
     /// Runs the whole job once, with seeded data, and verifies it. With --dir the data is kept there.
     Demo(up::Demo),
     /// Pushes records: JSON lines from files or standard input.
@@ -329,6 +332,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Migrate(command) => command.run(global).await,
         Command::Serve(command) => command.run(global).await,
         Command::Config(command) => command.run(global),
+        Command::Doctor(command) => command.run(global).await,
         Command::Push(command) => command.run(global).await,
         Command::Import(command) => command.run(global).await,
         Command::Template(command) => command.run(global).await,

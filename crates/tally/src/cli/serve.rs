@@ -34,7 +34,7 @@ fn parse_set(text: &str) -> Result<(String, String), String> {
 }
 
 impl ConfigArgs {
-    fn load(&self, global: &Global, listen: Option<&str>) -> Result<Config, Failure> {
+    pub(super) fn load(&self, global: &Global, listen: Option<&str>) -> Result<Config, Failure> {
         let beside = global.dir().join("tally.toml");
         let file = self
             .config
@@ -104,7 +104,20 @@ fn options(
     dir: DataDir,
     test_clock: Option<jiff::Timestamp>,
 ) -> Result<MeshOptions, Failure> {
-    let peers = Peers {
+    Ok(MeshOptions {
+        extent: Extent::Role(role, Box::new(peers(config))),
+        listen: config.listen(role).map_err(Failure::usage)?,
+        storage: storage(role, config),
+        shards: shards(config),
+        check_freshness: config.seconds("checks.freshness"),
+        lease_term: config.seconds("store.lease"),
+        test_clock,
+        ..MeshOptions::in_dir(dir)
+    })
+}
+
+pub(super) fn peers(config: &Config) -> Peers {
+    Peers {
         endpoints: Role::ALL.map(|role| config.endpoint(role).to_owned()),
         kafka: KafkaOptions {
             prefix: config.text("kafka.prefix").to_owned(),
@@ -122,20 +135,10 @@ fn options(
             // It was parsed when it was read; nothing is nobody.
             registrations_to: DepartmentId::parse(config.text("publish.registrations_to")).ok(),
         },
-    };
-    Ok(MeshOptions {
-        extent: Extent::Role(role, Box::new(peers)),
-        listen: config.listen(role).map_err(Failure::usage)?,
-        storage: storage(role, config),
-        shards: shards(config),
-        check_freshness: config.seconds("checks.freshness"),
-        lease_term: config.seconds("store.lease"),
-        test_clock,
-        ..MeshOptions::in_dir(dir)
-    })
+    }
 }
 
-fn storage(role: Role, config: &Config) -> Storage {
+pub(super) fn storage(role: Role, config: &Config) -> Storage {
     let schema = |key: &str, name: String| match config.text(key) {
         "sqlite" => None,
         url => Some(Schema {

@@ -93,7 +93,7 @@ impl DataDir {
         written.map_err(|source| io_error(&path, source))
     }
 
-    fn signing(&self) -> PathBuf {
+    pub(super) fn signing(&self) -> PathBuf {
         self.path().join("signing")
     }
 

@@ -14,7 +14,7 @@ use tally_eventlog::relay::{Relay, RelayOptions};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, LogSource};
 use tally_rpc::ConnectError;
-use tally_service::published::Publication;
+use tally_service::published::{self, Publication};
 use tally_service::remote_log::{RemoteLog, RemoteLogError};
 use tally_service::{Deps, Sources, logs};
 
@@ -50,6 +50,21 @@ pub struct Publish {
 }
 
 impl Publish {
+    /// The topics that are switched on, each with the role whose log it is made of.
+    pub fn topics(&self) -> Vec<(Role, &'static str)> {
+        let mut topics = Vec::new();
+        if self.feedback {
+            topics.push((Role::Feedback, published::FEEDBACK));
+        }
+        if self.list_changes {
+            topics.push((Role::Lists, published::LIST_CHANGES));
+        }
+        if self.registrations_to.is_some() {
+            topics.push((Role::Collection, published::REGISTRATIONS));
+        }
+        topics
+    }
+
     /// What a role tells.
     fn of(&self, role: Role, deps: &Deps) -> Option<Publication> {
         match role {

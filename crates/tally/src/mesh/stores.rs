@@ -53,7 +53,7 @@ impl fmt::Debug for Schema {
 }
 
 impl Schema {
-    fn database(&self) -> Database {
+    pub(crate) fn database(&self) -> Database {
         Database {
             url: self.url.clone(),
             schema: self.name.clone(),

@@ -173,6 +173,7 @@ const RUN: &[(&str, &str)] = &[
     ("directive execute", "ID --document d --on TODAY"),
     ("directive show", "ID"),
     ("directive start", "ID"),
+    ("doctor", ""),
     ("explain", "STOPPING"),
     ("feedback", "--until-head"),
     ("follow lists", "--until-head"),
