@@ -213,6 +213,11 @@ impl Processes {
         }
     }
 
+    /// The settings of every process, `key=value`.
+    pub fn settings(&self) -> &[String] {
+        &self.settings
+    }
+
     /// A command line of the binary on the mesh's directory.
     pub fn tally(&self, arguments: &[&str]) -> Command {
         command(&self.dir, arguments)

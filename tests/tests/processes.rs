@@ -104,6 +104,20 @@ async fn a_role_that_is_away_keeps_nobody_from_the_others() {
         let done = run(mesh.tally(arguments));
         assert!(done.status.success(), "{arguments:?}: {}", said(&done));
     }
+    // Another role at the address of one that is read: it would wait for ever.
+    let astray = format!("mesh.catalog={}", mesh.endpoint(Role::Lists));
+    let mut elsewhere = mesh.tally(&["serve", "--role", "collection", "--listen", "127.0.0.1:0"]);
+    for setting in mesh.settings().iter().chain([&astray]) {
+        elsewhere.arg("--set").arg(setting);
+    }
+    let elsewhere = run(elsewhere);
+    assert_eq!(elsewhere.status.code(), Some(4), "{}", said(&elsewhere));
+    assert!(
+        said(&elsewhere).contains("role catalog"),
+        "{}",
+        said(&elsewhere)
+    );
+
     mesh.kill(Role::Lists);
     let status = run(mesh.tally(&["status"]));
     assert_eq!(status.status.code(), Some(4), "{}", said(&status));

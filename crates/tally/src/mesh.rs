@@ -66,6 +66,18 @@ pub struct MeshOptions {
 }
 
 impl MeshOptions {
+    /// Leaves in the directory where clients find what is served here: the address
+    /// that leads to the role, which need not be that of this process.
+    fn write_endpoint(&self, address: SocketAddr) -> Result<(), DataDirError> {
+        match &self.extent {
+            Extent::Whole => self.dir.write_endpoint(None, &format!("https://{address}")),
+            Extent::Role(role, peers) => {
+                let endpoint = &peers.endpoints[*role as usize];
+                self.dir.write_endpoint(Some(*role), endpoint)
+            }
+        }
+    }
+
     /// A mesh in a directory, on a free port of this machine.
     pub fn in_dir(dir: DataDir) -> Self {
         Self {
@@ -282,10 +294,7 @@ impl Mesh {
             keyring.clone(),
             stop_serving.clone(),
         );
-        let role = options.extent.role();
-        options
-            .dir
-            .write_endpoint(role, &format!("https://{address}"))?;
+        options.write_endpoint(address)?;
         Ok(Self {
             address,
             started_in: began.elapsed(),

@@ -13,12 +13,16 @@ use tally_eventlog::clock::Clock;
 use tally_eventlog::relay::{Relay, RelayOptions};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, LogSource};
+use tally_eventlog::throttle::Throttle;
 use tally_rpc::ConnectError;
 use tally_service::published::{self, Publication};
 use tally_service::remote_log::{RemoteLog, RemoteLogError};
 use tally_service::{Deps, Sources, logs};
 
 use super::shares::Shares;
+use tonic::Status;
+use tonic::transport::Channel;
+
 use crate::data_dir::{DataDir, DataDirError};
 use crate::role::Role;
 
@@ -125,6 +129,44 @@ pub enum PeerError {
     },
 }
 
+/// Another role's log, once its owner answers.
+async fn found(
+    owner: Role,
+    log: LogName,
+    endpoint: &str,
+    channel: &Channel,
+) -> Result<RemoteLog, PeerError> {
+    static THROTTLE: Throttle = Throttle::minutely();
+    loop {
+        match RemoteLog::connect(log, channel.clone()).await {
+            Ok(remote) => return Ok(remote),
+            Err(RemoteLogError::Unavailable { status, .. }) if may_come(&status) => {
+                let reason = status.message();
+                if THROTTLE.pass(&format!("{endpoint}: {reason}")).is_some() {
+                    tracing::warn!(%owner, endpoint, reason, "waits for another role");
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            Err(source) => {
+                return Err(PeerError::Log {
+                    role: owner,
+                    source,
+                });
+            }
+        }
+    }
+}
+
+/// Whether what answers, or nobody, may be the owner of a log later. Who refuses
+/// the certificate or has another role will do so again.
+fn may_come(status: &Status) -> bool {
+    use tonic::Code::{NotFound, PermissionDenied, Unauthenticated, Unimplemented};
+    !matches!(
+        status.code(),
+        NotFound | PermissionDenied | Unauthenticated | Unimplemented
+    )
+}
+
 impl Peers {
     /// The logs that a role reads: its own from its store, the others from
     /// their owners. Waits for owners that do not answer yet.
@@ -145,21 +187,7 @@ impl Peers {
                     role: owner,
                     source,
                 })?;
-            let remote = loop {
-                match RemoteLog::connect(*log, channel.clone()).await {
-                    Ok(remote) => break remote,
-                    Err(RemoteLogError::Unavailable { status, .. }) => {
-                        tracing::info!(%log, endpoint, reason = status.message(), "waits for the owner");
-                        tokio::time::sleep(RETRY_PAUSE).await;
-                    }
-                    Err(source) => {
-                        return Err(PeerError::Log {
-                            role: owner,
-                            source,
-                        });
-                    }
-                }
-            };
+            let remote = found(owner, *log, endpoint, &channel).await?;
             let (theirs, ours) = (remote.shards().get(), store.shards().get());
             // The audit role has no log whose order could differ.
             if theirs != ours && role != Role::Audit {
