@@ -54,7 +54,7 @@ impl Processes {
     ///
     /// If one does not.
     pub async fn start(dir: &Path, test_clock: Option<Timestamp>) -> Self {
-        let initialised = tally::mesh::init(&DataDir::new(dir)).await;
+        let initialised = tally::mesh::init(&DataDir::new(dir), &[]).await;
         initialised.expect("a directory for a mesh");
         let (first, ports) = free_ports();
         let mut processes = Self {

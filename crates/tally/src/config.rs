@@ -120,8 +120,10 @@ impl Config {
             (setting.key.to_owned(), shown, &value.origin)
         });
         let passed = self.properties.iter().map(|(key, value)| {
-            let secret = ["password", "secret", "key.pem"];
-            let secret = secret.iter().any(|word| key.contains(word));
+            let plain = ["sasl.mechanism", "sasl.mechanisms", "sasl.username"];
+            let secret = ["password", "secret", "key.pem", "sasl."];
+            let secret =
+                !plain.contains(&key.as_str()) && secret.iter().any(|word| key.contains(word));
             let shown = if secret { HIDDEN } else { &value.text };
             (
                 format!("{KAFKA_PROPERTIES}{key}"),
@@ -237,7 +239,14 @@ impl Loading {
         };
         match text.parse::<toml::Table>() {
             Ok(table) => self.table(String::new(), table, &origin),
-            Err(error) => self.faults.push(format!("{origin}: {error}")),
+            Err(error) => {
+                // Without the line itself, which may hold a password.
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.lines().count().max(1));
+                let message = error.message();
+                self.faults
+                    .push(format!("{origin}, about line {line}: {message}"));
+            }
         }
     }
 

@@ -236,6 +236,11 @@ impl DataDir {
     ///
     /// [`DataDirError`]; it says what to do.
     pub fn server_tls(&self) -> Result<ServerTls, DataDirError> {
+        self.server_tls_for(&[])
+    }
+
+    /// The same; a certificate that is made names these hosts too.
+    fn server_tls_for(&self, hosts: &[String]) -> Result<ServerTls, DataDirError> {
         let dir = self.authority();
         if !Authority::exists(&dir) {
             Authority::create(&dir, SystemTime::now())?;
@@ -243,7 +248,7 @@ impl DataDir {
         let server = dir.join(format!("{SERVER}.pem"));
         if !server.exists() {
             let authority = Authority::load(&dir)?;
-            authority.issue_server(&[], &dir, SERVER, Term::year_from(SystemTime::now()))?;
+            authority.issue_server(hosts, &dir, SERVER, Term::year_from(SystemTime::now()))?;
         }
         if !self.certificates().join(format!("{OPERATOR}.pem")).exists() {
             let identity = Identity::parse(&format!("urn:tally:operator:{OPERATOR}"))
@@ -291,9 +296,9 @@ impl DataDir {
     /// # Errors
     ///
     /// [`DataDirError`]; it says what to do.
-    pub(crate) fn init(&self) -> Result<(), DataDirError> {
+    pub(crate) fn init(&self, hosts: &[String]) -> Result<(), DataDirError> {
         self.create()?;
-        self.server_tls()?;
+        self.server_tls_for(hosts)?;
         self.master_key()?;
         self.receipt_signer()?;
         let dir = self.authority();

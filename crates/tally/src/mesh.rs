@@ -158,6 +158,15 @@ pub enum StartError {
     /// Another role's log cannot be read.
     #[error(transparent)]
     Peer(#[from] PeerError),
+    /// There are records, but the key ring is one that was never used.
+    #[error(
+        "the log has records, and the key ring in {place} is empty: it is not the one that leads from them to \
+         persons; name that one with keyring.url, or put it back from its backup"
+    )]
+    KeyRingEmpty {
+        /// Where it is.
+        place: String,
+    },
     /// A movable clock is a matter of creation.
     #[error(
         "the store in {place} was created without a movable clock; use a new directory or schema for --test-clock"

@@ -116,6 +116,12 @@ impl Key {
                 global.dir().display()
             )));
         }
+        if dir.verify_shared().is_ok() {
+            return Err(Failure::usage(
+                "this directory is one of a mesh of several processes, whose keys this version cannot erase: \
+                 its processes would go on with those that they remember",
+            ));
+        }
         let log = held(&dir).await?;
         let store = Arc::new(
             SqliteKeyStore::open(dir.keyring())

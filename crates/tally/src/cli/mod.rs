@@ -181,7 +181,7 @@ enum Command {
     /// Starts a mesh: all roles in one process, one data directory.
     Up(up::Up),
     /// Makes the keys and certificates that the processes of a mesh share. Once, before the first `serve`.
-    Init,
+    Init(serve::Init),
     /// Creates what the roles keep in Postgres, or brings it to this version. Before a newer version starts.
     Migrate(serve::Migrate),
     /// Serves one role of a mesh of several processes.
@@ -328,7 +328,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Up(command) => command.run(global).await,
         Command::Demo(command) => command.run(global).await,
-        Command::Init => serve::init(global).await,
+        Command::Init(command) => serve::init(global, command).await,
         Command::Migrate(command) => command.run(global).await,
         Command::Serve(command) => command.run(global).await,
         Command::Config(command) => command.run(global),

@@ -1,5 +1,6 @@
 //! `tally init`, `tally serve` and `tally config`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -53,7 +54,7 @@ impl ConfigArgs {
         });
         let layers = Layers {
             file,
-            environment: std::env::vars().collect(),
+            environment: environment(),
             flags: sets.chain(listen).collect(),
         };
         Config::load(&layers).map_err(Failure::usage)
@@ -169,6 +170,14 @@ fn copies(number: u64) -> i32 {
     i32::try_from(number).expect("the setting has a small range")
 }
 
+/// The variables that may be ours; others may be no text.
+fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
 /// Arguments of `tally config`.
 #[derive(Debug, Args)]
 pub struct Show {
@@ -230,11 +239,21 @@ impl Migrate {
     }
 }
 
-/// `tally init`.
-pub(super) async fn init(global: &Global) -> Result<ExitCode, Failure> {
+/// Arguments of `tally init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// A name or address under which roles are reached from other machines; may be given several times.
+    #[arg(long, value_name = "HOST")]
+    host: Vec<String>,
+}
+
+/// Makes what the processes share.
+pub(super) async fn init(global: &Global, command: &Init) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     let dir = DataDir::new(global.dir());
-    mesh::init(&dir).await.map_err(Failure::environment)?;
+    mesh::init(&dir, &command.host)
+        .await
+        .map_err(Failure::environment)?;
     let place = dir.path().display();
     line(&if global.json {
         serde_json::json!({"dir": place.to_string(), "took_ms": began.elapsed().as_millis() as u64})

@@ -81,16 +81,16 @@ impl Setting {
 
     /// A value as it may be shown: without what is secret in it.
     pub(super) fn shown(&self, text: &str) -> String {
-        match (self.kind, text.split_once("://")) {
-            (Kind::Store, Some((scheme, rest))) => match rest.rsplit_once('@') {
-                Some((user, place)) => {
-                    let user = user.split_once(':').map_or(user, |(user, _)| user);
-                    format!("{scheme}://{user}:{HIDDEN}@{place}")
-                }
-                None => text.to_owned(),
-            },
-            _ => text.to_owned(),
+        if self.kind != Kind::Store || text == "sqlite" {
+            return text.to_owned();
         }
+        // A password may stand before the @, among the parameters, or anywhere in what is no URL.
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return HIDDEN.to_owned();
+        };
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        let place = place.split('?').next().unwrap_or_default();
+        format!("{scheme}://{HIDDEN}@{place}")
     }
 }
 

@@ -94,6 +94,45 @@ fn every_fault_is_named_with_its_place() {
 }
 
 #[test]
+fn no_password_is_shown() {
+    const PASSWORD: &str = "hunter2";
+    let (_dir, file) = file(&format!("[store]\nurl = \"postgres://u:{PASSWORD}@h/db\n"));
+    let layers = Layers {
+        file,
+        ..Layers::default()
+    };
+    let broken = Config::load(&layers).expect_err("a quote is not closed");
+    assert!(!broken.to_string().contains(PASSWORD), "{broken}");
+    let wrong = vec![set("store.url", &format!("u:{PASSWORD}@h/db"))];
+    let layers = Layers {
+        flags: wrong,
+        ..Layers::default()
+    };
+    let wrong = Config::load(&layers).expect_err("it is no URL");
+    assert!(!wrong.to_string().contains(PASSWORD), "{wrong}");
+    let flags = vec![
+        set("store.url", &format!("postgres://u:{PASSWORD}@h/db")),
+        set(
+            "keyring.url",
+            &format!("postgres://h/db?user=u&password={PASSWORD}"),
+        ),
+        set("kafka.properties.sasl.password", PASSWORD),
+        set("kafka.properties.sasl.oauthbearer.config", PASSWORD),
+        set("kafka.properties.sasl.username", "mesh"),
+    ];
+    let config = Config::load(&Layers {
+        flags,
+        ..Layers::default()
+    })
+    .expect("it holds");
+    let shown = config.shown();
+    assert!(shown.iter().any(|(_, value, _)| value == "mesh"));
+    for (key, value, _) in shown {
+        assert!(!value.contains(PASSWORD), "{key}");
+    }
+}
+
+#[test]
 fn the_defaults_hold_together_and_give_each_role_a_port() {
     let config = Config::load(&Layers::default()).expect("the defaults hold");
     let ports = Role::ALL.map(|role| config.listen(role).expect("a port").port());

@@ -263,7 +263,11 @@ impl Peers {
     ) -> Result<(), PeerError> {
         match prepare_topic(&self.kafka, topic, shards, access).await {
             Ok(()) => Ok(()),
-            Err(error @ (TopicError::Unreachable { .. } | TopicError::Missing { .. })) => {
+            Err(
+                error @ (TopicError::Unreachable { .. }
+                | TopicError::Missing { .. }
+                | TopicError::Refused { .. }),
+            ) => {
                 tracing::warn!(topic, error = %error, "goes on without the topic");
                 Ok(())
             }

@@ -257,6 +257,21 @@ impl Keys {
         }
     }
 
+    /// The check value that the first opening has left.
+    async fn kept_check(&self, options: &MeshOptions) -> Result<Option<[u8; 32]>, StartError> {
+        Ok(match &options.storage.keyring {
+            Some(schema) => PostgresKeyStore::kept_check(&schema.database()).await?,
+            None => SqliteKeyStore::kept_check(options.dir.keyring()).await?,
+        })
+    }
+
+    fn place(&self, options: &MeshOptions) -> String {
+        match &options.storage.keyring {
+            Some(schema) => format!("schema {}", schema.name),
+            None => options.dir.keyring().display().to_string(),
+        }
+    }
+
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,
@@ -285,19 +300,27 @@ pub(super) async fn open_keyring(
         }
         None => Keys::Sqlite(Arc::new(SqliteKeyStore::open(dir.keyring()).await?)),
     };
+    // One that nobody has opened yet cannot be the one that these records were sealed under.
+    let unused = keys.kept_check(options).await?.is_none();
+    if unused && has_records(records, &options.extent.logs()).await? {
+        return Err(StartError::KeyRingEmpty {
+            place: keys.place(options),
+        });
+    }
     let keyring = KeyRing::new(keys.store(), master);
     keyring.verify_master_key().await?;
     Ok((Arc::new(keyring), keys))
 }
 
 /// Makes what the processes of a mesh share, before the first of them starts:
-/// two that make it at once would be in each other's way.
+/// two that make it at once would be in each other's way. `hosts` are the names
+/// or addresses under which the roles are reached, besides this machine's own.
 ///
 /// # Errors
 ///
 /// [`StartError`]; it says what to do. What was made is kept.
-pub async fn init(dir: &DataDir) -> Result<(), StartError> {
-    dir.init()?;
+pub async fn init(dir: &DataDir, hosts: &[String]) -> Result<(), StartError> {
+    dir.init(hosts)?;
     let store = Arc::new(SqliteKeyStore::open(dir.keyring()).await?);
     let keyring = KeyRing::new(store.clone(), dir.master_key()?);
     keyring.verify_master_key().await?;
