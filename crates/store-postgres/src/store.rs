@@ -78,10 +78,15 @@ impl PostgresStore {
         let opened = schema::open(&mut connection, schema, &options.logs, options.shards).await?;
         let logs = Arc::new(opened.logs);
         let mut heads: Vec<(LogName, Vec<Head>)> = Vec::with_capacity(logs.all.len());
+        // As of one moment: other processes append while this one opens.
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .execute(&mut connection)
+            .await?;
         for log in &logs.all {
             let found = verified_heads(&mut connection, log, &logs).await?;
             heads.push((log.name, found));
         }
+        sqlx::raw_sql("COMMIT").execute(&mut connection).await?;
         let months = Arc::new(Months::default());
         months.load(&mut connection, &logs, None).await?;
 
