@@ -17,6 +17,8 @@ use crate::BoxError;
 use crate::append::{Append, AppendError, Appended, Outcome};
 use crate::clock::Clock;
 use crate::sequence::{Loaded, Prepared, Rows, Wanted, sequence};
+use crate::shard::{LogName, Shard};
+use crate::store::StoreError;
 use crate::throttle::Throttle;
 
 pub use tail::Tail;
@@ -151,6 +153,46 @@ impl Writer {
             },
             task,
         )
+    }
+
+    /// Appends by the writer of a store, if it is open. What goes to a log or shard
+    /// that the store `lacks` is refused here, so that it cannot fail a transaction
+    /// that others share.
+    pub async fn append_where(
+        writer: Option<Self>,
+        appends: Vec<Append>,
+        lacks: impl Fn(LogName, Shard) -> Option<StoreError>,
+    ) -> Vec<Result<Appended, AppendError>> {
+        let refused = |source| AppendError::Unavailable {
+            source,
+            outcome: Outcome::NotApplied,
+        };
+        let mut accepted = Vec::with_capacity(appends.len());
+        let mut places = Vec::with_capacity(appends.len());
+        for append in appends {
+            let lacking = append.places().find_map(|(log, shard)| lacks(log, shard));
+            places.push(match lacking {
+                Some(error) => Err(refused(error.source)),
+                None => {
+                    accepted.push(append);
+                    Ok(())
+                }
+            });
+        }
+        let Some(writer) = writer else {
+            let closed = || refused(Arc::new("the store is closed".into()));
+            let places = places.into_iter();
+            return places
+                .map(|place| place.and_then(|()| Err(closed())))
+                .collect();
+        };
+        let mut outcomes = writer.append(accepted).await.into_iter();
+        let places = places.into_iter();
+        places
+            .map(|place: Result<(), AppendError>| {
+                place.and_then(|()| outcomes.next().expect("one outcome per append"))
+            })
+            .collect()
     }
 
     /// Appends; see [`crate::store::EventStore::append`].

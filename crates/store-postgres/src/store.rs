@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use sqlx::Connection as _;
 use sqlx::postgres::PgPool;
 use tally_eventlog::BoxError;
-use tally_eventlog::append::{Append, AppendError, Appended, Outcome};
+use tally_eventlog::append::{Append, AppendError, Appended};
 use tally_eventlog::detached::detached;
 use tally_eventlog::group::{Tail, Writer};
 use tally_eventlog::sequence::Head;
@@ -260,51 +260,18 @@ impl PostgresStore {
     }
 }
 
-/// Appends to a log or shard that the store lacks are refused here, so that
-/// they cannot fail a transaction that others share.
+/// Appends, to the logs and shards that the store has.
 pub(crate) async fn append(
     store: &PostgresStore,
     appends: Vec<Append>,
 ) -> Vec<Result<Appended, AppendError>> {
-    let missing = |append: &Append| {
-        append
-            .places()
-            .find(|(log, shard)| store.log(*log, *shard).is_err())
-    };
-    let places: Vec<Result<(), AppendError>> = appends
-        .iter()
-        .map(|append| match missing(append) {
-            Some((log, shard)) => Err(refused(not_here(log, shard))),
-            None => Ok(()),
-        })
-        .collect();
-    let accepted: Vec<Append> = appends
-        .into_iter()
-        .filter(|append| missing(append).is_none())
-        .collect();
+    let lacks = |log, shard| store.log(log, shard).err();
     let writer = store
         .writer
         .read()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let Some(writer) = writer else {
-        return places
-            .into_iter()
-            .map(|place| place.and(Err(refused("the store is closed".to_owned()))))
-            .collect();
-    };
-    let mut outcomes = writer.append(accepted).await.into_iter();
-    places
-        .into_iter()
-        .map(|place| place.and_then(|()| outcomes.next().expect("one outcome per append")))
-        .collect()
-}
-
-fn refused(why: String) -> AppendError {
-    AppendError::Unavailable {
-        source: Arc::new(why.into()),
-        outcome: Outcome::NotApplied,
-    }
+    Writer::append_where(writer, appends, lacks).await
 }
 
 fn not_here(log: LogName, shard: Shard) -> String {

@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
-use tally_eventlog::append::{Append, AppendError, Appended, Outcome};
+use tally_eventlog::append::{Append, AppendError, Appended};
 use tally_eventlog::group::{Tail, Writer};
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::StoreError;
@@ -258,46 +258,14 @@ impl SqliteStore {
     }
 }
 
-/// Appends to a log or shard that the store lacks are refused here, so that
-/// they cannot fail a transaction that others share.
+/// Appends, to the logs and shards that the store has.
 pub(crate) async fn append(
     store: &SqliteStore,
     appends: Vec<Append>,
 ) -> Vec<Result<Appended, AppendError>> {
-    let missing = |append: &Append| {
-        append
-            .places()
-            .find(|(log, shard)| store.log(*log, *shard).is_err())
-    };
-    let places: Vec<Result<(), AppendError>> = appends
-        .iter()
-        .map(|append| match missing(append) {
-            Some((log, shard)) => Err(refused(not_here(log, shard))),
-            None => Ok(()),
-        })
-        .collect();
-    let accepted: Vec<Append> = appends
-        .into_iter()
-        .filter(|append| missing(append).is_none())
-        .collect();
-    let Some(writer) = store.writer() else {
-        return places
-            .into_iter()
-            .map(|place| place.and(Err(refused("the store is closed".to_owned()))))
-            .collect();
-    };
-    let mut outcomes = writer.append(accepted).await.into_iter();
-    places
-        .into_iter()
-        .map(|place| place.and_then(|()| outcomes.next().expect("one outcome per append")))
-        .collect()
-}
-
-fn refused(why: String) -> AppendError {
-    AppendError::Unavailable {
-        source: Arc::new(why.into()),
-        outcome: Outcome::NotApplied,
-    }
+    let lacks = |log, shard| store.log(log, shard).err();
+    let writer = store.writer();
+    Writer::append_where(writer, appends, lacks).await
 }
 
 fn not_here(log: LogName, shard: Shard) -> String {
