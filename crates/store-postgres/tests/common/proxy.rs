@@ -1,14 +1,14 @@
 //! A way to the server that a test can cut.
 
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{Schema, url};
 
@@ -25,7 +25,16 @@ pub enum Way {
 pub struct Proxy {
     way: watch::Sender<Way>,
     swallow_commit: Arc<AtomicBool>,
+    halt: Arc<Halt>,
     url: String,
+}
+
+/// Where the way ends for now.
+#[derive(Default)]
+struct Halt {
+    /// A statement that says this is held back.
+    before: Mutex<Option<&'static str>>,
+    reached: Notify,
 }
 
 impl Proxy {
@@ -42,15 +51,19 @@ impl Proxy {
         let (way, ways) = watch::channel(Way::Open);
         let swallow_commit = Arc::new(AtomicBool::new(false));
         let swallow = swallow_commit.clone();
+        let halt = Arc::<Halt>::default();
+        let (stop, halts) = (way.clone(), halt.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let target = (target.0.clone(), target.1);
-                tokio::spawn(pass(client, target, ways.clone(), swallow.clone()));
+                let halt = (stop.clone(), halts.clone());
+                tokio::spawn(pass(client, target, ways.clone(), swallow.clone(), halt));
             }
         });
         Self {
             way,
             swallow_commit,
+            halt,
             url: options.to_url_lossy().to_string(),
         }
     }
@@ -73,6 +86,26 @@ impl Proxy {
     pub fn swallow_the_next_commit(&self) {
         self.swallow_commit.store(true, Ordering::SeqCst);
     }
+
+    /// The next statement that says this is held back, and the way hangs until it is
+    /// opened again. Returns what waits until that is so.
+    pub fn halt_before(&self, text: &'static str) -> impl Future<Output = ()> {
+        *self.halt.before.lock().expect("no panic") = Some(text);
+        let halt = self.halt.clone();
+        async move { halt.reached.notified().await }
+    }
+}
+
+impl Halt {
+    fn is_before(&self, passing: &[u8]) -> bool {
+        let mut before = self.before.lock().expect("no panic");
+        let text = before.map_or(&[][..], str::as_bytes);
+        let found = !text.is_empty() && passing.windows(text.len()).any(|window| window == text);
+        if found {
+            *before = None;
+        }
+        found
+    }
 }
 
 async fn pass(
@@ -80,6 +113,7 @@ async fn pass(
     target: (String, u16),
     mut way: watch::Receiver<Way>,
     swallow: Arc<AtomicBool>,
+    (stop, halt): (watch::Sender<Way>, Arc<Halt>),
 ) {
     if *way.borrow() == Way::Cut {
         return;
@@ -97,6 +131,12 @@ async fn pass(
                 let Ok(count @ 1..) = read else { return };
                 last_answer = up[..count].windows(7).any(|window| window == b"COMMIT\0")
                     && swallow.swap(false, Ordering::SeqCst);
+                if halt.is_before(&up[..count]) {
+                    stop.send_replace(Way::Hangs);
+                    halt.reached.notify_one();
+                    // A way that the test has dropped stays as it is.
+                    let _ = way.wait_for(|way| *way != Way::Hangs).await;
+                }
                 if server.write_all(&up[..count]).await.is_err() { return }
             }
             read = server.read(&mut down), if now == Way::Open => {

@@ -8,7 +8,8 @@ use tally_eventlog::store::{EventStore as _, LogSource as _};
 use tally_store_postgres::{Database, MigrateOptions, OpenError, PostgresOptions, PostgresStore};
 use uuid::Uuid;
 
-use crate::common::{LOG, SHARD, Schema, append, command, stream};
+use crate::common::proxy::{Proxy, Way};
+use crate::common::{LOG, SHARD, Schema, append, command, position, stream};
 use crate::refusal;
 
 #[tokio::test]
@@ -88,6 +89,26 @@ async fn a_closed_store_answers_no_append() {
     ));
     assert!(store.forget_commands(Uuid::max()).await.is_err());
     assert!(store.read(LOG, SHARD, 0, 10).await.is_err());
+}
+
+#[tokio::test]
+async fn what_others_append_while_a_store_opens_is_no_damage() {
+    let schema = Schema::with_store().await;
+    let other = schema.open().await;
+    append(&other, command(Uuid::now_v7())).await;
+    let proxy = Proxy::start().await;
+    // It has the heads, and is about to look at the last records.
+    let reached = proxy.halt_before("SELECT e.id, e.leaf, e.record FROM event e");
+    let opening = tokio::spawn(PostgresStore::open(PostgresOptions {
+        database: proxy.to(&schema),
+        ..schema.options()
+    }));
+    reached.await;
+    append(&other, command(Uuid::now_v7())).await;
+    proxy.set(Way::Open);
+    let store = opening.await.expect("no panic").expect("it opens");
+    let next = append(&store, command(Uuid::now_v7())).await;
+    assert_eq!(position(&next), 2, "it builds on what the other appended");
 }
 
 #[tokio::test]
