@@ -70,7 +70,7 @@ async fn any_byte_of_any_record() {
                 // pack's items are long, and each flip verifies the shard anew.
                 let step = if tampered.bytes.len() > 700 { 7 } else { 1 };
                 for place in (0..tampered.bytes.len()).step_by(step) {
-                    let mut verifier = ShardVerifier::new(log, shard, head.clone());
+                    let mut verifier = ShardVerifier::new(log, shard, head.clone(), Vec::new());
                     for record in &records {
                         let mut bytes = record.bytes.to_vec();
                         if record.position == tampered.position {

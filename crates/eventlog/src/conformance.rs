@@ -59,6 +59,10 @@ pub trait Fixture: Send + Sync + 'static {
     /// Where it had been opened before, that one ends now as by a crash: not
     /// closed, its writer stopped wherever it is, without another commit.
     async fn open(&mut self, setup: &Setup) -> Arc<dyn EventStore>;
+
+    /// Ends the store in the same way; what is at this place has then been put back
+    /// from a backup.
+    async fn restore(&mut self, setup: &Setup);
 }
 
 /// Makes the list of cases into functions, and into the macro that tests them.
@@ -147,6 +151,7 @@ cases! { $
         merkle_root_matches_leaves
         leaf_is_hash_of_bytes
         log_id_is_kept
+        a_restored_log_has_another_id_from_there_on
     }
     consumers {
         crash_between_view_and_checkpoint

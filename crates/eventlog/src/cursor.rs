@@ -88,8 +88,9 @@ pub async fn resume(
         let shard = Shard(index as u16);
         let head = &heads[index];
         let found = source.read(log, shard, place.position, 1).await?;
-        let same_log = cursor.log_id.as_ref() == head.log_id.as_bytes();
-        if !same_log || found.first().is_none_or(|record| record.leaf != leaf) {
+        // The leaf covers the id of the log in which that record was recorded: a log
+        // that was restored further on has another id since, and still has the record.
+        if found.first().is_none_or(|record| record.leaf != leaf) {
             return Err(CursorError::Diverged {
                 log,
                 cursor_log: Uuid::from_slice(&cursor.log_id)

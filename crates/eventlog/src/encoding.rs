@@ -5,6 +5,7 @@ use crate::append::{Appended, LastRecord};
 use crate::merkle::Hash;
 use crate::sequence::Head;
 use crate::shard::{LogName, Shard};
+use crate::store::FormerId;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -54,6 +55,22 @@ pub fn head_checksum(shard: Shard, head: &Head) -> Hash {
     hasher.update(head.recorded_at.subsec_nanosecond().to_be_bytes());
     hasher.update(head.frontier.to_bytes());
     hasher.finalize().into()
+}
+
+/// The ids that a log had, from rows of number, id and size in the order of
+/// number and shard.
+pub fn former_ids(rows: impl IntoIterator<Item = (i64, Uuid, u64)>) -> Vec<FormerId> {
+    let mut ids: Vec<(i64, FormerId)> = Vec::new();
+    for (number, log_id, size) in rows {
+        match ids.last_mut() {
+            Some((last, id)) if *last == number => id.sizes.push(size),
+            _ => {
+                let sizes = vec![size];
+                ids.push((number, FormerId { log_id, sizes }));
+            }
+        }
+    }
+    ids.into_iter().map(|(_, id)| id).collect()
 }
 
 const RESULT_FORMAT: u8 = 1;

@@ -12,13 +12,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::append::{Append, AppendError, Appended, Checkpoint, CommandKey, Outcome, RowKey};
+use crate::append::{Append, AppendError, Appended, Checkpoint, CommandKey, RowKey};
 use crate::clock::Clock;
 use crate::event::{StoredRecord, StreamName};
 use crate::group::{GroupOptions, SpanLinker, Tail, Writer};
 use crate::sequence::{Head, Remembered};
 use crate::shard::{LogName, Shard, ShardCount};
-use crate::store::{EventStore, LogSource, Row, StoreError, ViewSnapshot};
+use crate::store::{EventStore, FormerId, LogSource, Row, StoreError, ViewSnapshot};
 
 pub use data::CommitFault;
 use data::{Data, MemoryBackend, lock};
@@ -78,21 +78,6 @@ impl MemoryStore {
         let data = lock(&self.data).restored(self.shards, records_max);
         let data = Arc::new(Mutex::new(data));
         Self::on(data, self.shards, clock, options, None)
-    }
-
-    fn verify_place(&self, append: &Append) -> Result<(), AppendError> {
-        let data = lock(&self.data);
-        let Some((log, shard)) = append
-            .places()
-            .find(|place| !data.heads.contains_key(place))
-        else {
-            return Ok(());
-        };
-        let source = no_shard(log, shard).source;
-        Err(AppendError::Unavailable {
-            source,
-            outcome: Outcome::NotApplied,
-        })
     }
 
     /// A way to make commits fail, for tests of what others do then.
@@ -189,6 +174,11 @@ impl LogSource for MemoryStore {
             .collect()
     }
 
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        let former = lock(&self.data).former.get(&log).cloned();
+        Ok(former.unwrap_or_default())
+    }
+
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {
         self.tail.watch(log, shard)
     }
@@ -201,20 +191,11 @@ fn no_shard(log: LogName, shard: Shard) -> StoreError {
 #[async_trait]
 impl EventStore for MemoryStore {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        // A place that the store lacks must not fail a transaction that others share.
-        let unknown = |append: &Append| self.verify_place(append).err();
-        let refusals: Vec<Option<AppendError>> = appends.iter().map(unknown).collect();
-        let accepted = appends
-            .into_iter()
-            .zip(&refusals)
-            .filter(|(_, refusal)| refusal.is_none());
-        let accepted = accepted.map(|(append, _)| append).collect();
-        let mut answers = self.writer.append(accepted).await.into_iter();
-        let answer = |refusal: Option<AppendError>| match refusal {
-            Some(error) => Err(error),
-            None => answers.next().expect("one answer per accepted append"),
+        let lacks = |log, shard| {
+            let there = lock(&self.data).heads.contains_key(&(log, shard));
+            (!there).then(|| no_shard(log, shard))
         };
-        refusals.into_iter().map(answer).collect()
+        Writer::append_where(Some(self.writer.clone()), appends, lacks).await
     }
 
     async fn read_streams(

@@ -44,6 +44,28 @@ pub struct ViewSnapshot {
     pub rows: Vec<(RowKey, Bytes)>,
 }
 
+/// An id that a log had until it was restored from a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerId {
+    /// The id.
+    pub log_id: Uuid,
+    /// Number of records of each shard that are left of it, in order, those under
+    /// still earlier ids included.
+    pub sizes: Vec<u64>,
+}
+
+impl FormerId {
+    /// Id under which the record at a position was recorded, by the ids that the
+    /// log had before its present one, the oldest first.
+    pub fn at(former: &[Self], present: Uuid, shard: Shard, position: u64) -> Uuid {
+        let covers = |id: &&Self| {
+            let size = id.sizes.get(usize::from(shard.0));
+            size.is_some_and(|size| position < *size)
+        };
+        former.iter().find(covers).map_or(present, |id| id.log_id)
+    }
+}
+
 /// A log that can be read from any position: the role's own, or another
 /// role's in process, over Kafka or over `ReadLog`.
 #[async_trait]
@@ -86,6 +108,14 @@ pub trait LogSource: Send + Sync + 'static {
     ///
     /// [`StoreError`]: retry.
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError>;
+
+    /// The ids that the log had before its present one, the oldest first: it has
+    /// a new one each time that it is restored from a backup.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError>;
 
     /// The size of a shard as it grows: how far it can be read.
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64>;

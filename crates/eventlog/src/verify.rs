@@ -9,7 +9,7 @@ use crate::event::Recorded;
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::sequence::Head;
 use crate::shard::{LogName, Shard};
-use crate::store::{LogSource, StoreError};
+use crate::store::{FormerId, LogSource, StoreError};
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub struct ShardVerifier {
     log: LogName,
     shard: Shard,
     head: Head,
+    former: Vec<FormerId>,
     frontier: Frontier,
     recorded_at: Timestamp,
     versions: HashMap<[u8; 16], u64>,
@@ -39,12 +40,14 @@ pub struct ShardVerifier {
 }
 
 impl ShardVerifier {
-    /// A verification up to a head that was read before.
-    pub fn new(log: LogName, shard: Shard, head: Head) -> Self {
+    /// A verification up to a head that was read before, of a log that had these
+    /// ids before its present one.
+    pub fn new(log: LogName, shard: Shard, head: Head, former: Vec<FormerId>) -> Self {
         Self {
             log,
             shard,
             head,
+            former,
             frontier: Frontier::default(),
             recorded_at: Timestamp::UNIX_EPOCH,
             versions: HashMap::new(),
@@ -95,12 +98,13 @@ impl ShardVerifier {
                 "the record says that it belongs elsewhere".to_owned(),
             ),
         }
-        if recorded.log_id != self.head.log_id {
-            self.fault(
-                Some(position),
-                "POSITION",
-                format!("the record is of log {}", recorded.log_id),
+        let log_id = FormerId::at(&self.former, self.head.log_id, self.shard, position);
+        if recorded.log_id != log_id {
+            let message = format!(
+                "the record is of log {}, where the log was {log_id}",
+                recorded.log_id
             );
+            self.fault(Some(position), "POSITION", message);
         }
         if recorded.recorded_at < self.recorded_at {
             self.fault(
@@ -172,7 +176,8 @@ pub async fn verify_shard(
 ) -> Result<(Hash, Vec<Fault>), StoreError> {
     const BATCH: usize = 1_000;
     let size = head.size();
-    let mut verifier = ShardVerifier::new(log, shard, head);
+    let former = source.former_ids(log).await?;
+    let mut verifier = ShardVerifier::new(log, shard, head, former);
     let mut next = 0;
     while next < size {
         let records = source.read_durable(log, shard, next, BATCH).await?;
@@ -217,7 +222,7 @@ mod tests {
     fn reasons(leaf: Hash, head_leaf: Hash, bytes: &Bytes, id: Uuid) -> Vec<&'static str> {
         let mut head = Head::empty(id);
         head.frontier.push(head_leaf);
-        let mut verifier = ShardVerifier::new(LOG, Shard(0), head);
+        let mut verifier = ShardVerifier::new(LOG, Shard(0), head, Vec::new());
         verifier.record(0, bytes, leaf);
         verifier.finish();
         verifier.faults.iter().map(|fault| fault.reason).collect()

@@ -29,6 +29,12 @@ impl Fixture for Memory {
         self.store = Some(store.clone());
         store
     }
+
+    async fn restore(&mut self, setup: &Setup) {
+        let store = self.store.take().expect("it was opened");
+        let (clock, group) = (setup.clock.clone(), setup.group.clone());
+        self.store = Some(Arc::new(store.restored(usize::MAX, clock, group)));
+    }
 }
 
 tally_eventlog::event_store_conformance!(Memory);

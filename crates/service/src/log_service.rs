@@ -134,6 +134,8 @@ impl Service {
         request: pb::GetHeadsRequest,
     ) -> Result<pb::GetHeadsResponse, Fault> {
         let (log, source) = find(&self.logs, &request.log)?;
+        // Before the heads: an id comes only while the log is closed.
+        let former = source.former_ids(*log).await.map_err(store_fault)?;
         let heads = source.heads(*log).await.map_err(store_fault)?;
         let log_id = heads
             .first()
@@ -144,6 +146,13 @@ impl Service {
             log_id,
             heads: shards
                 .map(|(shard, head)| head_to_proto(shard, head))
+                .collect(),
+            former: former
+                .into_iter()
+                .map(|id| pb::FormerLogId {
+                    log_id: uuid_bytes(id.log_id),
+                    sizes: id.sizes,
+                })
                 .collect(),
         })
     }

@@ -10,7 +10,7 @@ use tally_eventlog::pb;
 use tally_eventlog::pb::log_service_client::LogServiceClient;
 use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{LogSource, StoreError};
+use tally_eventlog::store::{FormerId, LogSource, StoreError};
 use tally_telemetry::TraceInterceptor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ impl RemoteLog {
     /// [`RemoteLogError`]; [`RemoteLogError::Unavailable`] is worth a retry.
     pub async fn connect(log: LogName, channel: Channel) -> Result<Self, RemoteLogError> {
         let client = LogServiceClient::with_interceptor(channel, TraceInterceptor);
-        let heads = ask(client.clone(), log).await?;
+        let heads = ask(client.clone(), log).await?.heads;
         let count = u16::try_from(heads.len()).ok();
         let shards = count.and_then(|count| ShardCount::new(count).ok());
         let shards = shards.ok_or(RemoteLogError::Malformed { log })?;
@@ -148,13 +148,18 @@ impl LogSource for RemoteLog {
     }
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
-        let heads = ask(self.client.clone(), log).await;
-        let heads = heads.map_err(StoreError::new)?;
+        let answer = ask(self.client.clone(), log).await;
+        let heads = answer.map_err(StoreError::new)?.heads;
         if heads.len() != self.sizes.len() {
             return Err(StoreError::new(RemoteLogError::Malformed { log }));
         }
         tell(&self.sizes, &heads);
         Ok(heads)
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        let answer = ask(self.client.clone(), log).await;
+        Ok(answer.map_err(StoreError::new)?.former)
     }
 
     fn watch(&self, _log: LogName, shard: Shard) -> watch::Receiver<u64> {
@@ -164,8 +169,8 @@ impl LogSource for RemoteLog {
                 loop {
                     tokio::time::sleep(POLL).await;
                     // Unanswered: nothing is known to have grown. Who reads meets the reason.
-                    if let Ok(heads) = ask(client.clone(), log).await {
-                        tell(&sizes, &heads);
+                    if let Ok(answer) = ask(client.clone(), log).await {
+                        tell(&sizes, &answer.heads);
                     }
                 }
             };
@@ -176,7 +181,13 @@ impl LogSource for RemoteLog {
     }
 }
 
-async fn ask(mut client: LogClient, log: LogName) -> Result<Vec<Head>, RemoteLogError> {
+/// What the owner says of its log.
+struct Answer {
+    heads: Vec<Head>,
+    former: Vec<FormerId>,
+}
+
+async fn ask(mut client: LogClient, log: LogName) -> Result<Answer, RemoteLogError> {
     let request = pb::GetHeadsRequest {
         log: log.0.to_owned(),
     };
@@ -186,13 +197,24 @@ async fn ask(mut client: LogClient, log: LogName) -> Result<Vec<Head>, RemoteLog
         log,
         status: Box::new(status),
     })?;
-    let answer = answer.into_inner();
-    let log_id = Uuid::from_slice(&answer.log_id).ok();
-    let heads = log_id.and_then(|log_id| {
-        let heads = answer.heads.iter();
-        heads.map(|head| head_from_proto(log_id, head)).collect()
+    read_answer(answer.into_inner()).ok_or(RemoteLogError::Malformed { log })
+}
+
+/// Reads an answer; nothing where it does not fit together.
+fn read_answer(answer: pb::GetHeadsResponse) -> Option<Answer> {
+    let log_id = Uuid::from_slice(&answer.log_id).ok()?;
+    let heads = answer.heads.iter();
+    let heads = heads.map(|head| head_from_proto(log_id, head));
+    let former = answer.former.into_iter().map(|id| {
+        Some(FormerId {
+            log_id: Uuid::from_slice(&id.log_id).ok()?,
+            sizes: id.sizes,
+        })
     });
-    heads.ok_or(RemoteLogError::Malformed { log })
+    Some(Answer {
+        heads: heads.collect::<Option<_>>()?,
+        former: former.collect::<Option<_>>()?,
+    })
 }
 
 /// Tells those who wait only of growth.

@@ -22,6 +22,7 @@ mod months;
 pub mod options;
 mod partitions;
 mod reads;
+mod renewal;
 mod schema;
 mod shelf;
 pub mod store;

@@ -11,13 +11,14 @@ use tally_eventlog::encoding::stream_key;
 use tally_eventlog::event::{StoredRecord, StreamName};
 use tally_eventlog::sequence::{Head, Remembered, command_ref};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{EventStore, LogSource, Row, StoreError, ViewSnapshot};
+use tally_eventlog::store::{EventStore, FormerId, LogSource, Row, StoreError, ViewSnapshot};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::heads::heads;
 use crate::load::{self, CHECKPOINT, read_checkpoint, uuid_of};
 use crate::logs::{shard_column, shard_of};
+use crate::renewal::former;
 use crate::shelf::bytes;
 use crate::store::{PostgresStore, append};
 use crate::streams::histories;
@@ -71,6 +72,11 @@ impl LogSource for PostgresStore {
         let logs = self.logs.clone();
         self.on(move |pool| async move { heads(&mut *pool.acquire().await?, &log, &logs).await })
             .await
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        let number = self.log(log, Shard(0))?.number;
+        self.on(move |pool| former(pool, number)).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

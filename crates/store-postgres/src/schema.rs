@@ -20,9 +20,10 @@ pub(crate) struct Tables {
 
 /// The tables of a store.
 pub(crate) const STORE: Tables = Tables {
-    steps: &[include_str!(
-        "../../../migrations/postgres/store/0001_event_store.sql"
-    )],
+    steps: &[
+        include_str!("../../../migrations/postgres/store/0001_event_store.sql"),
+        include_str!("../../../migrations/postgres/store/0002_former_log_id.sql"),
+    ],
     signs: &["meta", "shard_head", "event"],
 };
 
@@ -165,9 +166,29 @@ pub(crate) async fn open(
     names: &[LogName],
     shards: ShardCount,
 ) -> Result<Opened, OpenError> {
+    let (info, logs) = look_up(connection, schema, names).await?;
+    verify_shards(&info, shards)?;
+    let epoch: i64 = sqlx::query_scalar(
+        "UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'epoch' \
+         RETURNING value::bigint",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Opened {
+        logs,
+        epoch: epoch.cast_unsigned(),
+        ahead: info.ahead,
+    })
+}
+
+/// What a store of this version says of itself, and those of its logs.
+async fn look_up(
+    connection: &mut PgConnection,
+    schema: &str,
+    names: &[LogName],
+) -> Result<(StoreInfo, Logs), OpenError> {
     STORE.verify(connection, schema).await?;
     let info = read_info(connection, schema).await?;
-    verify_shards(&info, shards)?;
     let mut all = Vec::with_capacity(names.len());
     let mut missing = Vec::new();
     for name in names {
@@ -181,17 +202,18 @@ pub(crate) async fn open(
             names: missing.join(", "),
         });
     }
-    let epoch: i64 = sqlx::query_scalar(
-        "UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'epoch' \
-         RETURNING value::bigint",
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(Opened {
-        logs: Logs { shards, all },
-        epoch: epoch.cast_unsigned(),
-        ahead: info.ahead,
-    })
+    let shards = info.shards;
+    Ok((info, Logs { shards, all }))
+}
+
+/// Those logs of a store of this version.
+pub(crate) async fn logs(
+    connection: &mut PgConnection,
+    schema: &str,
+    names: &[LogName],
+) -> Result<Logs, OpenError> {
+    let found = look_up(connection, schema, names).await?;
+    Ok(found.1)
 }
 
 /// Reads what the store says of itself; nothing where no store was created yet.

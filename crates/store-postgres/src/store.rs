@@ -22,6 +22,7 @@ use crate::heads::verified_heads;
 use crate::logs::{Log, Logs};
 use crate::months::Months;
 use crate::options::{Database, Limits, MigrateOptions, OpenError, PostgresOptions, StoreInfo};
+use crate::renewal;
 use crate::schema;
 use crate::views::ViewNames;
 
@@ -155,6 +156,17 @@ impl PostgresStore {
         let info = schema::inspect(&mut connection, &connector.schema).await;
         connection.close().await?;
         info
+    }
+
+    /// Gives logs of a store that nobody has open a new id from here on, as it must
+    /// have where it was put back from a backup: whoever has read more of it can then
+    /// tell what it holds from what is lost. The ids until here are kept beside.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do. The store is as it was.
+    pub async fn renew_log_ids(database: &Database, logs: &[LogName]) -> Result<(), OpenError> {
+        renewal::renew(&Connector::new(database, &Limits::default())?, logs).await
     }
 
     /// How many times the store was opened, by whichever process, this time included.

@@ -80,6 +80,12 @@ impl Fixture for Postgres {
         let opened = runtime.spawn(open).await.expect("no panic");
         Arc::new(opened.expect("the store opens"))
     }
+
+    async fn restore(&mut self, setup: &Setup) {
+        self.crash().await;
+        let renewed = PostgresStore::renew_log_ids(&self.schema.database, &setup.logs);
+        renewed.await.expect("nobody has it open");
+    }
 }
 
 impl Drop for Postgres {

@@ -15,6 +15,7 @@ mod load;
 mod lock;
 pub mod options;
 mod reads;
+mod renewal;
 mod schema;
 pub mod store;
 pub mod verify;

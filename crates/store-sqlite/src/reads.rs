@@ -10,13 +10,14 @@ use tally_eventlog::append::{Append, AppendError, Appended, Checkpoint, CommandK
 use tally_eventlog::event::{StoredRecord, StreamName};
 use tally_eventlog::sequence::{Head, Remembered, command_ref};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{EventStore, LogSource, Row, StoreError, ViewSnapshot};
+use tally_eventlog::store::{EventStore, FormerId, LogSource, Row, StoreError, ViewSnapshot};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::chunk::Chunked;
 use crate::known::{read_checkpoint, read_hash};
 use crate::load;
+use crate::renewal::former;
 use crate::store::{SqliteStore, append};
 use tally_eventlog::detached::detached;
 use tally_eventlog::encoding::{StreamKey, event_id, position_of, stream_key};
@@ -100,6 +101,12 @@ impl LogSource for SqliteStore {
             .all()
             .filter_map(|shard| known.heads.get(&(log, shard)));
         Ok(heads.cloned().collect())
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        let number = self.log(log, Shard(0))?.number;
+        let former = detached(former(self.readers.clone(), number));
+        former.await.map_err(StoreError::new)
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

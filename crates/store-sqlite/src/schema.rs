@@ -14,9 +14,10 @@ use crate::write::insert_heads;
 use tally_eventlog::encoding::LOGS_MAX;
 
 /// One step per format; step n leads from format n to n + 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/store/0001_event_store.sql"),
     include_str!("../../../migrations/sqlite/store/0002_checkpoint_hint.sql"),
+    include_str!("../../../migrations/sqlite/store/0003_former_log_id.sql"),
 ];
 
 /// What opening settled.

@@ -11,7 +11,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tally_eventlog::append::{Append, AppendError, Appended};
 use tally_eventlog::group::{Tail, Writer};
-use tally_eventlog::shard::{LogName, Shard};
+use tally_eventlog::shard::{LogName, Shard, ShardCount};
 use tally_eventlog::store::StoreError;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use crate::backend::{SqliteBackend, WriteConnection, WriteTurn};
 use crate::known::{Known, Log, Logs, SharedKnown};
 use crate::lock::{StoreLock, create_for_owner_only};
 use crate::options::{OpenError, SqliteOptions, StoreInfo};
+use crate::renewal;
 use crate::schema::{self, Wish};
 use crate::wal::WalGauge;
 
@@ -165,6 +166,27 @@ impl SqliteStore {
         .map_err(|error| error.at(path))
     }
 
+    /// Gives logs of a store that nobody has open a new id from here on, as it must
+    /// have where it was put back from a backup: whoever has read more of it can then
+    /// tell what it holds from what is lost. The ids until here are kept beside.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do. The store is as it was.
+    pub async fn renew_log_ids(
+        path: &Path,
+        logs: &[LogName],
+        shards: ShardCount,
+    ) -> Result<(), OpenError> {
+        let wish = Wish {
+            path,
+            logs,
+            shards,
+            create: None,
+        };
+        renewal::renew(&wish).await.map_err(|error| error.at(path))
+    }
+
     /// How many times the store was opened, this time included: grows with
     /// every process, so it serves as the epoch of its leases.
     pub fn epoch(&self) -> u64 {
@@ -285,7 +307,7 @@ async fn prepare(
     opened
 }
 
-fn write_options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn write_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         // An entry of the stream index changes a page of its own, as streams are

@@ -58,6 +58,15 @@ impl Fixture for Sqlite {
             .expect("no panic");
         Arc::new(opened.expect("the store opens"))
     }
+
+    async fn restore(&mut self, setup: &Setup) {
+        if let Some(runtime) = self.runtime.take() {
+            shut_down(runtime).await;
+        }
+        let path = self.directory.path().join("store.db");
+        let renewed = SqliteStore::renew_log_ids(&path, &setup.logs, setup.shards);
+        renewed.await.expect("nobody has it open");
+    }
 }
 
 impl Drop for Sqlite {

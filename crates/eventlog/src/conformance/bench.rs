@@ -77,6 +77,13 @@ impl Bench {
         self.store = Some(self.fixture.open(&self.setup).await);
     }
 
+    /// Ends the store as a crash would, and opens what was put back from a backup.
+    pub async fn restore(&mut self) {
+        self.store = None;
+        self.fixture.restore(&self.setup).await;
+        self.store = Some(self.fixture.open(&self.setup).await);
+    }
+
     /// The store.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         self.store

@@ -17,7 +17,7 @@ use crate::group::GroupOptions;
 use crate::memory::MemoryStore;
 use crate::sequence::Head;
 use crate::shard::{LogName, Shard, ShardCount};
-use crate::store::{EventStore, LogSource, StoreError};
+use crate::store::{EventStore, FormerId, LogSource, StoreError};
 
 pub(super) async fn crash_between_view_and_checkpoint(mut bench: Bench) {
     const ROUNDS: u64 = 10;
@@ -179,6 +179,10 @@ impl LogSource for WithGap {
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
         self.log.heads(log).await
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        self.log.former_ids(log).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

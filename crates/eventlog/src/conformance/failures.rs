@@ -13,7 +13,7 @@ use crate::event::{Recorded, StoredRecord};
 use crate::ids::Cause;
 use crate::sequence::Head;
 use crate::shard::{LogName, Shard, ShardCount};
-use crate::store::{EventStore, LogSource, StoreError};
+use crate::store::{EventStore, FormerId, LogSource, StoreError};
 
 /// Effects that cannot be applied a few times.
 struct Failing {
@@ -90,6 +90,10 @@ impl LogSource for Rewritten {
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
         self.0.heads(log).await
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        self.0.former_ids(log).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

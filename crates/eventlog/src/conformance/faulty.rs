@@ -16,7 +16,7 @@ use crate::consumer::PARKED_VIEW;
 use crate::event::{StoredRecord, StreamName};
 use crate::sequence::{Head, Remembered};
 use crate::shard::{LogName, Shard, ShardCount};
-use crate::store::{EventStore, LogSource, Row, StoreError, ViewSnapshot};
+use crate::store::{EventStore, FormerId, LogSource, Row, StoreError, ViewSnapshot};
 
 /// A store that refuses the next appends, and the next looks at what is parked.
 struct Faulty {
@@ -90,6 +90,10 @@ impl LogSource for Faulty {
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
         self.inner.heads(log).await
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        self.inner.former_ids(log).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

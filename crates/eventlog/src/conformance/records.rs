@@ -1,13 +1,22 @@
 //! Cases on the bytes of records and what is proved over them.
 
+use std::collections::HashSet;
+
+use bytes::Bytes;
 use jiff::SignedDuration;
+use uuid::Uuid;
 
 use super::bench::{Bench, LOG, OTHER, decode, name};
 use crate::append::Append;
 use crate::append::ExpectedVersion::Any;
 use crate::clock::Clock as _;
+use crate::cursor::resume;
+use crate::event::uuid_bytes;
 use crate::group::GroupOptions;
 use crate::merkle::{Frontier, leaf_hash};
+use crate::pb;
+use crate::sequence::Head;
+use crate::verify::verify_shard;
 
 /// Enough for every shard to have some.
 const STREAMS: usize = 20;
@@ -213,4 +222,56 @@ pub(super) async fn log_id_is_kept(mut bench: Bench) {
         (ids(&bench, LOG).await, ids(&bench, OTHER).await),
         (one, other)
     );
+}
+
+pub(super) async fn a_restored_log_has_another_id_from_there_on(mut bench: Bench) {
+    let mut ids = Vec::new();
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
+        let head = bench.store().heads(LOG).await.expect("it can be read");
+        ids.push(head[0].log_id);
+        fill(&bench).await;
+        let heads = bench.store().heads(LOG).await.expect("it can be read");
+        sizes.push(heads.iter().map(Head::size).collect::<Vec<_>>());
+        bench.restore().await;
+    }
+    fill(&bench).await;
+    let former = bench.store().former_ids(LOG).await.expect("they are kept");
+    let kept: Vec<Uuid> = former.iter().map(|id| id.log_id).collect();
+    assert_eq!(kept, ids, "the oldest first");
+    let kept: Vec<Vec<u64>> = former.iter().map(|id| id.sizes.clone()).collect();
+    assert_eq!(kept, sizes);
+    let heads = bench.store().heads(LOG).await.expect("it can be read");
+    ids.push(heads[0].log_id);
+    let distinct: HashSet<&Uuid> = ids.iter().collect();
+    assert_eq!(distinct.len(), 4, "each time another one");
+    for (shard, head) in bench.shards().zip(heads) {
+        let place = usize::from(shard.0);
+        let records = bench.records(LOG, shard).await;
+        for record in &records {
+            let of = sizes
+                .iter()
+                .take_while(|size| record.position >= size[place]);
+            assert_eq!(decode(LOG, record).log_id, ids[of.count()]);
+        }
+        // Places of before are places still, those of a log that it never was are not.
+        for record in [&records[0], records.last().expect("some")] {
+            for (leaf, resumes) in [(record.leaf, true), ([7; 32], false)] {
+                let cursor = pb::Cursor {
+                    log_id: uuid_bytes(ids[0]),
+                    shards: vec![pb::ShardCursor {
+                        shard: u32::from(shard.0),
+                        position: record.position,
+                        leaf_hash: Bytes::copy_from_slice(&leaf),
+                        ..Default::default()
+                    }],
+                };
+                let resumed = resume(&**bench.store(), LOG, Some(&cursor)).await;
+                assert_eq!(resumed.is_ok(), resumes, "{resumed:?}");
+            }
+        }
+        let verified = verify_shard(&**bench.store(), LOG, shard, head).await;
+        let (_, faults) = verified.expect("it can be read");
+        assert_eq!(faults, []);
+    }
 }

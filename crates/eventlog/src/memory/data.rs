@@ -12,6 +12,7 @@ use crate::event::{StoredRecord, StreamName};
 use crate::group::{Backend, CommitError};
 use crate::sequence::{CheckpointRef, Head, Loaded, Remembered, Rows, StreamRef, Wanted};
 use crate::shard::{LogName, Shard, ShardCount};
+use crate::store::FormerId;
 
 /// How a commit fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum CommitFault {
 
 pub(super) struct Data {
     pub(super) logs: BTreeMap<LogName, Uuid>,
+    /// Ids that logs had before they were restored.
+    pub(super) former: BTreeMap<LogName, Vec<FormerId>>,
     pub(super) heads: BTreeMap<(LogName, Shard), Head>,
     pub(super) records: BTreeMap<(LogName, Shard), Vec<StoredRecord>>,
     /// Where the events of each stream are, by version.
@@ -56,6 +59,7 @@ impl Data {
         Self {
             records: heads.keys().map(|key| (*key, Vec::new())).collect(),
             logs,
+            former: BTreeMap::new(),
             heads,
             streams: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -95,6 +99,15 @@ impl Data {
             if !places.is_empty() {
                 data.streams.insert((*log, stream.clone()), places);
             }
+        }
+        for (log, id) in &self.logs {
+            let size = |shard| data.heads[&(*log, shard)].size();
+            let ended = FormerId {
+                log_id: *id,
+                sizes: shards.all().map(size).collect(),
+            };
+            let former = self.former.get(log).into_iter().flatten().cloned();
+            data.former.insert(*log, former.chain([ended]).collect());
         }
         data.views = self.views.clone();
         data.commands = self.commands.clone();

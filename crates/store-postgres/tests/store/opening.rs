@@ -184,8 +184,15 @@ async fn a_store_of_another_version_is_refused() {
         );
     }
     schema
-        .run("UPDATE meta SET value = '1' WHERE key = 'format'")
+        .run("UPDATE meta SET value = '1' WHERE key = 'format'; DROP TABLE former_log_id")
         .await;
+    let older = refusal(schema.options()).await;
+    assert!(
+        matches!(older, OpenError::OlderFormat { found: 1, .. }),
+        "{older}"
+    );
+    let migrated = PostgresStore::migrate(&schema.database, &Schema::migrate_options()).await;
+    migrated.expect("each step leads on");
     schema.open().await;
 }
 

@@ -182,10 +182,10 @@ async fn what_is_not_a_store_of_this_version_is_refused() {
     assert!(matches!(missing, OpenError::Missing { .. }), "{missing}");
     assert!(!path.exists());
     open(&path).await.close().await.expect("it closes");
-    tamper(&path, "UPDATE meta SET value = '3' WHERE key = 'format'").await;
+    tamper(&path, "UPDATE meta SET value = '4' WHERE key = 'format'").await;
     let newer = refusal(options(&path)).await;
     assert!(
-        matches!(newer, OpenError::NewerFormat { found: 3, known: 2 }),
+        matches!(newer, OpenError::NewerFormat { found: 4, known: 3 }),
         "{newer}"
     );
     let other = directory.path().join("other.db");
@@ -221,7 +221,8 @@ async fn a_store_of_the_first_format_is_taken_over() {
     first.checkpoint = Some(moves(0, store.epoch(), None));
     append(&store, first).await;
     store.close().await.expect("it closes");
-    let first_format = "ALTER TABLE checkpoint DROP COLUMN hint; \
+    let first_format = "DROP TABLE former_log_id; \
+                        ALTER TABLE checkpoint DROP COLUMN hint; \
                         UPDATE meta SET value = '1' WHERE key = 'format'";
     tamper(&path, first_format).await;
     let store = open(&path).await;

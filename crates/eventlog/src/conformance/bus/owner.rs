@@ -12,7 +12,7 @@ use crate::event::StoredRecord;
 use crate::memory::MemoryStore;
 use crate::sequence::Head;
 use crate::shard::{LogName, Shard, ShardCount};
-use crate::store::{LogSource, StoreError};
+use crate::store::{FormerId, LogSource, StoreError};
 
 /// An owner that other processes ask.
 pub struct Owner {
@@ -152,6 +152,10 @@ impl LogSource for Owner {
         };
         self.think(&self.asked).await;
         heads
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        self.reached()?.former_ids(log).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

@@ -10,7 +10,7 @@ use tally_eventlog::event::{StoredRecord, StreamName};
 use tally_eventlog::memory::MemoryStore;
 use tally_eventlog::sequence::{Head, Remembered};
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{EventStore, LogSource, Row, StoreError, ViewSnapshot};
+use tally_eventlog::store::{EventStore, FormerId, LogSource, Row, StoreError, ViewSnapshot};
 use tokio::sync::watch;
 use tonic::async_trait;
 use uuid::Uuid;
@@ -63,6 +63,10 @@ impl LogSource for Interposed {
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
         self.inner.heads(log).await
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        self.inner.former_ids(log).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {

@@ -11,7 +11,7 @@ use tally_eventlog::event::{NewEvent, Recorded, StoredRecord};
 use tally_eventlog::pb::{DocumentRef, LegalBasisRef};
 use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{EventStore, LogSource, StoreError};
+use tally_eventlog::store::{EventStore, FormerId, LogSource, StoreError};
 use tally_proto::tally::lists::v1 as lists;
 use tally_service::Sources;
 use tokio::sync::watch;
@@ -179,6 +179,10 @@ impl LogSource for Overtaken {
             come_to_lists(&*self.store, self.now, (event_type::SUSPENDED, ENTRY)).await;
         }
         heads
+    }
+
+    async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
+        self.store.former_ids(log).await
     }
 
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64> {
