@@ -61,6 +61,13 @@ impl NodeService for Node {
         Ok(Response::new(pb::GetParkedResponse::default()))
     }
 
+    async fn reconcile(
+        &self,
+        _: Request<pb::ReconcileRequest>,
+    ) -> Result<Response<pb::ReconcileResponse>, Status> {
+        Ok(Response::new(pb::ReconcileResponse::default()))
+    }
+
     async fn replay_parked(
         &self,
         _: Request<pb::ReplayParkedRequest>,

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use tally_domain::date::parse_legal_date;
-use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
+use tally_eventlog::consumer::{Lost, Poison, ProcessManager, ReactError, Settled, ViewRows};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::ExecuteError;
 use tally_eventlog::ids::Cause;
@@ -47,6 +47,11 @@ impl ProcessManager for Leaving {
             ROW_RESUBMITTED | ROW_DISCARDED => self.erase(&event.envelope.stream_id).await,
             _ => Ok(()),
         }
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        // It reads the role's own log, which is restored together with its views.
+        Ok(Vec::new())
     }
 }
 

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::merkle::Hash;
 use crate::pb;
+use crate::sequence::Head;
 use crate::shard::{LogName, Shard};
 use crate::store::{LogSource, StoreError};
 
@@ -67,6 +68,7 @@ pub async fn resume(
         return Ok(resumes);
     };
     let heads = source.heads(log).await?;
+    let same_log = was_id(source, log, &heads, &cursor.log_id).await?;
     for place in &cursor.shards {
         let index = usize::try_from(place.shard).unwrap_or(usize::MAX);
         let Some(resume) = resumes.get_mut(index) else {
@@ -88,9 +90,7 @@ pub async fn resume(
         let shard = Shard(index as u16);
         let head = &heads[index];
         let found = source.read(log, shard, place.position, 1).await?;
-        // The leaf covers the id of the log in which that record was recorded: a log
-        // that was restored further on has another id since, and still has the record.
-        if found.first().is_none_or(|record| record.leaf != leaf) {
+        if !same_log || found.first().is_none_or(|record| record.leaf != leaf) {
             return Err(CursorError::Diverged {
                 log,
                 cursor_log: Uuid::from_slice(&cursor.log_id)
@@ -107,6 +107,21 @@ pub async fn resume(
         };
     }
     Ok(resumes)
+}
+
+/// True if it is the log's id, or was: what is left of before a restore is still read
+/// on from.
+async fn was_id(
+    source: &dyn LogSource,
+    log: LogName,
+    heads: &[Head],
+    id: &[u8],
+) -> Result<bool, StoreError> {
+    if heads.iter().any(|head| head.log_id.as_bytes() == id) {
+        return Ok(true);
+    }
+    let former = source.former_ids(log).await?;
+    Ok(former.iter().any(|former| former.log_id.as_bytes() == id))
 }
 
 fn malformed(reason: String) -> CursorError {

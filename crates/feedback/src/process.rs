@@ -9,19 +9,19 @@ use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
 use prost::Message as _;
 use tally_domain::date::{LegalDate, parse_legal_date, today};
-use tally_domain::department::Actor;
 use tally_domain::legal::LegalBasisRef;
-use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
-use tally_eventlog::event::{EventContext, Recorded, actor_to_proto};
+use tally_eventlog::consumer::{Lost, Poison, ProcessManager, ReactError, Settled, ViewRows};
+use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::{ExecuteError, Executor, Task};
 use tally_eventlog::ids::{Cause, timer_id};
 use tally_eventlog::shard::Shard;
 use tally_eventlog::timer::TimerHandler;
 use tally_proto::tally::feedback::v1 as pb;
 use tally_proto::tally::sanctions::v1 as sanctions;
-use tally_service::{Catalogue, Deps, Policy, logs, process_context, process_key};
+use tally_service::{Catalogue, Deps, Policy, logs, process_context, process_key, self_context};
 
-use crate::feedback::{About, Command, Due, Feedback, Rejection};
+use crate::directives::answered;
+use crate::feedback::{About, Command, Due, Feedback, Rejection, Stage};
 use crate::projection::TIMER_VIEW;
 
 /// How long an effect waits for the pack that its cause was judged by, before
@@ -151,6 +151,28 @@ impl ProcessManager for DirectiveProcess {
         };
         execute(&self.executor, task).await
     }
+
+    /// Directives come again by themselves, since `sanctions` reads `lists` again from
+    /// where it was restored to. What departments answered since does not.
+    async fn settle(&self, lost: &Lost, _apply: bool) -> Result<Vec<Settled>, ReactError> {
+        let mut settled = Vec::new();
+        for changed in &lost.rows {
+            let before = answered(changed.before.clone())?.stage;
+            let now = answered(changed.now.clone())?.stage;
+            if before != now && before != Stage::Unanswered {
+                let id = String::from_utf8_lossy(&changed.row.key);
+                settled.push(Settled {
+                    subject: String::new(),
+                    what: format!(
+                        "directive {id}: its department's answer is lost; ask the department to \
+                         repeat it"
+                    ),
+                    hold: false,
+                });
+            }
+        }
+        Ok(settled)
+    }
 }
 
 async fn execute(executor: &Executor, task: Task<Feedback>) -> Result<(), ReactError> {
@@ -230,21 +252,10 @@ impl OverdueTimer {
             subject: row.subject,
             command: Command::Escalate { due_on, at },
             key: process_key(id),
-            context: timer_context(&policy, id),
+            context: self_context(policy.version(), id),
             note: Bytes::new(),
             fresh: false,
             guards: Vec::new(),
         })
     }
-}
-
-fn timer_context(policy: &Policy, id: uuid::Uuid) -> Arc<EventContext> {
-    Arc::new(EventContext {
-        actor: actor_to_proto(&Actor::process()),
-        pack_version: policy.version().to_owned(),
-        command_id: id,
-        causation_id: id,
-        correlation_id: id,
-        traceparent: tally_telemetry::traceparent_of_current(),
-    })
 }

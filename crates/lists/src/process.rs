@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tally_domain::policy::ListPolarity;
 use tally_eventlog::aggregate::{Aggregate, Codec};
-use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
+use tally_eventlog::consumer::{Lost, Poison, ProcessManager, ReactError, Settled, ViewRows};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::{ExecuteError, LoadError, Task};
 use tally_eventlog::ids::Cause;
@@ -52,6 +52,11 @@ impl ProcessManager for LinkMirror {
             return Ok(());
         }
         mirror(&self.0, event, cause).await
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        // It reads the role's own log, which is restored together with its views.
+        Ok(Vec::new())
     }
 }
 
@@ -171,6 +176,11 @@ impl ProcessManager for Proposals {
             result.map_err(retry)?;
         }
         Ok(())
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        // What it proposed lies before an officer, who decides on the record as it is.
+        Ok(Vec::new())
     }
 }
 

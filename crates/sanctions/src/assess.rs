@@ -13,7 +13,9 @@ use tally_domain::date::{LegalDate, parse_legal_date};
 use tally_domain::department::DepartmentId;
 use tally_domain::policy::{CheckedDecision, Pack};
 use tally_eventlog::append::RowKey;
-use tally_eventlog::consumer::{Poison, ProcessManager, Projection, ReactError, ViewRows};
+use tally_eventlog::consumer::{
+    Lost, Poison, ProcessManager, Projection, ReactError, Settled, ViewRows,
+};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::{LoadError, Task};
 use tally_eventlog::ids::Cause;
@@ -314,5 +316,11 @@ impl ProcessManager for CollectionProcess {
         let executed = self.deps.executor.execute(logs::SANCTIONS, task).await;
         executed.map_err(effect_error)?;
         Ok(())
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        // A decision that was assessed was made, whether or not its record is left: it
+        // is assessed again where the record is pushed again.
+        Ok(Vec::new())
     }
 }

@@ -80,10 +80,13 @@ impl Codec for Directive {
                     grounds: grounds.clone(),
                 }),
             ),
-            EventKind::Suspended => (
-                event_type::SUSPENDED,
-                bytes(&pb::DirectiveSuspended { department }),
-            ),
+            EventKind::Suspended | EventKind::Withheld => {
+                let message = pb::DirectiveSuspended {
+                    department,
+                    listing_lost: event.kind == EventKind::Withheld,
+                };
+                (event_type::SUSPENDED, bytes(&message))
+            }
             EventKind::Resumed { stage } => {
                 let message = pb::DirectiveResumed {
                     department,
@@ -158,10 +161,14 @@ impl Codec for Directive {
                     },
                 )
             }
-            event_type::SUSPENDED => (
-                recorded.payload::<pb::DirectiveSuspended>()?.department,
-                EventKind::Suspended,
-            ),
+            event_type::SUSPENDED => {
+                let message: pb::DirectiveSuspended = recorded.payload()?;
+                let kind = match message.listing_lost {
+                    true => EventKind::Withheld,
+                    false => EventKind::Suspended,
+                };
+                (message.department, kind)
+            }
             event_type::RESUMED => {
                 let message: pb::DirectiveResumed = recorded.payload()?;
                 let stage = stage(message.state()).ok_or_else(|| {

@@ -63,6 +63,8 @@ pub struct Directive {
     /// Numbers of the decisions by which it was executed: one, or one per case
     /// where it stands.
     pub decisions: Vec<String>,
+    /// True while it is suspended because the log of `lists` lost its listing.
+    pub withheld: bool,
 }
 
 impl Aggregate for Directive {
@@ -76,6 +78,7 @@ impl Aggregate for Directive {
         match command {
             Command::Trigger { directive, at } => Ok(self.trigger(directive, *at)),
             Command::Suspend { at } => Ok(self.suspend(*at)),
+            Command::Withhold { at } => Ok(self.withhold(*at)),
             Command::Resume { at } => Ok(self.resume(*at)),
             Command::Lift { reason, at } => Ok(self.lift(*reason, *at)),
             Command::Acknowledge { department, at } => self.acknowledge(department, *at),
@@ -99,6 +102,11 @@ impl Aggregate for Directive {
         if let EventKind::Triggered(directive) = &event.kind {
             self.made = Some(((**directive).clone(), State::Live(Stage::Triggered)));
             return;
+        }
+        match &event.kind {
+            EventKind::Withheld => self.withheld = true,
+            EventKind::Resumed { .. } | EventKind::Lifted { .. } => self.withheld = false,
+            _ => {}
         }
         if let EventKind::Executed { decision, .. } = &event.kind {
             self.decisions.push(number_key(&decision.number));
@@ -133,7 +141,10 @@ impl State {
             (State::Lifted { reason, .. }, EventKind::LiftConfirmed { .. }) => {
                 return State::LiftConfirmed { reason };
             }
-            (State::Live(stage), EventKind::Suspended) => return State::Suspended(stage),
+            (
+                State::Live(stage) | State::Suspended(stage),
+                EventKind::Suspended | EventKind::Withheld,
+            ) => return State::Suspended(stage),
             (_, EventKind::Resumed { stage }) => return State::Live(*stage),
             (_, EventKind::Received) => Stage::Received,
             (_, EventKind::Started) => Stage::Executing,
@@ -152,7 +163,11 @@ impl State {
 impl Directive {
     fn trigger(&self, directive: &pb::Directive, at: Timestamp) -> Vec<Event> {
         if self.made.is_some() {
-            return Vec::new();
+            // The listing that had been lost was decided again: it goes on.
+            return match self.withheld {
+                true => self.resume(at),
+                false => Vec::new(),
+            };
         }
         let legal_basis = directive.legal_basis.as_ref().map(|basis| LegalBasisRef {
             id: basis.id.clone(),
@@ -172,6 +187,18 @@ impl Directive {
             // What was declined is not applied, so there is nothing to stop.
             Some((_, State::Live(Stage::Declined))) => Vec::new(),
             Some((made, State::Live(_))) => vec![event(made, at, EventKind::Suspended)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Suspends it until its listing is decided again, also where the listing was
+    /// suspended: of that, too, nothing is left.
+    fn withhold(&self, at: Timestamp) -> Vec<Event> {
+        match &self.made {
+            Some((_, State::Live(Stage::Declined))) => Vec::new(),
+            Some((made, State::Live(_) | State::Suspended(_))) if !self.withheld => {
+                vec![event(made, at, EventKind::Withheld)]
+            }
             _ => Vec::new(),
         }
     }

@@ -26,6 +26,7 @@ mod receipt;
 mod reconcile;
 mod respond;
 mod service;
+mod settle;
 
 use std::sync::Arc;
 use std::time::Duration;

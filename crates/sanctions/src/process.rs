@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use prost::Message as _;
 use tally_domain::subject::Subject;
-use tally_eventlog::consumer::{Poison, ProcessManager, ReactError, ViewRows};
+use tally_eventlog::consumer::{Lost, Poison, ProcessManager, ReactError, Settled, ViewRows};
 use tally_eventlog::event::Recorded;
 use tally_eventlog::execute::{ExecuteError, Task};
-use tally_eventlog::ids::Cause;
+use tally_eventlog::ids::{Cause, named_id};
 use tally_proto::tally::sanctions::v1 as pb;
-use tally_service::{Deps, Policy, logs, process_context, process_key};
+use tally_service::{Deps, Policy, logs, process_context, process_key, self_context};
 
+use crate::consumer;
 use crate::directive::{Command, Directive, LiftReason};
 use crate::known::event_type;
 use crate::memoranda::directives_of;
 use crate::projection::{seen_in_force, subject_row};
 use crate::reconcile::Reconciler;
+use crate::settle::{Verdict, links_come_back, verdicts};
 
 /// How long an event waits for the pack it was judged by, which comes by
 /// another log.
@@ -130,6 +133,85 @@ impl ProcessManager for ListsProcess {
         }
         Ok(())
     }
+
+    async fn settle(&self, lost: &Lost, apply: bool) -> Result<Vec<Settled>, ReactError> {
+        let mut settled = Vec::new();
+        for changed in &lost.rows {
+            let row = |value: &Option<Bytes>| {
+                let value = value.clone().unwrap_or_default();
+                pb::SubjectRow::decode(value).map_err(|error| Poison::new(error.to_string()))
+            };
+            let (before, now) = (row(&changed.before)?, row(&changed.now)?);
+            let subject = String::from_utf8_lossy(&changed.row.key).into_owned();
+            for (entry, verdict) in verdicts(&before, &now) {
+                if apply {
+                    self.settle_entry(lost, &subject, entry, verdict).await?;
+                }
+                settled.push(Settled {
+                    subject: subject.clone(),
+                    what: format!("entry {}: {}", entry.entry_id, verdict.explain()),
+                    hold: verdict == Verdict::Hold,
+                });
+            }
+            if links_come_back(&before, &now) {
+                settled.push(Settled {
+                    subject,
+                    what: "that two identifiers are not one organisation is lost: checks are \
+                           undetermined until it was repeated, under its command id, and the \
+                           subject's parked event was replayed"
+                        .to_owned(),
+                    hold: true,
+                });
+            }
+        }
+        Ok(settled)
+    }
+}
+
+impl ListsProcess {
+    /// Suspends the directives of an entry, unless it is held.
+    async fn settle_entry(
+        &self,
+        lost: &Lost,
+        about: &str,
+        entry: &pb::KnownEntry,
+        verdict: Verdict,
+    ) -> Result<(), ReactError> {
+        let at = self.deps.clock.now();
+        let command = match verdict {
+            Verdict::Withhold => Command::Withhold { at },
+            Verdict::Suspend => Command::Suspend { at },
+            Verdict::Hold => return Ok(()),
+        };
+        let unreadable = |_| Poison::new("the subject of an entry cannot be read");
+        let subject: Subject = about.parse().map_err(unreadable)?;
+        let policy = policy_of(&self.deps, &entry.pack_version).await?;
+        let log_id = lost.log_id.to_string();
+        let tasks = directives_of(&policy, &subject, entry).into_iter();
+        let tasks = tasks.map(|directive| {
+            // The same when it is asked for again.
+            let names = [&log_id, consumer::LISTS, &directive.directive_id];
+            let id = named_id("settled", &names);
+            Task::<Directive> {
+                stream_id: directive.directive_id,
+                subject: about.to_owned(),
+                command: command.clone(),
+                key: process_key(id),
+                context: self_context(policy.version(), id),
+                note: Bytes::new(),
+                fresh: false,
+                guards: Vec::new(),
+            }
+        });
+        let executor = &self.deps.executor;
+        let results = executor
+            .execute_many(logs::SANCTIONS, tasks.collect())
+            .await;
+        for result in results {
+            result.map_err(effect_error)?;
+        }
+        Ok(())
+    }
 }
 
 /// Effects of answered checks.
@@ -156,6 +238,11 @@ impl ProcessManager for AccessProcess {
             return Ok(());
         }
         self.reconciler.after_check(event, &told).await
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        // It reads the role's own log, which is restored together with its views.
+        Ok(Vec::new())
     }
 }
 

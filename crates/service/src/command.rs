@@ -122,6 +122,18 @@ pub fn process_context(cause: &Recorded, command_id: Uuid) -> Arc<EventContext> 
     })
 }
 
+/// Context of what the mesh does by itself, on account of no single event.
+pub fn self_context(pack_version: &str, command_id: Uuid) -> Arc<EventContext> {
+    Arc::new(EventContext {
+        actor: actor_to_proto(&Actor::process()),
+        pack_version: pack_version.to_owned(),
+        command_id,
+        causation_id: command_id,
+        correlation_id: command_id,
+        traceparent: tally_telemetry::traceparent_of_current(),
+    })
+}
+
 /// Identity of an effect: its id says all, so that its digest is of the id.
 pub fn process_key(command_id: Uuid) -> CommandKey {
     CommandKey {

@@ -28,7 +28,7 @@ use tally_eventlog::shard::LogName;
 use tally_eventlog::store::EventStore;
 
 pub use catalogue::{Catalogue, Policy};
-pub use command::{CommandScope, digest, process_context, process_key};
+pub use command::{CommandScope, digest, process_context, process_key, self_context};
 pub use reply::{execute_fault, receipt, store_fault};
 pub use sources::Sources;
 

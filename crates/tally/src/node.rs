@@ -1,5 +1,6 @@
 //! The calls about a process itself: state, readers, movable clock.
 
+mod divergences;
 mod parked;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tonic::{Request, Response, Status};
 
 use crate::mesh::{NodeClock, Store};
 use crate::role::Role;
+pub use divergences::Divergences;
 pub use parked::Parked;
 
 /// How long the state of a process waits for another's.
@@ -47,12 +49,14 @@ pub fn server(
     catalogue: Arc<Catalogue>,
     readers: Readers,
     parked: Parked,
+    divergences: Divergences,
 ) -> NodeServiceServer<impl NodeService> {
     NodeServiceServer::new(Service {
         state,
         catalogue,
         readers,
         parked,
+        divergences,
     })
 }
 
@@ -61,6 +65,7 @@ struct Service {
     catalogue: Arc<Catalogue>,
     readers: Readers,
     parked: Parked,
+    divergences: Divergences,
 }
 
 impl Service {
@@ -229,6 +234,14 @@ impl NodeService for Service {
         request: Request<pb::ReplayParkedRequest>,
     ) -> Result<Response<pb::ReplayParkedResponse>, Status> {
         Ok(Response::new(self.parked.replay(request.get_ref()).await?))
+    }
+
+    async fn reconcile(
+        &self,
+        request: Request<pb::ReconcileRequest>,
+    ) -> Result<Response<pb::ReconcileResponse>, Status> {
+        let reconciled = self.divergences.reconcile(request.get_ref()).await?;
+        Ok(Response::new(reconciled))
     }
 
     async fn advance_clock(

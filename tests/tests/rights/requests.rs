@@ -129,6 +129,7 @@ pub fn cell(method: &str, facts: &Facts) -> Cell {
         }
         "tally.node.v1.NodeService.GetStatus" => json!({}),
         "tally.node.v1.NodeService.ListParked" => json!({}),
+        "tally.node.v1.NodeService.Reconcile" => json!({}),
         "tally.node.v1.NodeService.PauseReader" => {
             json!({"consumer": "lists.self", "paused": false})
         }

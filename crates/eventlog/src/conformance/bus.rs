@@ -11,6 +11,7 @@ mod delivery;
 mod divergence;
 mod faults;
 mod freshness;
+mod going_back;
 mod loss;
 mod owner;
 
@@ -141,5 +142,10 @@ cases! { $
         a_diverged_log_is_noticed_in_silence
         a_restored_log_that_grew_past_the_reader
         a_reader_behind_the_restore_point_goes_on
+    }
+    going_back {
+        a_diverged_reader_goes_back_to_what_is_common
+        a_subject_that_only_an_officer_can_settle_is_held
+        nobody_goes_back_to_a_log_that_never_was_the_same
     }
 }

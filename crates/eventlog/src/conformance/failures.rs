@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::bench::{Bench, LOG, OTHER};
 use super::reader::{Effects, FAN_OUT, SHARD, Start, about, notes, put};
-use crate::consumer::{ProcessManager, ReactError, ViewRows};
+use crate::consumer::{Lost, ProcessManager, ReactError, Settled, ViewRows};
 use crate::event::{Recorded, StoredRecord};
 use crate::ids::Cause;
 use crate::sequence::Head;
@@ -39,6 +39,10 @@ impl ProcessManager for Failing {
             });
         }
         self.effects.react(event, rows, cause).await
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        Ok(Vec::new())
     }
 }
 

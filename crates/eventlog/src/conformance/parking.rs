@@ -10,8 +10,8 @@ use super::bench::{Bench, CONSUMER, LOG, checkpoint, decode, moved};
 use super::reader::{SHARD, Start, about, notes, options, put};
 use crate::append::{Append, Checkpoint};
 use crate::consumer::{
-    ConsumerOptions, PARKED_VIEW, ParkedRecord, ParkedSubjects, ProcessManager, ReactError,
-    Replayed, ViewRows,
+    ConsumerOptions, Lost, PARKED_VIEW, ParkedRecord, ParkedSubjects, ProcessManager, ReactError,
+    Replayed, Settled, ViewRows,
 };
 use crate::event::Recorded;
 use crate::ids::Cause;
@@ -265,6 +265,10 @@ impl ProcessManager for Gate {
         opened.map_err(|error| ReactError::Retry {
             reason: error.to_string(),
         })
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        Ok(Vec::new())
     }
 }
 

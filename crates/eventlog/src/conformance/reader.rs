@@ -14,8 +14,8 @@ use super::bench::{Bench, CONSUMER, LOG, OTHER, VIEW, event, name, row};
 use crate::append::ExpectedVersion::Any;
 use crate::append::{Append, CommandKey, RowKey, StreamAppend};
 use crate::consumer::{
-    Consumer, ConsumerHandle, ConsumerOptions, Poison, ProcessManager, Projection, ReactError,
-    Replayed, ShardProgress, ViewRows,
+    Consumer, ConsumerHandle, ConsumerOptions, Lost, Poison, ProcessManager, Projection,
+    ReactError, Replayed, Settled, ShardProgress, ViewRows,
 };
 use crate::event::{NewEvent, Recorded};
 use crate::ids::Cause;
@@ -132,6 +132,10 @@ impl ProcessManager for Effects {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        Ok(Vec::new())
     }
 }
 

@@ -13,6 +13,7 @@ mod parked;
 mod parked_subjects;
 mod place;
 mod progress;
+mod reconcile;
 mod replay;
 mod rows;
 mod runner;
@@ -31,8 +32,9 @@ pub use parked::{PARKED_CHANGES_VIEW, PARKED_VIEW, ParkedEvent};
 pub use parked_subjects::{ParkedRecord, ParkedSubject, ParkedSubjects, ReplayError, Replayed};
 pub(crate) use place::fenced;
 pub use progress::{PAUSED_VIEW, Progress, ShardProgress, Stopped};
+pub use reconcile::{ChangedRow, Divergences, Lost, ReconcileError, Reconciled, Settled};
 pub use rows::ViewRows;
-use runner::{Replay, Runner};
+use runner::{Ask, Runner};
 
 use crate::append::RowKey;
 use crate::clock::Clock;
@@ -128,6 +130,15 @@ pub trait ProcessManager: Send + Sync + 'static {
         rows: &ViewRows,
         cause: Cause,
     ) -> Result<(), ReactError>;
+
+    /// Puts right what it did on account of records that the log lost when it was
+    /// restored from a backup, before the views and the place go back; without
+    /// `apply`, only says what that would be. It may be called again for the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ReactError`]: nothing goes back; it can be asked again.
+    async fn settle(&self, lost: &Lost, apply: bool) -> Result<Vec<Settled>, ReactError>;
 }
 
 /// Bounds of a consumer.
@@ -201,10 +212,10 @@ impl Consumer {
             ));
         }
         let consumer = Arc::new(self);
-        let mut replays = Vec::new();
+        let mut asks = Vec::new();
         for shard in shards.all() {
             let (sender, receiver) = tokio::sync::mpsc::channel(4);
-            replays.push(sender);
+            asks.push(sender);
             if places.is_granted(shard) {
                 // Timers look at once.
                 progress.update(shard, |state| state.held = true);
@@ -220,7 +231,8 @@ impl Consumer {
             tasks.spawn(run);
         }
         ConsumerHandle {
-            parked: ParkedSubjects::new(consumer, progress.clone(), replays),
+            parked: ParkedSubjects::new(consumer.clone(), progress.clone(), asks.clone()),
+            divergences: Divergences::new(consumer, progress.clone(), asks),
             progress,
             tasks,
         }
@@ -233,21 +245,21 @@ async fn run(
     shard: Shard,
     progress: Arc<Progress>,
     places: Arc<Places>,
-    replays: Arc<Mutex<Receiver<Replay>>>,
+    asks: Arc<Mutex<Receiver<Ask>>>,
     stop: CancellationToken,
 ) {
     let work = |epoch, stop: CancellationToken| {
         let (consumer, progress) = (consumer.clone(), progress.clone());
-        let replays = replays.clone();
+        let asks = asks.clone();
         async move {
             // Nobody else has it: one runner ends before the next begins.
-            let mut replays = replays.lock_owned().await;
+            let mut asks = asks.lock_owned().await;
             // Whoever asked while nobody ran is told so.
-            while replays.try_recv().is_ok() {}
-            let runner = Runner::new(consumer, shard, epoch, progress, replays);
-            let mut replays = runner.run(stop.clone()).await;
+            while asks.try_recv().is_ok() {}
+            let runner = Runner::new(consumer, shard, epoch, progress, asks);
+            let mut asks = runner.run(stop.clone()).await;
             // What stopped by itself tries nothing any more, and says so.
-            stop.run_until_cancelled(async { while replays.recv().await.is_some() {} })
+            stop.run_until_cancelled(async { while asks.recv().await.is_some() {} })
                 .await;
         }
     };
@@ -258,6 +270,7 @@ async fn run(
 pub struct ConsumerHandle {
     progress: Arc<Progress>,
     parked: ParkedSubjects,
+    divergences: Divergences,
     tasks: tokio::task::JoinSet<()>,
 }
 
@@ -270,6 +283,11 @@ impl ConsumerHandle {
     /// What is parked.
     pub fn parked(&self) -> &ParkedSubjects {
         &self.parked
+    }
+
+    /// The way to its readers where the log has diverged.
+    pub fn divergences(&self) -> &Divergences {
+        &self.divergences
     }
 
     /// Waits until all runners have ended, after `stop` was cancelled.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::parked::{self, ParkedEvent};
-use super::runner::Replay;
+use super::runner::{Ask, Replay};
 use super::{Consumer, Progress};
 use crate::event::Recorded;
 use crate::shard::{LogName, Shard};
@@ -17,7 +17,7 @@ use crate::store::StoreError;
 pub struct ParkedSubjects {
     consumer: Arc<Consumer>,
     progress: Arc<Progress>,
-    replays: Vec<mpsc::Sender<Replay>>,
+    asks: Vec<mpsc::Sender<Ask>>,
 }
 
 /// A subject with events that wait.
@@ -72,12 +72,12 @@ impl ParkedSubjects {
     pub(super) fn new(
         consumer: Arc<Consumer>,
         progress: Arc<Progress>,
-        replays: Vec<mpsc::Sender<Replay>>,
+        asks: Vec<mpsc::Sender<Ask>>,
     ) -> Self {
         Self {
             consumer,
             progress,
-            replays,
+            asks,
         }
     }
 
@@ -176,11 +176,11 @@ impl ParkedSubjects {
             return Err(ReplayError::Elsewhere { shard });
         }
         let (reply, answer) = oneshot::channel();
-        let replay = Replay {
+        let replay = Ask::Replay(Replay {
             subject: subject.to_owned(),
             reply,
-        };
-        let queue = &self.replays[usize::from(shard.0)];
+        });
+        let queue = &self.asks[usize::from(shard.0)];
         queue.send(replay).await.map_err(|_| ReplayError::Stopped)?;
         answer.await.map_err(|_| ReplayError::Stopped)
     }

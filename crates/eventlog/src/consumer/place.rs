@@ -2,6 +2,7 @@
 //! it has read, and how the place is written down.
 
 use super::Stopped;
+use super::reconcile::DIVERGED;
 use super::runner::{Halt, Runner};
 use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
 use crate::event::Recorded;
@@ -79,7 +80,7 @@ impl Runner {
         let heads = source.heads(log).await?;
         let head = &heads[usize::from(shard.0)];
         Err(Halt::Stop(Stopped {
-            reason: "LOG_DIVERGED",
+            reason: DIVERGED,
             message: format!(
                 "{} has applied log {} up to {log}/{shard}/{last}; the log there is {} with {} \
                  records and has another record at that place, or none: it was restored or \

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parked::{self, ParkedEvent};
 use super::place::fenced;
+use super::reconcile::{DIVERGED, Reconcile};
 use super::{Consumer, Progress, Replayed, Stopped, ViewRows};
 use crate::append::{Checkpoint, ViewWrite};
 use crate::shard::Shard;
@@ -23,8 +24,14 @@ pub(super) struct Replay {
     pub(super) reply: oneshot::Sender<Replayed>,
 }
 
+/// What a runner is asked.
+pub(super) enum Ask {
+    Replay(Replay),
+    Reconcile(Reconcile),
+}
+
 /// Where a shard's runner, whichever it is, is asked.
-pub(super) type Replays = OwnedMutexGuard<mpsc::Receiver<Replay>>;
+pub(super) type Asks = OwnedMutexGuard<mpsc::Receiver<Ask>>;
 
 pub(super) struct Runner {
     pub(super) consumer: Arc<Consumer>,
@@ -32,7 +39,7 @@ pub(super) struct Runner {
     /// Of the lease that it runs under.
     pub(super) epoch: u64,
     pub(super) progress: Arc<Progress>,
-    replays: Replays,
+    pub(super) asks: Asks,
     pub(super) checkpoint: Checkpoint,
     /// Rows that the last batches read. Nobody else writes them while the
     /// checkpoint is held.
@@ -86,14 +93,14 @@ impl Runner {
         shard: Shard,
         epoch: u64,
         progress: Arc<Progress>,
-        replays: Replays,
+        asks: Asks,
     ) -> Self {
         Self {
             consumer,
             shard,
             epoch,
             progress,
-            replays,
+            asks,
             checkpoint: Checkpoint::start(epoch),
             rows: ViewRows::default(),
             parked: HashMap::new(),
@@ -105,19 +112,35 @@ impl Runner {
     }
 
     /// Runs until it has to stop, by itself or because `stop` is cancelled.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Replays {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Asks {
+        loop {
+            let Some(stopped) = stop.run_until_cancelled(self.run_caught()).await else {
+                return self.asks;
+            };
+            let diverged = stopped.reason == DIVERGED;
+            self.say(stopped);
+            if !diverged {
+                return self.asks;
+            }
+            let going_back = stop.run_until_cancelled(self.until_reconciled());
+            if going_back.await.is_none() {
+                return self.asks;
+            }
+        }
+    }
+
+    async fn run_caught(&mut self) -> Stopped {
         // A handler that panics must be seen as a stopped reader, not as one that lags.
         let running = AssertUnwindSafe(self.run_until_stopped()).catch_unwind();
-        let stopped = match stop.run_until_cancelled(running).await {
-            None => return self.replays,
-            Some(Ok(stopped)) => stopped,
-            Some(Err(_)) => Stopped {
-                reason: "PANICKED",
-                message: "a handler failed on an event, which is a bug: report it with the log's \
-                          last lines, and start the process again"
-                    .to_owned(),
-            },
-        };
+        running.await.unwrap_or_else(|_| Stopped {
+            reason: "PANICKED",
+            message: "a handler failed on an event, which is a bug: report it with the log's \
+                      last lines, and start the process again"
+                .to_owned(),
+        })
+    }
+
+    fn say(&self, stopped: Stopped) {
         tracing::error!(
             consumer = self.consumer.name,
             shard = self.shard.0,
@@ -127,7 +150,6 @@ impl Runner {
         );
         self.progress
             .update(self.shard, |state| state.stopped = Some(stopped));
-        self.replays
     }
 
     async fn run_until_stopped(&mut self) -> Stopped {
@@ -181,7 +203,7 @@ impl Runner {
         }
     }
 
-    /// Waits for more records, a replay, or the time of the next idle checkpoint.
+    /// Waits for more records, to be asked something, or the time of the next idle checkpoint.
     /// True: there are more records.
     async fn idle(
         &mut self,
@@ -198,10 +220,15 @@ impl Runner {
         tokio::select! {
             _ = grown.changed() => true,
             _ = paused.changed() => false,
-            Some(replay) = self.replays.recv() => {
-                let outcome = self.replay(&replay.subject).await;
-                // Whoever asked may have gone; what was applied stands.
-                let _ = replay.reply.send(outcome);
+            Some(ask) = self.asks.recv() => {
+                match ask {
+                    Ask::Replay(replay) => {
+                        let outcome = self.replay(&replay.subject).await;
+                        // Whoever asked may have gone; what was applied stands.
+                        let _ = replay.reply.send(outcome);
+                    }
+                    Ask::Reconcile(reconcile) => reconcile.nothing(),
+                }
                 false
             }
             () = next_idle => false,
@@ -211,6 +238,28 @@ impl Runner {
     /// Loads the checkpoint and what is parked, and verifies that the source
     /// is still the log that the checkpoint is of.
     pub(super) async fn start(&mut self) -> Result<(), Halt> {
+        self.load_checkpoint().await?;
+        self.take_place().await?;
+        let consumer = &self.consumer;
+        // What a failed commit had parked comes again and must not count twice.
+        self.newly_parked
+            .retain(|position| *position < self.checkpoint.next);
+        let mut parked: HashMap<String, usize> = HashMap::new();
+        for event in parked::load(&*consumer.store, consumer.name, self.shard).await? {
+            *parked.entry(event.subject).or_default() += 1;
+        }
+        self.parked = parked;
+        self.stale = false;
+        let (next, parked) = (self.checkpoint.next, self.parked.clone());
+        self.progress.update(self.shard, |state| {
+            state.next = next;
+            state.parked = parked;
+        });
+        Ok(())
+    }
+
+    /// Loads the checkpoint. What is kept here may be out of date until it starts.
+    pub(super) async fn load_checkpoint(&mut self) -> Result<(), Halt> {
         self.stale = true;
         let consumer = &self.consumer;
         self.rows = ViewRows::default();
@@ -232,22 +281,6 @@ impl Runner {
                 self.fence_off().await?;
             }
         }
-        self.take_place().await?;
-        let consumer = &self.consumer;
-        // What a failed commit had parked comes again and must not count twice.
-        self.newly_parked
-            .retain(|position| *position < self.checkpoint.next);
-        let mut parked: HashMap<String, usize> = HashMap::new();
-        for event in parked::load(&*consumer.store, consumer.name, self.shard).await? {
-            *parked.entry(event.subject).or_default() += 1;
-        }
-        self.parked = parked;
-        self.stale = false;
-        let (next, parked) = (self.checkpoint.next, self.parked.clone());
-        self.progress.update(self.shard, |state| {
-            state.next = next;
-            state.parked = parked;
-        });
         Ok(())
     }
 

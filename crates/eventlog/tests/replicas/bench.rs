@@ -14,8 +14,8 @@ use tally_eventlog::append::{
 use tally_eventlog::clock::{Clock, SystemClock};
 use tally_eventlog::conformance::TestClock;
 use tally_eventlog::consumer::{
-    Consumer, ConsumerHandle, ConsumerOptions, Poison, ProcessManager, Progress, Projection,
-    ReactError, ShardProgress, ViewRows,
+    Consumer, ConsumerHandle, ConsumerOptions, Lost, Poison, ProcessManager, Progress, Projection,
+    ReactError, Settled, ShardProgress, ViewRows,
 };
 use tally_eventlog::event::{EventContext, NewEvent, Recorded, StreamName};
 use tally_eventlog::group::GroupOptions;
@@ -511,6 +511,10 @@ impl ProcessManager for Effects {
         })?;
         self.reacted.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    async fn settle(&self, _: &Lost, _: bool) -> Result<Vec<Settled>, ReactError> {
+        Ok(Vec::new())
     }
 }
 

@@ -232,6 +232,7 @@ async fn what_is_overdue_is_escalated_on_its_day_unless_suspended_or_lifted() {
     let lifted = mesh.directive(SINOPEC, COUNTY).await;
     let event = sanctions::DirectiveSuspended {
         department: CITY.to_owned(),
+        ..Default::default()
     };
     mesh.sanctions(
         suspended,

@@ -88,6 +88,11 @@ pub enum Command {
         /// When it holds in law.
         at: Timestamp,
     },
+    /// The log of `lists` was restored from a backup that lacks the listing.
+    Withhold {
+        /// When.
+        at: Timestamp,
+    },
     /// The entry was upheld.
     Resume {
         /// When it holds in law.
@@ -142,6 +147,8 @@ pub enum EventKind {
     },
     /// The entry is suspended.
     Suspended,
+    /// The log of `lists` was restored from a backup that lacks the listing.
+    Withheld,
     /// The entry was upheld.
     Resumed {
         /// Where it goes on.

@@ -119,7 +119,7 @@ fn advance(directive: &mut pb::Directive, event: &EventKind) {
         EventKind::Started => pb::DirectiveState::Executing,
         EventKind::Executed { .. } => pb::DirectiveState::Executed,
         EventKind::Declined { .. } => pb::DirectiveState::Declined,
-        EventKind::Suspended => pb::DirectiveState::Suspended,
+        EventKind::Suspended | EventKind::Withheld => pb::DirectiveState::Suspended,
         EventKind::Resumed { stage } => stage.to_proto(),
         EventKind::Lifted { reason, .. } => {
             directive.set_lift_reason(*reason);
@@ -134,7 +134,7 @@ fn advance(directive: &mut pb::Directive, event: &EventKind) {
 fn item_kind(event: &Event) -> Option<pb::MailboxItemKind> {
     match event.kind {
         EventKind::Triggered(_) => Some(pb::MailboxItemKind::Triggered),
-        EventKind::Suspended => Some(pb::MailboxItemKind::Suspended),
+        EventKind::Suspended | EventKind::Withheld => Some(pb::MailboxItemKind::Suspended),
         EventKind::Resumed { .. } => Some(pb::MailboxItemKind::Resumed),
         EventKind::Lifted { .. } => Some(pb::MailboxItemKind::Lifted),
         _ => None,

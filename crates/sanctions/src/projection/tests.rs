@@ -93,6 +93,7 @@ fn triggered(position: u64, department: &str) -> Recorded {
 fn mailboxes_are_numbered_without_a_gap_per_department() {
     let suspended = pb::DirectiveSuspended {
         department: "a".to_owned(),
+        ..Default::default()
     };
     let received = pb::DirectiveReceived {
         department: "a".to_owned(),

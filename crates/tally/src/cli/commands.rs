@@ -109,6 +109,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("/tally.node.v1.NodeService/ListParked", "parked list"),
     ("/tally.node.v1.NodeService/GetParked", "parked show"),
     ("/tally.node.v1.NodeService/ReplayParked", "parked replay"),
+    ("/tally.node.v1.NodeService/Reconcile", "reconcile"),
     ("/tally.node.v1.NodeService/GetStatus", "status"),
     ("/tally.node.v1.NodeService/PauseReader", "reader pause"),
     ("/tally.node.v1.NodeService/AdvanceClock", "clock"),

@@ -25,6 +25,7 @@ mod push;
 mod quarantine;
 mod reader;
 mod receipt;
+mod reconcile;
 mod record_line;
 mod respond;
 mod rights;
@@ -279,6 +280,8 @@ enum Command {
     /// Subjects with events that a reader could not apply: list, show, replay.
     #[command(subcommand)]
     Parked(parked::Parked),
+    /// Takes readers back to what their log has, after it was restored from a backup. Without --apply, says what that would do. Exit code 1: some have diverged still.
+    Reconcile(reconcile::Reconcile),
     /// Moves the clock of a mesh that was created with --test-clock.
     Clock {
         /// The new time, RFC 3339.
@@ -367,6 +370,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Reader(command) => command.run(global).await,
         Command::Status => audit::status(global).await,
         Command::Parked(command) => command.run(global).await,
+        Command::Reconcile(command) => command.run(global).await,
         Command::Clock { to } => audit::advance_clock(global, *to).await,
         Command::Explain(command) => command.run(global),
         Command::Completions(command) => command.run(global),

@@ -99,8 +99,8 @@ fn when_stopped(process: &str, reader: &ReaderStatus) -> String {
 /// What to do where a log has not what was read from it.
 pub(super) fn diverged(log: &str) -> String {
     format!(
-        "put the newest backup of {log} back, if it has what was read; otherwise leave both stores as they are and \
-         stop their roles: `tally reconcile`, which brings them together, is not part of this version"
+        "put the newest backup of {log} back, if it has what was read; otherwise `tally reconcile` says what is \
+         lost, and `tally reconcile --apply` takes its readers back to what is left"
     )
 }
 
@@ -167,7 +167,7 @@ mod tests {
         assert!(unknown.remedy.contains("upgrade sanctions"), "{unknown:?}");
         let diverged = stopped("LOG_DIVERGED: restored");
         assert!(
-            diverged.remedy.contains("not part of this version"),
+            diverged.remedy.contains("`tally reconcile --apply`"),
             "{diverged:?}"
         );
         let other = stopped("DECODE: no message");

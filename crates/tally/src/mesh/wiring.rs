@@ -23,7 +23,7 @@ use tonic_health::server::HealthReporter;
 
 use super::shares::Shares;
 use super::{MeshOptions, Store};
-use crate::node::{NodeState, Parked};
+use crate::node::{Divergences, NodeState, Parked};
 use crate::role::Role;
 
 /// Puts the services of a process together.
@@ -96,10 +96,17 @@ pub(super) fn wire(
     let own: Logs = own.into_iter().map(source).collect();
     let (catalogue, readers) = (deps.catalogue.clone(), wiring.readers.clone());
     let parked = Parked::of(&wiring.consumers);
+    let divergences = Divergences::of(&wiring.consumers);
     let routes = routes
         .add_service(tally_audit::server(audit))
         .add_service(tally_service::log_service::server(own))
-        .add_service(crate::node::server(node, catalogue, readers, parked));
+        .add_service(crate::node::server(
+            node,
+            catalogue,
+            readers,
+            parked,
+            divergences,
+        ));
     tally_rpc::with_standard_services(routes)
 }
 

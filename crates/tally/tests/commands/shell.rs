@@ -201,6 +201,7 @@ const RUN: &[(&str, &str)] = &[
     ("parked list", ""),
     ("parked replay", "sanctions.lists"),
     ("parked show", "sanctions.lists COMPANY"),
+    ("reconcile", ""),
     ("policy check", "PACK"),
     ("policy diff", "PACK"),
     ("policy load", "PACK"),

@@ -15,7 +15,7 @@ use crate::conformance::bench::{CONSUMER, event};
 use crate::conformance::reader::{
     Reader, SHARD, Start, WAIT_MAX, about, append_to, notes_in, options,
 };
-use crate::consumer::ConsumerOptions;
+use crate::consumer::{ConsumerOptions, ProcessManager};
 use crate::event::StoredRecord;
 use crate::group::GroupOptions;
 use crate::lease::Held;
@@ -178,6 +178,16 @@ impl BusBench {
         self.former.lock().await.push(before);
     }
 
+    /// Restores the owner again, from a backup of before it was restored first.
+    pub async fn restore_from_the_first(&self, records: usize) {
+        self.stop_relay().await;
+        let first = self.former.lock().await.first().cloned();
+        let first = first.expect("it was restored before");
+        let clock = self.clock.clone();
+        let restored = first.restored(records, clock, GroupOptions::default());
+        self.owner.replace(Arc::new(restored));
+    }
+
     /// The owner's records of a shard.
     pub async fn records(&self, shard: Shard) -> Vec<StoredRecord> {
         let read = self.owner.store().read(LOG, shard, 0, usize::MAX).await;
@@ -236,6 +246,11 @@ pub struct Process {
 impl Process {
     /// Starts its reader.
     pub fn reader(&self) -> Reader {
+        self.reader_with(None)
+    }
+
+    /// Starts its reader, with effects.
+    pub fn reader_with(&self, process: Option<Arc<dyn ProcessManager>>) -> Reader {
         let options = ConsumerOptions {
             idle_checkpoint: Some(Duration::from_millis(5)),
             ..options()
@@ -244,7 +259,7 @@ impl Process {
             log: LOG,
             source: self.source.clone(),
             store: self.store.clone(),
-            process: None,
+            process,
             options,
             epoch: 1,
         };

@@ -64,3 +64,41 @@ fn the_present_state_for_the_contract() {
         (pb::DirectiveState::Lifted, LiftReason::Removed)
     );
 }
+
+#[test]
+fn what_a_restored_log_lost_the_listing_of_is_withheld_until_it_is_decided_again() {
+    let withhold = || Command::Withhold { at: AT };
+    let withheld = || happened(EventKind::Withheld);
+    let trigger = || Command::Trigger {
+        directive: Box::new(made()),
+        at: AT,
+    };
+    let resumed = |stage| Ok(vec![happened(EventKind::Resumed { stage })]);
+    assert_eq!(after([received()]).when(withhold()), Ok(vec![withheld()]));
+    assert_eq!(
+        after([received(), withheld()]).when(execute()),
+        Err(Rejection::Suspended)
+    );
+    assert_eq!(after([withheld()]).when(withhold()), Ok(vec![]));
+    // Where the department was is where it goes on: nothing is executed twice.
+    let executed_before = [received(), executed(), withheld()];
+    assert_eq!(
+        after(executed_before).when(trigger()),
+        resumed(Stage::Executed)
+    );
+    // What was suspended as well is so no more: of that, too, nothing is left.
+    assert_eq!(
+        after([suspended(), withheld()]).when(trigger()),
+        resumed(Stage::Triggered)
+    );
+    // A listing that comes again by itself resumes nothing that lists suspended.
+    assert_eq!(after([suspended()]).when(trigger()), Ok(vec![]));
+    let again = happened(EventKind::Resumed {
+        stage: Stage::Triggered,
+    });
+    assert_eq!(
+        after([withheld(), again, suspended()]).when(trigger()),
+        Ok(vec![])
+    );
+    assert_eq!(after([lifted(false)]).when(withhold()), Ok(vec![]));
+}
