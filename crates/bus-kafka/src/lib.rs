@@ -18,11 +18,13 @@ mod look;
 mod message;
 mod options;
 mod source;
+mod tail;
 mod topics;
 mod transport;
 
 pub use look::{TopicSettings, TopicState, look_at_topics};
 pub use options::{KafkaOptions, OptionsError, SourceOptions, TopicOptions};
 pub use source::KafkaSource;
+pub use tail::{ShardTail, TopicTail};
 pub use topics::{Access, TopicError, log_topic, prepare_topic, published_topic};
 pub use transport::KafkaTransport;

@@ -11,12 +11,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use tally_bus_kafka::{KafkaOptions, KafkaSource, KafkaTransport, SourceOptions};
+use tally_bus_kafka::{KafkaOptions, KafkaSource, KafkaTransport, SourceOptions, TopicTail};
 use tally_eventlog::conformance::bus::{BusBench, LOG, SUBJECT, about, append_to, traced};
 use tally_eventlog::merkle::leaf_hash;
 use tally_eventlog::relay::Transport as _;
 use tally_eventlog::shard::Shard;
 use tally_eventlog::store::LogSource as _;
+use uuid::Uuid;
 
 const SHARD: Shard = Shard(0);
 
@@ -253,5 +254,36 @@ async fn a_topic_that_is_deleted_is_made_anew_by_its_owner() {
     reader.reaches(20).await;
     process.has_applied(0..20).await;
     reader.end().await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_topic_gives_back_what_a_backup_lacks() {
+    let bus = new_bus().await;
+    let (topic, kafka) = (bus.topic.clone(), bus.options.clone());
+    let bench = BusBench::on(bus).await;
+    bench.put(0..30).await;
+    bench.relayed(30).await;
+    let records = bench.records(SHARD).await;
+    let heads = bench.owner.heads(LOG).await.expect("it is here");
+    let log_id = heads[0].log_id;
+    // Repeated, of nobody, not what it says that it is, and after a gap.
+    inject(&topic, 25, &records[25].leaf, &records[25].bytes).await;
+    inject(&topic, 30, &[7; 32], b"no record").await;
+    let other = b"no record of this log";
+    inject(&topic, 30, &leaf_hash(other), other).await;
+    inject(&topic, 31, &records[29].leaf, &records[29].bytes).await;
+    let tail = move |log_id, from| {
+        let tail = TopicTail::open(&kafka, LOG).expect("the options are right");
+        let read = tail.records(log_id, SHARD, from).expect("it is there");
+        read.map(|record| record.expect("it can be read"))
+            .collect::<Vec<_>>()
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        (tail(log_id, 20), tail(log_id, 30), tail(Uuid::nil(), 20))
+    });
+    let (left, none, foreign) = read.await.expect("no panic");
+    assert_eq!(left, records[20..], "byte for byte, and no more");
+    assert_eq!((none.len(), foreign.len()), (0, 0));
     bench.end().await;
 }

@@ -389,7 +389,7 @@ impl Executor {
         for ((index, rejection), remembered) in settled.into_iter().zip(remembered) {
             let task = &tasks[index];
             results[index] = Some(match (remembered, rejection) {
-                (Some(first), _) if first.digest == task.key.digest => Ok(Appended {
+                (Some(first), _) if first.is_of(&task.key.digest) => Ok(Appended {
                     repeated: true,
                     ..first.first
                 }),

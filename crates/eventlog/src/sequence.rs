@@ -65,6 +65,18 @@ pub struct Remembered {
     pub first: Appended,
 }
 
+impl Remembered {
+    /// The digest of a command of which only the records are left, since they were
+    /// taken back from a topic: its content and its reply are not known any more.
+    pub const CONTENT_UNKNOWN: Hash = [0; 32];
+
+    /// True if it is a command of this content, as far as is known. What cannot be
+    /// told must not be done twice.
+    pub fn is_of(&self, digest: &Hash) -> bool {
+        self.digest == *digest || self.digest == Self::CONTENT_UNKNOWN
+    }
+}
+
 /// Identity of a remembered command: log, department, id.
 pub type CommandRef = (LogName, String, Uuid);
 
@@ -281,7 +293,7 @@ impl<'a> Sequencing<'a> {
         };
         match remembered {
             None => Ok(None),
-            Some(remembered) if remembered.digest == command.digest => Ok(Some(Appended {
+            Some(remembered) if remembered.is_of(&command.digest) => Ok(Some(Appended {
                 repeated: true,
                 ..remembered.first.clone()
             })),

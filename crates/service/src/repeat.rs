@@ -55,7 +55,7 @@ pub async fn firsts(
     let remembered = deps.store.remembered(log, keys).await?;
     let found = remembered.into_iter().zip(keys);
     let firsts = found.map(|(remembered, key)| {
-        let remembered = remembered.filter(|it| it.digest == key.digest)?;
+        let remembered = remembered.filter(|it| it.is_of(&key.digest))?;
         Some(Appended {
             repeated: true,
             ..remembered.first
