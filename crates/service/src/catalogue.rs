@@ -1,5 +1,7 @@
 //! The catalogue as every process follows it: packs become active by events.
 
+mod follower;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,15 +15,14 @@ use tally_domain::policy::{
     ItemKind, Pack, PackFault, PackItem, PackMeta, PolicyHistory, RecordType, Terms,
 };
 use tally_eventlog::event::Recorded;
-use tally_eventlog::shard::Shard;
-use tally_eventlog::store::{Following, LogSource, StoreError};
+use tally_eventlog::store::{LogSource, StoreError};
 use tally_proto::tally::catalog::v1 as pb;
 use tally_rpc::Fault;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::logs;
 use crate::wiring::CATCH_UP_WAIT;
+use follower::Follower;
 
 /// Event types of the catalogue.
 pub mod event_type {
@@ -142,54 +143,27 @@ impl Catalogue {
         stop: CancellationToken,
     ) -> Result<Arc<Self>, StoreError> {
         let catalogue = Arc::new(Self::default());
-        for shard in source.shards().all() {
-            let mut grown = source.watch(logs::CATALOG, shard);
-            grown.borrow_and_update();
-            let mut next = 0;
-            catalogue.read(&*source, shard, &mut next).await?;
-            let (catalogue, source, stop) = (catalogue.clone(), source.clone(), stop.clone());
-            tokio::spawn(async move {
-                let follow = async {
-                    let _following = Following::begin(&source, logs::CATALOG, shard, next, None);
-                    while grown.changed().await.is_ok() {
-                        if let Err(error) = catalogue.read(&*source, shard, &mut next).await {
-                            tracing::error!(shard = shard.0, error = %error, "catalogue cannot be read");
-                        }
-                    }
-                };
-                stop.run_until_cancelled(follow).await;
-            });
-        }
+        let follower = Follower::begin(source, catalogue.clone()).await?;
+        tokio::spawn(follower.follow(stop));
         Ok(catalogue)
     }
 
-    async fn read(
-        &self,
-        source: &dyn LogSource,
-        shard: Shard,
-        next: &mut u64,
-    ) -> Result<(), StoreError> {
-        const BATCH: usize = 1_000;
-        loop {
-            let records = source.read(logs::CATALOG, shard, *next, BATCH).await?;
-            for stored in &records {
-                let applied = Recorded::decode(logs::CATALOG, stored)
-                    .map_err(|error| error.to_string())
-                    .and_then(|event| self.apply(&event));
-                if let Err(reason) = applied {
-                    tracing::error!(
-                        shard = shard.0,
-                        position = stored.position,
-                        reason,
-                        "pack not applied"
-                    );
-                }
-                *next = stored.position + 1;
-            }
-            if records.len() < BATCH {
-                return Ok(());
-            }
-        }
+    /// True for the event types that this version knows.
+    fn knows(event_type: &str) -> bool {
+        matches!(
+            event_type,
+            event_type::PACK_ITEM_LOADED | event_type::PACK_ACTIVATED
+        )
+    }
+
+    /// Knows from now on what another one has read.
+    fn replace(&self, other: &Self) {
+        let fresh =
+            std::mem::take(&mut *other.state.write().unwrap_or_else(PoisonError::into_inner));
+        let active = fresh.active.as_ref();
+        let version = active.map_or_else(String::new, |policy| policy.version().to_owned());
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.version.send_replace(version);
     }
 
     /// Applies an event of the catalogue's log.
@@ -416,9 +390,11 @@ pub fn item_to_proto(item: &PackItem) -> pb::PackItem {
 mod tests {
     use prost::Message as _;
     use tally_eventlog::pb as log_pb;
+    use tally_eventlog::shard::Shard;
     use uuid::Uuid;
 
     use super::*;
+    use crate::logs;
 
     #[test]
     fn a_pack_that_was_loaded_stays_active_where_more_faults_are_known() {
