@@ -12,3 +12,4 @@ pub mod node;
 pub mod pack_client;
 pub mod reasons;
 pub mod role;
+pub mod simulate;

@@ -31,6 +31,7 @@ mod respond;
 mod rights;
 mod serve;
 mod shell;
+mod simulate;
 mod stats;
 pub(crate) mod table;
 mod template;
@@ -193,6 +194,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Runs the whole job once, with seeded data, and verifies it. With --dir the data is kept there.
     Demo(up::Demo),
+    /// A province at work on a running mesh, for so long; then accounts for every command. Exit code 1: something is lost, twice, or out of order.
+    Simulate(simulate::Simulate),
     /// Pushes records: JSON lines from files or standard input.
     Push(push::Push),
     /// Imports a table that departments exchange: CSV or XLSX.
@@ -336,6 +339,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Serve(command) => command.run(global).await,
         Command::Config(command) => command.run(global),
         Command::Doctor(command) => command.run(global).await,
+        Command::Simulate(command) => command.run(global).await,
         Command::Push(command) => command.run(global).await,
         Command::Import(command) => command.run(global).await,
         Command::Template(command) => command.run(global).await,

@@ -81,7 +81,7 @@ impl Desk {
 }
 
 /// `Tally City Transport Bureau` as `tally-city-transport-bureau`.
-fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     let letters = name.to_ascii_lowercase();
     let words = letters.split(|c: char| !c.is_ascii_alphanumeric());
     words

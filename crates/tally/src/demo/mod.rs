@@ -4,9 +4,9 @@
 //! count, and the summary compares the server's with theirs.
 
 mod audit;
-mod cast;
+pub(crate) mod cast;
 mod checking;
-mod content;
+pub(crate) mod content;
 mod counts;
 mod deciding;
 mod endings;
@@ -26,7 +26,7 @@ mod summary;
 mod tables;
 mod texts;
 mod wait;
-mod world;
+pub(crate) mod world;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

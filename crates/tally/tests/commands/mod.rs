@@ -19,6 +19,7 @@ mod responder;
 mod rights;
 mod running;
 mod shell;
+mod simulate;
 mod stats;
 mod tables;
 

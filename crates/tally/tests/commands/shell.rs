@@ -109,6 +109,7 @@ fn documented_command_lines_are_understood() {
         "docs/CLIENTS.md",
         "docs/IMPORT.md",
         "docs/POLICY-PACK.md",
+        "docs/SIMULATE.md",
     ];
     for page in pages {
         let text = std::fs::read_to_string(crate::process::repository().join(page))
@@ -227,6 +228,7 @@ const RUN: &[(&str, &str)] = &[
     ("report show", "ID"),
     ("report submit", "ID --outcome executed"),
     ("rights", ""),
+    ("simulate", "--for 1s --rate 5 --checks 5 --ledger DIR"),
     ("stats", ""),
     ("stats timeliness", ""),
     ("status", ""),

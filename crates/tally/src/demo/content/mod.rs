@@ -17,7 +17,7 @@ use tally_proto::tally::collection::v1::{Field, RecordContent};
 
 use super::world::{Dept, Timing, World, has_explicit_term};
 
-pub use records::decision_of;
+pub use records::{Maker, decision_of};
 pub use tables::Table;
 
 /// Subjects that are listed.
@@ -208,7 +208,7 @@ fn make_listings(world: &World) -> Vec<Planned> {
 }
 
 /// Who lists on a list for records that it reports itself.
-fn initiators(world: &World, list: &ListType) -> Vec<(Dept, String)> {
+pub fn initiators(world: &World, list: &ListType) -> Vec<(Dept, String)> {
     let mut able = Vec::new();
     for ground in &list.grounds {
         let reporters = world
@@ -254,7 +254,8 @@ fn shares(world: &World, total: usize) -> Vec<usize> {
     shares
 }
 
-fn make_organisations(
+/// Organisations in divisions that nobody has; those to be listed come first.
+pub fn make_organisations(
     rng: &mut Xoshiro256PlusPlus,
     count: usize,
     listings: &[Planned],
@@ -294,7 +295,7 @@ fn make_organisations(
 }
 
 /// True if records of that type are about bodies of government.
-fn is_about_government(world: &World, record_type: &str) -> bool {
+pub fn is_about_government(world: &World, record_type: &str) -> bool {
     let mut lists = world.pack.grounds_for(record_type);
     lists.any(|list| list.id == GOVERNMENT_LIST)
 }

@@ -115,11 +115,14 @@ impl<'a> Maker<'a> {
         match self.rng.random_range(0..100) {
             0 => self.faulty(),
             1 | 2 => self.again(before),
-            _ => {
-                let item = self.any_item();
-                self.plain(item)
-            }
+            _ => self.any(),
         }
+    }
+
+    /// A record of any type that the department reports, about nobody in particular.
+    pub fn any(&mut self) -> Push {
+        let item = self.any_item();
+        self.plain(item)
     }
 
     /// A record of that type about nobody in particular.
@@ -225,8 +228,7 @@ impl<'a> Maker<'a> {
             .filter(|at| before[*at].expect == Expect::Accepted)
             .collect();
         let Some(of) = first.choose(&mut self.rng).copied() else {
-            let item = self.any_item();
-            return self.plain(item);
+            return self.any();
         };
         let expect = if self.rng.random_bool(0.5) {
             Expect::Same { of }
