@@ -5,7 +5,7 @@
 //! one test of each case, so that the same names appear for each store.
 
 mod appends;
-mod bench;
+pub(crate) mod bench;
 pub mod bus;
 mod checkpoints;
 mod clock;

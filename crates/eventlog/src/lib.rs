@@ -3,11 +3,13 @@
 //! Owns the shapes (stream, event, record, position, cursor), the rules of an
 //! append ([`sequence`]), group commit ([`group`]), command execution
 //! ([`execute`]), consumers with projections and process managers
-//! ([`consumer`]), the relay of a log to others ([`relay`]), timers, sealing, the memory store, and the conformance suite
-//! that every other store must pass.
+//! ([`consumer`]), the relay of a log to others ([`relay`]), timers, sealing, archives
+//! ([`archive`]), the memory store, and the conformance suite that every other store
+//! must pass.
 
 pub mod aggregate;
 pub mod append;
+pub mod archive;
 pub mod clock;
 pub mod conformance;
 pub mod consumer;

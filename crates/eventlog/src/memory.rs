@@ -2,6 +2,7 @@
 //! store that serves. Group commit and sequencing are those of every store;
 //! only the transaction differs.
 
+mod archive;
 mod data;
 
 use std::ops::Bound;
@@ -20,6 +21,7 @@ use crate::sequence::{Head, Remembered};
 use crate::shard::{LogName, Shard, ShardCount};
 use crate::store::{EventStore, FormerId, LogSource, Row, StoreError, ViewSnapshot};
 
+pub use archive::MemoryArchive;
 pub use data::CommitFault;
 use data::{Data, MemoryBackend, lock};
 
@@ -78,6 +80,14 @@ impl MemoryStore {
         let data = lock(&self.data).restored(self.shards, records_max);
         let data = Arc::new(Mutex::new(data));
         Self::on(data, self.shards, clock, options, None)
+    }
+
+    /// Its content, to be archived or filled.
+    pub fn archive(&self) -> MemoryArchive {
+        MemoryArchive {
+            data: self.data.clone(),
+            shards: self.shards,
+        }
     }
 
     /// A way to make commits fail, for tests of what others do then.

@@ -127,6 +127,11 @@ impl ShardVerifier {
         self.versions.insert(stream, recorded.envelope.version);
     }
 
+    /// Number of records taken.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
     /// Ends the verification: size and root must be the head's. Returns the root.
     pub fn finish(&mut self) -> Hash {
         let root = self.frontier.root();

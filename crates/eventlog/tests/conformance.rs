@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tally_eventlog::archive::conformance::ArchiveFixture;
+use tally_eventlog::archive::{Source, Target};
 use tally_eventlog::conformance::{Fixture, Setup};
-use tally_eventlog::memory::MemoryStore;
+use tally_eventlog::memory::{MemoryArchive, MemoryStore};
 use tally_eventlog::store::EventStore;
 
 /// The data lives as long as the last store on it.
@@ -38,3 +40,27 @@ impl Fixture for Memory {
 }
 
 tally_eventlog::event_store_conformance!(Memory);
+
+impl Memory {
+    async fn content(&mut self, setup: &Setup) -> MemoryArchive {
+        if self.store.is_none() {
+            self.open(setup).await;
+        }
+        self.store.as_ref().expect("it is open").archive()
+    }
+}
+
+#[async_trait]
+impl ArchiveFixture for Memory {
+    async fn source(&mut self, setup: &Setup) -> Box<dyn Source> {
+        Box::new(self.content(setup).await)
+    }
+
+    async fn target(&mut self, setup: &Setup) -> Box<dyn Target> {
+        Box::new(self.content(setup).await)
+    }
+}
+
+mod archives {
+    tally_eventlog::archive_conformance!(super::Memory);
+}

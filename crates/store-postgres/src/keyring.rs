@@ -15,6 +15,7 @@
 //! An erasure waits for transactions of the same database that began before it, as
 //! they may still read what is erased. The key ring should have a database of its own.
 
+mod archive;
 mod erase;
 mod rows;
 

@@ -10,6 +10,7 @@
 #[cfg(test)]
 extern crate self as tally_store_postgres;
 
+pub mod archive;
 mod backend;
 mod connect;
 mod follow;
@@ -30,6 +31,7 @@ mod streams;
 mod views;
 mod write;
 
+pub use archive::{PostgresSnapshot, PostgresTarget};
 pub use keyring::PostgresKeyStore;
 pub use options::{Database, Limits, MigrateOptions, OpenError, PostgresOptions, StoreInfo};
 pub use store::PostgresStore;

@@ -230,7 +230,7 @@ fn command_ids(wanted: &HashSet<CommandRef, Hasher>) -> Vec<Uuid> {
 
 /// Reads a row of `command`: its id in one column; log, department, digest and
 /// result from another on. Nothing for a log that the store was not opened with.
-fn read_command(
+pub(crate) fn read_command(
     row: &PgRow,
     logs: &Logs,
     id: usize,

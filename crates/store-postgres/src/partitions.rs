@@ -75,7 +75,8 @@ pub(crate) fn put_back(month: Month) -> String {
     )
 }
 
-async fn attach(connection: &mut PgConnection, month: Month) -> Result<(), sqlx::Error> {
+/// Makes a month's partition, and attaches it.
+pub(crate) async fn attach(connection: &mut PgConnection, month: Month) -> Result<(), sqlx::Error> {
     let name = partition(month);
     let parent: Option<bool> = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid AND inhparent = 'event'::regclass) \

@@ -75,11 +75,19 @@ async fn renew_log(connection: &mut PgConnection, log: &Log, logs: &Logs) -> Res
 
 /// The ids that a log had before.
 pub(crate) async fn former(pool: PgPool, number: u8) -> Result<Vec<FormerId>, sqlx::Error> {
+    former_of(&mut *pool.acquire().await?, number).await
+}
+
+/// The same, on a connection.
+pub(crate) async fn former_of(
+    connection: &mut PgConnection,
+    number: u8,
+) -> Result<Vec<FormerId>, sqlx::Error> {
     let rows: Vec<(i16, Uuid, i64)> = sqlx::query_as(
         "SELECT number, log_id, size FROM former_log_id WHERE log = $1 ORDER BY number, shard",
     )
     .bind(i16::from(number))
-    .fetch_all(&pool)
+    .fetch_all(connection)
     .await?;
     let rows = rows.into_iter();
     Ok(former_ids(rows.map(|(number, id, size)| {

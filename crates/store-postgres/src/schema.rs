@@ -245,7 +245,7 @@ fn verify_shards(info: &StoreInfo, asked: ShardCount) -> Result<(), OpenError> {
     })
 }
 
-async fn lock(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn lock(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     // The same lock as that of the partitions.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtext('tally'), hashtext($1))")
         .bind(schema)
@@ -268,7 +268,10 @@ async fn create_schema(connection: &mut PgConnection, schema: &str) -> Result<()
     Ok(())
 }
 
-async fn read_info(connection: &mut PgConnection, schema: &str) -> Result<StoreInfo, OpenError> {
+pub(crate) async fn read_info(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<StoreInfo, OpenError> {
     let damaged = |what: &str| OpenError::Damaged {
         what: format!("meta in schema `{schema}`: {what}"),
     };

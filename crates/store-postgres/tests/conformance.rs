@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::Schema;
+use tally_eventlog::archive::conformance::ArchiveFixture;
+use tally_eventlog::archive::{Source, Target};
 use tally_eventlog::conformance::{Fixture, Setup};
 use tally_eventlog::store::EventStore;
-use tally_store_postgres::{Limits, MigrateOptions, PostgresOptions, PostgresStore};
+use tally_store_postgres::{
+    Limits, MigrateOptions, PostgresOptions, PostgresSnapshot, PostgresStore, PostgresTarget,
+};
 use tokio::runtime::{Builder, Runtime};
 
 /// A schema with one store. The store's tasks run on a runtime of their own:
@@ -54,11 +58,7 @@ impl Fixture for Postgres {
             .build();
         let runtime = self.runtime.insert(runtime.expect("a runtime"));
         let database = self.schema.database.clone();
-        let migrate = MigrateOptions {
-            logs: setup.logs.clone(),
-            shards: setup.shards,
-            test_clock: None,
-        };
+        let migrate = migrate(setup);
         let options = PostgresOptions {
             group: setup.group.clone(),
             // Cases hold a transaction open for as long as they like.
@@ -97,3 +97,32 @@ impl Drop for Postgres {
 }
 
 tally_eventlog::event_store_conformance!(Postgres);
+
+#[async_trait]
+impl ArchiveFixture for Postgres {
+    async fn source(&mut self, setup: &Setup) -> Box<dyn Source> {
+        let opened = PostgresSnapshot::open(&self.schema.database, &setup.logs).await;
+        Box::new(opened.expect("it can be read"))
+    }
+
+    async fn target(&mut self, setup: &Setup) -> Box<dyn Target> {
+        self.crash().await;
+        let migrate = migrate(setup);
+        let migrated = PostgresStore::migrate(&self.schema.database, &migrate).await;
+        migrated.expect("it is created");
+        let target = PostgresTarget::open(&self.schema.database).await;
+        Box::new(target.expect("it answers"))
+    }
+}
+
+fn migrate(setup: &Setup) -> MigrateOptions {
+    MigrateOptions {
+        logs: setup.logs.clone(),
+        shards: setup.shards,
+        test_clock: None,
+    }
+}
+
+mod archives {
+    tally_eventlog::archive_conformance!(super::Postgres);
+}

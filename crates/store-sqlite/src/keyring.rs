@@ -1,5 +1,6 @@
 //! The key ring in a SQLite file of its own.
 
+mod archive;
 mod connections;
 mod rows;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! memory, because a locked file beside the database makes this process the
 //! only writer.
 
+pub mod archive;
 mod backend;
 mod chunk;
 pub mod keyring;
@@ -22,5 +23,6 @@ pub mod verify;
 mod wal;
 mod write;
 
+pub use archive::{SqliteSnapshot, SqliteTarget};
 pub use options::{CreateOptions, OpenError, SqliteOptions, StoreInfo};
 pub use store::SqliteStore;

@@ -80,6 +80,30 @@ pub enum OpenError {
         /// Newest format that this version reads.
         known: u64,
     },
+    /// An older version wrote it: open it once with this one.
+    #[error(
+        "the store has format {found}, this version reads {known}; start the mesh once with this version, \
+         which brings it to that"
+    )]
+    OlderFormat {
+        /// Format of the store.
+        found: u64,
+        /// The format of this version.
+        known: u64,
+    },
+    /// Its content goes on in another mesh.
+    #[error(
+        "the store {path} was exported at {at}, and takes nothing any more: what it holds goes on in the mesh \
+         that it was imported into; give clients that one's directory and addresses. Read it with \
+         `tally backup` or `tally export`, which may be repeated",
+        path = path.display()
+    )]
+    Exported {
+        /// The store.
+        path: PathBuf,
+        /// When.
+        at: String,
+    },
     /// The number of shards is fixed at creation: open it with that number.
     #[error(
         "the store has {found} shards, {asked} were asked for; open it with {found}, or move to a new store"

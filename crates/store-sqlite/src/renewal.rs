@@ -42,16 +42,7 @@ async fn renew_log(
             .fetch_one(&mut *connection)
             .await?;
     for (shard, head) in logs.shards.all().zip(&heads) {
-        sqlx::query(
-            "INSERT INTO former_log_id (log, number, shard, log_id, size) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(log.number)
-        .bind(number)
-        .bind(shard.0)
-        .bind(log.id.as_bytes().as_slice())
-        .bind(head.size().cast_signed())
-        .execute(&mut *connection)
-        .await?;
+        insert_former(connection, log.number, number, shard, log.id, head.size()).await?;
     }
     let id = Uuid::new_v4();
     sqlx::query("UPDATE log SET log_id = ? WHERE number = ?")
@@ -71,13 +62,43 @@ async fn renew_log(
     Ok(())
 }
 
+/// Keeps how many records of a shard are left of the `number`th id of a log.
+pub(crate) async fn insert_former(
+    connection: &mut SqliteConnection,
+    log: u8,
+    number: i64,
+    shard: Shard,
+    id: Uuid,
+    size: u64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO former_log_id (log, number, shard, log_id, size) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(log)
+    .bind(number)
+    .bind(shard.0)
+    .bind(id.as_bytes().as_slice())
+    .bind(size.cast_signed())
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
 /// The ids that a log had before.
 pub(crate) async fn former(readers: SqlitePool, number: u8) -> Result<Vec<FormerId>, sqlx::Error> {
+    former_of(&mut *readers.acquire().await?, number).await
+}
+
+/// The same, on a connection.
+pub(crate) async fn former_of(
+    connection: &mut SqliteConnection,
+    number: u8,
+) -> Result<Vec<FormerId>, sqlx::Error> {
     let rows: Vec<(i64, Vec<u8>, i64)> = sqlx::query_as(
         "SELECT number, log_id, size FROM former_log_id WHERE log = ? ORDER BY number, shard",
     )
     .bind(number)
-    .fetch_all(&readers)
+    .fetch_all(connection)
     .await?;
     let rows = rows.into_iter().map(|(number, id, size)| {
         let id = Uuid::from_slice(&id).map_err(|error| sqlx::Error::Decode(error.into()))?;

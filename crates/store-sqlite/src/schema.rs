@@ -20,6 +20,9 @@ const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/store/0003_former_log_id.sql"),
 ];
 
+/// Key in `meta` under which it is kept that the content goes on elsewhere.
+const EXPORTED: &str = "exported";
+
 /// What opening settled.
 pub(crate) struct Opened {
     pub(crate) logs: Logs,
@@ -49,14 +52,16 @@ pub(crate) async fn prepare(
             });
         }
         (0, Some(create)) => {
-            migrate(connection, 0).await?;
-            set(connection, "shards", &wish.shards.get().to_string()).await?;
-            set(connection, "epoch", "0").await?;
-            if let Some(ahead) = create.test_clock {
-                set(connection, "ahead", &ahead.to_string()).await?;
-            }
+            create_tables(connection).await?;
+            set_facts(connection, wish.shards, create.test_clock).await?;
         }
-        (found, _) => migrate(connection, found).await?,
+        (found, _) => {
+            if let Some(at) = retired(connection).await? {
+                let path = wish.path.to_owned();
+                return Err(OpenError::Exported { path, at });
+            }
+            migrate(connection, found).await?;
+        }
     }
     let info = read_info(connection, wish.path).await?;
     if info.shards != wish.shards {
@@ -86,6 +91,60 @@ pub(crate) async fn prepare(
         epoch,
         ahead: info.ahead,
     })
+}
+
+/// Makes the tables of a store in an empty file.
+pub(crate) async fn create_tables(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    migrate(connection, 0).await?;
+    Ok(set(connection, "epoch", "0").await?)
+}
+
+/// Settles what is settled when a store is created.
+pub(crate) async fn set_facts(
+    connection: &mut SqliteConnection,
+    shards: ShardCount,
+    ahead: Option<SignedDuration>,
+) -> Result<(), sqlx::Error> {
+    set(connection, "shards", &shards.get().to_string()).await?;
+    match ahead {
+        Some(ahead) => set_ahead(connection, ahead).await,
+        None => Ok(()),
+    }
+}
+
+/// Checks that the store has this version's format; changes nothing.
+pub(crate) async fn verify_format(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), OpenError> {
+    let known = MIGRATIONS.len() as u64;
+    match format(connection, path).await? {
+        0 => Err(OpenError::Missing {
+            path: path.to_owned(),
+        }),
+        found if found < known => Err(OpenError::OlderFormat { found, known }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes down that the content goes on elsewhere. The first time counts.
+pub(crate) async fn retire(
+    connection: &mut SqliteConnection,
+    at: jiff::Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)")
+        .bind(EXPORTED)
+        .bind(at.to_string())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// When that was; nothing if it was not.
+pub(crate) async fn retired(
+    connection: &mut SqliteConnection,
+) -> Result<Option<String>, sqlx::Error> {
+    get(connection, EXPORTED).await
 }
 
 /// Reads what the store says of itself; nothing where no store was created yet.
@@ -147,7 +206,10 @@ async fn migrate(connection: &mut SqliteConnection, found: u64) -> Result<(), Op
     Ok(())
 }
 
-async fn read_info(connection: &mut SqliteConnection, path: &Path) -> Result<StoreInfo, OpenError> {
+pub(crate) async fn read_info(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<StoreInfo, OpenError> {
     let damaged = |what: &str| OpenError::Damaged {
         what: format!("meta in {}: {what}", path.display()),
     };
@@ -187,6 +249,20 @@ async fn open_log(
         })?;
         return Ok(Log { name, number, id });
     }
+    let id = Uuid::new_v4();
+    let number = add_log(connection, name, id).await?;
+    let head = Head::empty(id);
+    let heads: Vec<(u8, Shard, &Head)> = shards.all().map(|shard| (number, shard, &head)).collect();
+    insert_heads(connection, &heads).await?;
+    Ok(Log { name, number, id })
+}
+
+/// Adds a log, still without heads. Returns its number.
+pub(crate) async fn add_log(
+    connection: &mut SqliteConnection,
+    name: LogName,
+    id: Uuid,
+) -> Result<u8, OpenError> {
     let number: i64 = sqlx::query_scalar("SELECT coalesce(max(number) + 1, 0) FROM log")
         .fetch_one(&mut *connection)
         .await?;
@@ -194,21 +270,13 @@ async fn open_log(
         .ok()
         .filter(|number| *number < LOGS_MAX)
         .ok_or(OpenError::TooManyLogs)?;
-    let log = Log {
-        name,
-        number,
-        id: Uuid::new_v4(),
-    };
     sqlx::query("INSERT INTO log (number, name, log_id) VALUES (?, ?, ?)")
-        .bind(log.number)
+        .bind(number)
         .bind(name.0)
-        .bind(log.id.as_bytes().as_slice())
-        .execute(&mut *connection)
+        .bind(id.as_bytes().as_slice())
+        .execute(connection)
         .await?;
-    let head = Head::empty(log.id);
-    let heads: Vec<(u8, Shard, &Head)> = shards.all().map(|shard| (number, shard, &head)).collect();
-    insert_heads(connection, &heads).await?;
-    Ok(log)
+    Ok(number)
 }
 
 async fn get(connection: &mut SqliteConnection, key: &str) -> Result<Option<String>, sqlx::Error> {

@@ -328,7 +328,7 @@ pub(crate) fn write_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn read_options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn read_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)

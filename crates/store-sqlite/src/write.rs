@@ -13,7 +13,7 @@ use tally_eventlog::encoding::{POSITIONS_MAX, encode_result, event_id, head_chec
 // Records and commands are never there before. If one is, that is a bug and the
 // whole transaction ends: `OR FAIL` spares the journal of what each statement
 // would have to take back.
-static EVENTS: Chunked = Chunked::new(
+pub(crate) static EVENTS: Chunked = Chunked::new(
     "INSERT OR FAIL INTO event (id, stream, version, leaf, record) SELECT * FROM ",
     5,
     " WHERE column1 IS NOT NULL",
@@ -23,17 +23,17 @@ static HEADS: Chunked = Chunked::new(
     7,
     " WHERE column1 IS NOT NULL",
 );
-static COMMANDS: Chunked = Chunked::new(
+pub(crate) static COMMANDS: Chunked = Chunked::new(
     "INSERT OR FAIL INTO command (id, log, department, digest, result) SELECT * FROM ",
     5,
     " WHERE column1 IS NOT NULL",
 );
-static CHECKPOINTS: Chunked = Chunked::new(
+pub(crate) static CHECKPOINTS: Chunked = Chunked::new(
     "INSERT OR REPLACE INTO checkpoint (consumer, shard, next, log_id, leaf, seen_at, epoch, hint) SELECT * FROM ",
     8,
     " WHERE column1 IS NOT NULL",
 );
-static VIEW_ROWS: Chunked = Chunked::new(
+pub(crate) static VIEW_ROWS: Chunked = Chunked::new(
     "INSERT OR REPLACE INTO view_row (view, shard, key, value) SELECT * FROM ",
     4,
     " WHERE column1 IS NOT NULL",

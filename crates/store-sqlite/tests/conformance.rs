@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tally_eventlog::archive::conformance::ArchiveFixture;
+use tally_eventlog::archive::{ArchiveError, Found, Parts, Source, StoreFacts, Target};
 use tally_eventlog::conformance::{Fixture, Setup};
 use tally_eventlog::store::EventStore;
-use tally_store_sqlite::{CreateOptions, SqliteOptions, SqliteStore};
+use tally_store_sqlite::{CreateOptions, SqliteOptions, SqliteSnapshot, SqliteStore, SqliteTarget};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -78,3 +80,40 @@ impl Drop for Sqlite {
 }
 
 tally_eventlog::event_store_conformance!(Sqlite);
+
+/// Puts what was loaded into its place.
+struct Placed(Option<SqliteTarget>);
+
+#[async_trait]
+impl Target for Placed {
+    async fn found(&mut self, facts: &StoreFacts) -> Result<Found, ArchiveError> {
+        self.0.as_mut().expect("not placed yet").found(facts).await
+    }
+
+    async fn load(&mut self, parts: &mut dyn Parts) -> Result<(), ArchiveError> {
+        self.0.as_mut().expect("not placed yet").load(parts).await?;
+        self.0.take().expect("not placed yet").finish().await
+    }
+}
+
+#[async_trait]
+impl ArchiveFixture for Sqlite {
+    async fn source(&mut self, setup: &Setup) -> Box<dyn Source> {
+        let path = self.directory.path().join("store.db");
+        let opened = SqliteSnapshot::open(&path, &setup.logs).await;
+        Box::new(opened.expect("it can be read"))
+    }
+
+    async fn target(&mut self, setup: &Setup) -> Box<dyn Target> {
+        if let Some(runtime) = self.runtime.take() {
+            shut_down(runtime).await;
+        }
+        let path = self.directory.path().join("store.db");
+        let target = SqliteTarget::at(&path, Some(setup.shards));
+        Box::new(Placed(Some(target.expect("nobody has it"))))
+    }
+}
+
+mod archives {
+    tally_eventlog::archive_conformance!(super::Sqlite);
+}

@@ -36,7 +36,7 @@ pub const VIEW: &str = "conformance.view";
 const CASE_MAX: Duration = Duration::from_secs(120);
 
 /// Ends a case that hangs.
-pub(super) async fn bounded(case: impl Future<Output = ()>) {
+pub(crate) async fn bounded(case: impl Future<Output = ()>) {
     tokio::time::timeout(CASE_MAX, case)
         .await
         .expect("the case hangs");

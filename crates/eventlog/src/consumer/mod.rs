@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use elsewhere::Elsewhere;
 pub use fold::Fold;
-pub use parked::{PARKED_CHANGES_VIEW, PARKED_VIEW, ParkedEvent};
+pub use parked::{PARKED_CHANGES_VIEW, PARKED_VIEW, ParkedEvent, consumer_of_row};
 pub use parked_subjects::{ParkedRecord, ParkedSubject, ParkedSubjects, ReplayError, Replayed};
 pub(crate) use place::fenced;
 pub use progress::{PAUSED_VIEW, Progress, ShardProgress, Stopped};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use super::progress::PAUSED_VIEW;
 use crate::append::{RowKey, ViewWrite};
 use crate::shard::Shard;
 use crate::store::{EventStore, StoreError, prefix_end};
@@ -20,6 +21,17 @@ const POSITION: usize = size_of::<u64>();
 
 /// A limit that is none.
 pub(super) const ALL: usize = usize::MAX >> 1;
+
+/// The consumer that a row belongs to, where its view is one that all consumers of a
+/// store share; nothing where the view has an owner.
+pub fn consumer_of_row<'a>(view: &str, key: &'a [u8]) -> Option<&'a str> {
+    let name = match view {
+        PARKED_VIEW => key.split(|byte| *byte == 0).next()?,
+        PARKED_CHANGES_VIEW | PAUSED_VIEW => key,
+        _ => return None,
+    };
+    std::str::from_utf8(name).ok()
+}
 
 /// An event that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]

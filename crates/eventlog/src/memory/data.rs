@@ -30,6 +30,7 @@ pub enum CommitFault {
     Constraint,
 }
 
+#[derive(Clone)]
 pub(super) struct Data {
     pub(super) logs: BTreeMap<LogName, Uuid>,
     /// Ids that logs had before they were restored.

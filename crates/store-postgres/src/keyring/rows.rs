@@ -155,7 +155,7 @@ pub(super) fn in_order<K: Eq + Hash, R: Clone>(
     rows.ok_or_else(|| KeyStoreError::unknown("a row is missing right after its insertion"))
 }
 
-fn stream_key(row: &PgRow) -> Result<StreamKeyRow, sqlx::Error> {
+pub(super) fn stream_key(row: &PgRow) -> Result<StreamKeyRow, sqlx::Error> {
     Ok(StreamKeyRow {
         lookup: array(row, 0)?,
         key_id: row.try_get(1)?,
@@ -163,7 +163,7 @@ fn stream_key(row: &PgRow) -> Result<StreamKeyRow, sqlx::Error> {
     })
 }
 
-fn pseudonym(row: &PgRow) -> Result<PseudonymRow, sqlx::Error> {
+pub(super) fn pseudonym(row: &PgRow) -> Result<PseudonymRow, sqlx::Error> {
     Ok(PseudonymRow {
         kind: match row.try_get::<i16, _>(0)? {
             1 => PseudonymKind::Officer,
