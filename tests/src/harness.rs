@@ -201,6 +201,14 @@ impl Harness {
         Self { mesh, dir }
     }
 
+    /// The mesh of these processes, which are on this directory.
+    pub fn of(processes: Processes, dir: TempDir) -> Self {
+        let mut dir = MeshDir::from(dir);
+        dir.in_services = true;
+        let mesh = Running::Roles(Box::new(processes));
+        Self { mesh, dir }
+    }
+
     async fn of_processes(start: Timestamp, dir: TempDir, pack: BuiltIn) -> Self {
         let mut dir = MeshDir::from(dir);
         dir.in_services = true;

@@ -54,10 +54,21 @@ impl Processes {
     ///
     /// If one does not.
     pub async fn start(dir: &Path, test_clock: Option<Timestamp>) -> Self {
+        let mut processes = Self::prepared(dir, test_clock).await;
+        processes.serve().await;
+        processes
+    }
+
+    /// Makes all that the roles need on a directory, and starts none yet.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be made.
+    pub async fn prepared(dir: &Path, test_clock: Option<Timestamp>) -> Self {
         let initialised = tally::mesh::init(&DataDir::new(dir), &[]).await;
         initialised.expect("a directory for a mesh");
         let (first, ports) = free_ports();
-        let mut processes = Self {
+        let processes = Self {
             dir: dir.to_owned(),
             settings: settings(&prefix(dir), first),
             test_clock,
@@ -67,15 +78,27 @@ impl Processes {
             _ports: ports,
         };
         processes.migrate();
-        let started = Role::ALL.map(|role| processes.spawn(role));
-        for (role, ready) in Role::ALL.into_iter().zip(started) {
-            processes.wait(role, ready).await;
-        }
         processes
     }
 
+    /// Starts all roles, and waits until they serve.
+    ///
+    /// # Panics
+    ///
+    /// If one does not.
+    pub async fn serve(&mut self) {
+        let started = Role::ALL.map(|role| self.spawn(role));
+        for (role, ready) in Role::ALL.into_iter().zip(started) {
+            self.wait(role, ready).await;
+        }
+    }
+
     /// Creates what the roles keep in Postgres.
-    fn migrate(&self) {
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be created.
+    pub fn migrate(&self) {
         let mut command = self.configured(&["migrate"]);
         if let Some(start) = self.test_clock {
             command.args(["--test-clock", &start.to_string()]);

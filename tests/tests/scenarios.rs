@@ -7,6 +7,10 @@ use std::path::Path;
 /// Tests of the whole mesh that run one way only, and why.
 const ONE_WAY: &[(&str, &str)] = &[
     (
+        "archives",
+        "moves a mesh from one way to the other, and backs up both",
+    ),
+    (
         "doctor",
         "examines a process per role; the embedded mode in crates/tally/tests/commands/shell.rs",
     ),

@@ -1,6 +1,7 @@
 //! The binary: roles, configuration, wiring, command line. The only place that
 //! names concrete adapters and reads the system clock.
 
+pub mod archives;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tally_eventlog::consumer::consumer_of_row;
 use tally_eventlog::shard::LogName;
 use tally_service::logs;
 
@@ -86,6 +87,27 @@ impl Role {
         ];
         let own = move |(log, _): &(LogName, &str)| self.logs().contains(log);
         RELAYS.into_iter().filter(own)
+    }
+
+    /// The role that a consumer, or a relay, of this name belongs to: the one whose
+    /// name it begins with, or whose log it relays.
+    pub fn of_consumer(name: &str) -> Option<Self> {
+        const OUTWARD: [(&str, Role); 3] = [
+            ("relay.published.feedback", Role::Feedback),
+            ("relay.published.list-changes", Role::Lists),
+            ("relay.published.registrations", Role::Collection),
+        ];
+        if let Some((_, role)) = OUTWARD.into_iter().find(|(relay, _)| *relay == name) {
+            return Some(role);
+        }
+        let relays = |role: &Self| role.relays().any(|(_, relay)| relay == name);
+        let relaying = Self::ALL.into_iter().find(relays);
+        relaying.or_else(|| name.split_once('.')?.0.parse().ok())
+    }
+
+    /// The role that a row of a view belongs to.
+    pub fn of_row(view: &str, key: &[u8]) -> Option<Self> {
+        Self::of_consumer(consumer_of_row(view, key).unwrap_or(view))
     }
 
     /// The role that serves a contract, by its full name, for example

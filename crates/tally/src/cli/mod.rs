@@ -1,5 +1,6 @@
 //! The command line: a client of the contracts, and what starts a mesh.
 
+mod archives;
 mod audit;
 mod cert;
 mod check;
@@ -192,6 +193,14 @@ enum Command {
     Config(serve::Show),
     /// Checks directory, processes, clocks, database and topics of a mesh, and says what to do. Changes nothing. Exit code 1: something is at fault.
     Doctor(doctor::Doctor),
+    /// Archives all or some roles as they are now, running or not. Never writes over anything.
+    Backup(archives::Backup),
+    /// Puts roles back to a backup, into stores that are empty or not there.
+    Restore(archives::Restore),
+    /// Archives a stopped mesh of one process, to go on as several; it takes nothing any more afterwards.
+    Export(archives::Export),
+    /// Moves an export into the empty stores of a mesh of several processes, and proves it. Exit code 1: not equal.
+    ImportLog(archives::ImportLog),
     /// Runs the whole job once, with seeded data, and verifies it. With --dir the data is kept there.
     Demo(up::Demo),
     /// A province at work on a running mesh, for so long; then accounts for every command. Exit code 1: something is lost, twice, or out of order.
@@ -340,6 +349,10 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Config(command) => command.run(global),
         Command::Doctor(command) => command.run(global).await,
         Command::Simulate(command) => command.run(global).await,
+        Command::Backup(command) => command.run(global).await,
+        Command::Restore(command) => command.run(global).await,
+        Command::Export(command) => command.run(global).await,
+        Command::ImportLog(command) => command.run(global).await,
         Command::Push(command) => command.run(global).await,
         Command::Import(command) => command.run(global).await,
         Command::Template(command) => command.run(global).await,

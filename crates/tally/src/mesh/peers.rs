@@ -70,7 +70,7 @@ impl Publish {
     }
 
     /// What a role tells.
-    fn of(&self, role: Role, deps: &Deps) -> Option<Publication> {
+    pub(super) fn of(&self, role: Role, deps: &Deps) -> Option<Publication> {
         match role {
             Role::Feedback if self.feedback => Some(tally_feedback::publication()),
             Role::Lists if self.list_changes => {

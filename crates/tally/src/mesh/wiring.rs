@@ -37,24 +37,23 @@ pub(super) fn wire(
 ) -> (Routes, HealthReporter) {
     let mut routes = Routes::default();
     for role in options.extent.roles() {
+        let (consumers, timers) = needs(*role, deps);
+        wiring.start(consumers);
+        wiring.start_timers(timers);
         routes = match role {
             Role::Catalog => routes.add_service(tally_catalog::server(deps.on(logs::CATALOG))),
             Role::Collection => {
                 let deps = deps.on(logs::COLLECTION);
-                wiring.start(tally_collection::consumers(&deps));
                 let open = OpenStreams::new(stop.clone());
                 routes.add_service(tally_collection::server_with(deps, &wiring.readers, open))
             }
             Role::Lists => {
                 let deps = deps.on(logs::LISTS);
-                wiring.start(tally_lists::consumers(&deps));
-                wiring.start_timers(tally_lists::timers(&deps));
                 let open = OpenStreams::new(stop.clone());
                 routes.add_service(tally_lists::server_with(deps, &wiring.readers, open))
             }
             Role::Sanctions => {
                 let deps = deps.on(logs::SANCTIONS);
-                wiring.start(tally_sanctions::consumers(&deps));
                 let checks = CheckOptions {
                     freshness: options.check_freshness,
                     ..CheckOptions::default()
@@ -71,8 +70,6 @@ pub(super) fn wire(
             }
             Role::Feedback => {
                 let deps = deps.on(logs::FEEDBACK);
-                wiring.start(tally_feedback::consumers(&deps));
-                wiring.start_timers(tally_feedback::timers(&deps));
                 let open = OpenStreams::new(stop.clone());
                 routes.add_service(tally_feedback::server_with(deps, &wiring.readers, open))
             }
@@ -108,6 +105,32 @@ pub(super) fn wire(
             divergences,
         ));
     tally_rpc::with_standard_services(routes)
+}
+
+/// The consumers and timers of a role.
+fn needs(role: Role, deps: &Deps) -> (Vec<ConsumerSpec>, Vec<TimerSpec>) {
+    match role {
+        Role::Catalog | Role::Audit => (Vec::new(), Vec::new()),
+        Role::Collection => {
+            let deps = deps.on(logs::COLLECTION);
+            (tally_collection::consumers(&deps), Vec::new())
+        }
+        Role::Lists => {
+            let deps = deps.on(logs::LISTS);
+            (tally_lists::consumers(&deps), tally_lists::timers(&deps))
+        }
+        Role::Sanctions => {
+            let deps = deps.on(logs::SANCTIONS);
+            (tally_sanctions::consumers(&deps), Vec::new())
+        }
+        Role::Feedback => {
+            let deps = deps.on(logs::FEEDBACK);
+            (
+                tally_feedback::consumers(&deps),
+                tally_feedback::timers(&deps),
+            )
+        }
+    }
 }
 
 /// What has been started, and for what.
@@ -198,5 +221,88 @@ impl Wiring {
             };
             self.tasks.push(timer.start(self.stop.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_domain::department::DepartmentId;
+    use tally_eventlog::clock::SystemClock;
+    use tally_eventlog::execute::Executor;
+    use tally_eventlog::group::GroupOptions;
+    use tally_eventlog::memory::MemoryStore;
+    use tally_eventlog::sealing::{KeyRing, MasterKey, MemoryKeyStore};
+    use tally_eventlog::shard::ShardCount;
+    use tally_service::Catalogue;
+
+    use super::*;
+    use crate::mesh::Publish;
+
+    async fn deps(stop: &CancellationToken) -> Deps {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let (shards, group) = (ShardCount::default(), GroupOptions::default());
+        let store = MemoryStore::open(&logs::ALL, shards, clock.clone(), group, None);
+        let store: Arc<dyn EventStore> = Arc::new(store);
+        let sources = Sources::all_in(store.clone());
+        let catalogue = Catalogue::follow(sources.of(logs::CATALOG).clone(), stop.clone()).await;
+        let master = MasterKey::generate().expect("randomness");
+        Deps {
+            log: logs::CATALOG,
+            store: store.clone(),
+            sources,
+            executor: Executor {
+                store,
+                clock: clock.clone(),
+            },
+            keyring: Arc::new(KeyRing::new(Arc::new(MemoryKeyStore::default()), master)),
+            catalogue: catalogue.expect("an empty catalogue"),
+            clock,
+        }
+    }
+
+    /// An archive of a store that all roles share is taken apart by the names alone.
+    #[tokio::test]
+    async fn names_of_consumers_views_and_relays_say_whose_they_are() {
+        let stop = CancellationToken::new();
+        let deps = deps(&stop).await;
+        let publish = Publish {
+            feedback: true,
+            list_changes: true,
+            registrations_to: DepartmentId::parse("11990000MB0000107X").ok(),
+        };
+        let (mut consumers, mut outward) = (0, 0);
+        for role in Role::ALL {
+            let (specs, timers) = needs(role, &deps);
+            for spec in specs {
+                consumers += 1;
+                let name = spec.name;
+                assert_eq!(Role::of_consumer(name), Some(role), "{name}");
+                for view in spec.projection.views() {
+                    assert_eq!(Role::of_row(view, b"key"), Some(role), "{view}");
+                }
+                let parked = [name.as_bytes(), b"\0cn-uscc:1\0"].concat();
+                assert_eq!(Role::of_row("parked", &parked), Some(role));
+                assert_eq!(Role::of_row("parked.changes", name.as_bytes()), Some(role));
+                assert_eq!(Role::of_row("reader.paused", name.as_bytes()), Some(role));
+            }
+            for timer in timers {
+                let view = timer.handler.view();
+                assert_eq!(Role::of_row(view, b"key"), Some(role), "{view}");
+            }
+            for (_, relay) in role.relays() {
+                assert_eq!(Role::of_consumer(relay), Some(role), "{relay}");
+            }
+            if let Some(publication) = publish.of(role, &deps) {
+                outward += 1;
+                let relay = publication.relay;
+                assert_eq!(Role::of_consumer(relay), Some(role), "{relay}");
+            }
+        }
+        assert_eq!(outward, publish.topics().len());
+        assert!(consumers >= 9, "{consumers}");
+        for nobody in ["list.self", "relay.audit", "parked", "self", ""] {
+            assert_eq!(Role::of_consumer(nobody), None, "{nobody}");
+        }
+        stop.cancel();
     }
 }

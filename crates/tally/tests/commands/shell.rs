@@ -158,6 +158,7 @@ fn shell_words(line: &str) -> Vec<String> {
 /// refusal is JSON. ID stands for an id that nothing has, ENTRY and so on for one that there is.
 const RUN: &[(&str, &str)] = &[
     ("as-of", "TODAY"),
+    ("backup", "--to DIR"),
     ("cert issue", "another --department 11990000MB0000107X"),
     ("check", "COMPANY WHY"),
     ("check-many", "WHY"),
@@ -176,12 +177,14 @@ const RUN: &[(&str, &str)] = &[
     ("directive start", "ID"),
     ("doctor", ""),
     ("explain", "STOPPING"),
+    ("export", "--to DIR"),
     ("feedback", "--until-head"),
     ("follow lists", "--until-head"),
     ("follow records", "--until-head"),
     ("follow registrations", "--until-head"),
     ("heads", "lists"),
     ("import", "FILE --item administrative-penalty"),
+    ("import-log", "--from DIR"),
     ("key erase", "collection/record/ID"),
     (
         "link",
@@ -226,6 +229,7 @@ const RUN: &[(&str, &str)] = &[
     ("report accept", "ID"),
     ("report return", "ID --reason r"),
     ("report show", "ID"),
+    ("restore", "--from DIR --all"),
     ("report submit", "ID --outcome executed"),
     ("rights", ""),
     ("simulate", "--for 1s --rate 5 --checks 5 --ledger DIR"),
