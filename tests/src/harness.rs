@@ -489,7 +489,7 @@ impl Channels {
 }
 
 /// What the process of a role says of itself.
-async fn status(operator: &Client, role: Role) -> node::GetStatusResponse {
+pub(crate) async fn status(operator: &Client, role: Role) -> node::GetStatusResponse {
     let request = node::GetStatusRequest {};
     let answer = operator.node(role).get_status(request).await;
     answer.expect("a status").into_inner()

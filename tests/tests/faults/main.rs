@@ -2,75 +2,35 @@
 //!
 //! The services are killed here: only those that this checkout started.
 
-mod accounts;
-mod load;
+mod duplicates;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use load::Load;
 use tally::role::Role;
 use tally_proto::tally::audit::v1 as audit;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tally_sanctions::CheckOptions;
+use tally_tests::accounts;
 use tally_tests::harness::*;
+use tally_tests::load::Load;
+use tally_tests::outage::{FaultLog, alone, services};
 use tally_tests::processes::{delete_topics, prefix};
-use tokio::sync::Mutex;
-
-/// Faults of the services strike everybody: one test at a time.
-static ALONE: Mutex<()> = Mutex::const_new(());
-
-/// Acknowledged commands between two faults.
-const BETWEEN: u64 = 60;
 
 /// How long the mesh may take to draw all consequences in the end.
 const SETTLES: Duration = Duration::from_secs(180);
 
 const START: &str = "2026-03-02T01:00:00Z";
 
-/// Does something to the services.
-async fn services(what: &'static str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services.sh");
-    let done = tokio::task::spawn_blocking(move || {
-        let mut command = Command::new(script);
-        // Whoever set them in general runs the services himself.
-        command
-            .arg(what)
-            .env_remove("DATABASE_URL")
-            .env_remove("KAFKA_BROKERS");
-        command.output().expect("the script runs")
-    });
-    let done = done.await.expect("no panic");
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "services.sh {what}: {said}");
-}
-
-/// Strikes while commands are under way, and waits until they go on.
-async fn strike(load: &Load, what: &str, fault: impl Future<Output = ()>) {
-    load.goes_on_by(BETWEEN).await;
-    let (in_flight, faults) = load.under_way();
-    assert!(in_flight > 0, "{what} strikes while commands are in flight");
-    let began = Instant::now();
-    fault.await;
-    load.goes_on_by(BETWEEN).await;
-    let (_, after) = load.under_way();
-    println!(
-        "fault: {what}; {in_flight} commands in flight, {} attempts failed, {:?} until {BETWEEN} more were acknowledged",
-        after - faults,
-        began.elapsed()
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_is_killed_under_load_and_nothing_is_lost_or_done_twice() {
-    let _alone = ALONE.lock().await;
+    let _alone = alone().await;
     let mut mesh = Harness::in_processes(START).await;
     let load = Load::start(&mesh).await;
+    let mut log = FaultLog::of("every role is killed");
     for role in Role::ALL {
         let processes = mesh.processes();
-        strike(&load, &format!("SIGKILL of {role}"), async {
+        log.strike(&load, &format!("SIGKILL of {role}"), async {
             processes.kill(role);
             processes.revive(role).await;
         })
@@ -85,20 +45,21 @@ async fn every_role_is_killed_under_load_and_nothing_is_lost_or_done_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn broker_and_database_are_killed_and_topics_deleted_under_load_and_nothing_is_lost_or_done_twice()
  {
-    let _alone = ALONE.lock().await;
+    let _alone = alone().await;
     let mesh = Harness::in_processes(START).await;
     let load = Load::start(&mesh).await;
-    strike(&load, "SIGKILL of the broker", async {
+    let mut log = FaultLog::of("broker and database are killed, topics deleted");
+    log.strike(&load, "SIGKILL of the broker", async {
         services("kafka-kill").await;
         services("kafka-start").await;
     })
     .await;
     let prefix = prefix(mesh.dir.path());
-    strike(&load, "deletion of the topics", async {
+    log.strike(&load, "deletion of the topics", async {
         delete_topics(&prefix).await.expect("the cluster answers");
     })
     .await;
-    strike(&load, "SIGKILL of Postgres", async {
+    log.strike(&load, "SIGKILL of Postgres", async {
         services("postgres-kill").await;
         services("postgres-start").await;
     })
@@ -123,7 +84,7 @@ fn corrected(line: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspension_that_is_not_relayed_is_in_force_nowhere_within_the_bound() {
-    let _alone = ALONE.lock().await;
+    let _alone = alone().await;
     let mesh = Harness::in_processes(START).await;
     let scene = Scene::on(mesh).await;
     let (entry, listed) = scene.listed(COMPANY).await;

@@ -2,22 +2,25 @@
 //! it is acknowledged, and what was acknowledged is written down.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tally::client::{Client, command_id};
 use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::lists::v1 as lists;
-use tally_tests::harness::{
-    BlackListing, Harness, MARKET, TAX, confirmation, document, nomination, penalty, question,
-};
-use tally_tests::organisations::subjects;
+use tally_rpc::FaultReport;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
+
+use crate::harness::{
+    BlackListing, Harness, MARKET, TAX, confirmation, document, nomination, penalty, question,
+};
+use crate::organisations::subjects;
 
 /// Who pushes, each in turn about the same few organisations.
 const PUSHERS: usize = 4;
@@ -29,7 +32,7 @@ const LISTERS: usize = 3;
 const CHECKERS: usize = 2;
 
 /// How long one attempt may take: whoever hangs longer has failed the test.
-const ATTEMPT_MAX: Duration = Duration::from_secs(20);
+pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
 /// How long a command may go without an acknowledgement, over all attempts.
 const COMMAND_MAX: Duration = Duration::from_secs(120);
 /// Pause before the next attempt.
@@ -58,6 +61,8 @@ struct Shared {
     in_flight: AtomicU64,
     /// Attempts that met a fault.
     faults: AtomicU64,
+    /// The longest attempt since that was asked last.
+    slowest: Mutex<Duration>,
     /// Commands that were acknowledged.
     acknowledged: watch::Sender<u64>,
 }
@@ -73,6 +78,10 @@ struct Cast {
 
 impl Load {
     /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// If nobody can be let in: it is a test.
     pub async fn start(mesh: &Harness) -> Self {
         let cast = Cast {
             system: mesh.system(MARKET).await,
@@ -143,6 +152,10 @@ impl Load {
     }
 
     /// Waits until so many more are acknowledged.
+    ///
+    /// # Panics
+    ///
+    /// If that takes too long.
     pub async fn goes_on_by(&self, more: u64) {
         let wanted = self.acknowledged() + more;
         let mut acknowledged = self.shared.acknowledged.subscribe();
@@ -157,7 +170,16 @@ impl Load {
         (of(&self.shared.in_flight), of(&self.shared.faults))
     }
 
+    /// The longest attempt since this was asked last.
+    pub fn slowest(&self) -> Duration {
+        std::mem::take(&mut self.shared.slowest())
+    }
+
     /// Lets what is under way end, and gives what was acknowledged.
+    ///
+    /// # Panics
+    ///
+    /// If something was refused for good, or hung.
     pub async fn end(mut self) -> Ledger {
         self.stop.cancel();
         while let Some(worker) = self.workers.join_next().await {
@@ -173,6 +195,10 @@ impl Load {
 }
 
 impl Shared {
+    fn slowest(&self) -> MutexGuard<'_, Duration> {
+        self.slowest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends a command until it is acknowledged.
     async fn insist<T, Answer>(&self, what: &str, attempt: impl Fn() -> Answer) -> T
     where
@@ -181,8 +207,13 @@ impl Shared {
         let insisted = async {
             loop {
                 self.in_flight.fetch_add(1, Ordering::SeqCst);
+                let began = Instant::now();
                 let answer = tokio::time::timeout(ATTEMPT_MAX, attempt()).await;
                 self.in_flight.fetch_sub(1, Ordering::SeqCst);
+                {
+                    let mut slowest = self.slowest();
+                    *slowest = began.elapsed().max(*slowest);
+                }
                 match answer {
                     Ok(Ok(answer)) => return answer.into_inner(),
                     Ok(Err(status)) => {
@@ -201,6 +232,12 @@ impl Shared {
     }
 }
 
+/// Whether a refusal says when to try again, as each does that is a role's own: where
+/// there is none, or its connection broke, nobody could have said it.
+pub fn is_hinted(status: &Status) -> bool {
+    FaultReport::from(status).retry.is_some() || status.source().is_some()
+}
+
 /// Whether a refusal is one that a caller is told to try again after, or that
 /// passes when a reader has caught up.
 fn may_pass(status: &Status) -> bool {
@@ -213,7 +250,8 @@ fn may_pass(status: &Status) -> bool {
         FailedPrecondition | InvalidArgument | NotFound => {
             status.message().contains("RECORD_UNKNOWN") || status.message().contains("GROUND")
         }
-        Unavailable | ResourceExhausted | Aborted | Cancelled | DeadlineExceeded => true,
+        Unavailable | ResourceExhausted => is_hinted(status),
+        Aborted | Cancelled | DeadlineExceeded => true,
         // A connection that broke in the middle of an answer.
         Unknown => status.message().contains("transport") || status.message().contains("h2"),
         _ => false,
