@@ -57,6 +57,74 @@ fn the_page_names_every_reason_of_the_code_and_no_other() {
     );
 }
 
+/// Who makes a status by itself, and why it may.
+const STATUSES: &[(&str, &str, &str)] = &[
+    (
+        "rpc/src/fault/status.rs",
+        "with_error_details",
+        "makes it of a fault",
+    ),
+    (
+        "service/src/remote_log.rs",
+        "data_loss",
+        "a caller of another role; nobody is sent it",
+    ),
+    (
+        "service/src/remote_log.rs",
+        "deadline_exceeded",
+        "a caller of another role; nobody is sent it",
+    ),
+    (
+        "tally/src/pack_client.rs",
+        "data_loss",
+        "the command line; nobody is sent it",
+    ),
+];
+
+/// A fault that may pass is made with the time to try again, and there is no other way
+/// to the caller.
+#[test]
+fn every_status_that_a_caller_is_sent_is_made_of_a_fault() {
+    let mut made = BTreeSet::new();
+    each_source(|place, source| {
+        let mut found = Vec::new();
+        statuses(source, &mut found);
+        made.extend(found.into_iter().map(|of| (place.to_owned(), of)));
+    });
+    let known = STATUSES.iter();
+    let known: BTreeSet<(PathBuf, String)> = known
+        .map(|(place, of, _)| (PathBuf::from(place), (*of).to_owned()))
+        .collect();
+    assert_eq!(
+        made, known,
+        "say it by `Fault`, which says when to try again"
+    );
+}
+
+/// Names of the functions of `Status` that make one.
+fn statuses(tokens: TokenStream, found: &mut Vec<String>) {
+    let tokens: Vec<TokenTree> = not_of_tests(tokens);
+    for window in tokens.windows(5) {
+        if let [
+            TokenTree::Ident(of),
+            TokenTree::Punct(_),
+            TokenTree::Punct(_),
+            TokenTree::Ident(name),
+            TokenTree::Group(_),
+        ] = window
+            && of == "Status"
+            && name != "from"
+        {
+            found.push(name.to_string());
+        }
+    }
+    for token in tokens {
+        if let TokenTree::Group(group) = token {
+            statuses(group.stream(), found);
+        }
+    }
+}
+
 #[test]
 fn tests_and_attributes_are_not_searched() {
     let source = r#"
@@ -77,8 +145,20 @@ fn tests_and_attributes_are_not_searched() {
 
 /// Every literal in upper snake case, with the files that have it.
 fn in_code() -> BTreeMap<String, BTreeSet<PathBuf>> {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
     let mut found: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    each_source(|place, source| {
+        let mut literals = Vec::new();
+        search(source, &mut literals);
+        for literal in literals {
+            found.entry(literal).or_default().insert(place.to_owned());
+        }
+    });
+    found
+}
+
+/// Looks at every source file that is no test, by its path below `crates`.
+fn each_source(mut look: impl FnMut(&Path, TokenStream)) {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
     let mut open = vec![crates.clone()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).expect("a directory of the source tree") {
@@ -87,16 +167,11 @@ fn in_code() -> BTreeMap<String, BTreeSet<PathBuf>> {
                 open.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") && !is_test(&path) {
                 let source = std::fs::read_to_string(&path).expect("a source file");
-                let mut literals = Vec::new();
-                search(source.parse().expect("Rust"), &mut literals);
-                let place = path.strip_prefix(&crates).unwrap_or(&path).to_owned();
-                for literal in literals {
-                    found.entry(literal).or_default().insert(place.clone());
-                }
+                let place = path.strip_prefix(&crates).unwrap_or(&path);
+                look(place, source.parse().expect("Rust"));
             }
         }
     }
-    found
 }
 
 /// Files and directories of tests, of the suite that stores are held to, and build scripts.
@@ -107,30 +182,41 @@ fn is_test(path: &Path) -> bool {
 }
 
 fn search(tokens: TokenStream, found: &mut Vec<String>) {
-    let mut tokens = tokens.into_iter().peekable();
-    // Inside an item that only tests have, until its body or its semicolon.
-    let mut of_tests = false;
-    while let Some(token) = tokens.next() {
+    for token in not_of_tests(tokens) {
         match token {
-            TokenTree::Punct(mark) if mark.as_char() == '#' => {
-                if let Some(TokenTree::Group(attribute)) = tokens.next_if(is_attribute) {
-                    of_tests |= attribute.stream().to_string().replace(' ', "") == "cfg(test)";
-                }
-            }
-            TokenTree::Punct(mark) if mark.as_char() == ';' => of_tests = false,
-            TokenTree::Group(group) => {
-                if !of_tests {
-                    search(group.stream(), found);
-                } else if group.delimiter() == Delimiter::Brace {
-                    of_tests = false;
-                }
-            }
-            TokenTree::Literal(literal) if !of_tests => {
-                found.extend(upper_snake_case(&literal.to_string()));
-            }
+            TokenTree::Group(group) => search(group.stream(), found),
+            TokenTree::Literal(literal) => found.extend(upper_snake_case(&literal.to_string())),
             _ => {}
         }
     }
+}
+
+/// Leaves out attributes, and items that only tests have.
+fn not_of_tests(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut tokens = tokens.into_iter().peekable();
+    let mut kept = Vec::new();
+    // Inside an item that only tests have, until its body or its semicolon.
+    let mut of_tests = false;
+    while let Some(token) = tokens.next() {
+        match &token {
+            TokenTree::Punct(mark) if mark.as_char() == '#' => {
+                if let Some(TokenTree::Group(attribute)) = tokens.next_if(is_attribute) {
+                    of_tests |= attribute.stream().to_string().replace(' ', "") == "cfg(test)";
+                    continue;
+                }
+            }
+            TokenTree::Punct(mark) if mark.as_char() == ';' => of_tests = false,
+            TokenTree::Group(group) if of_tests && group.delimiter() == Delimiter::Brace => {
+                of_tests = false;
+                continue;
+            }
+            _ => {}
+        }
+        if !of_tests {
+            kept.push(token);
+        }
+    }
+    kept
 }
 
 fn is_attribute(token: &TokenTree) -> bool {

@@ -3,11 +3,16 @@
 //! tonic answers an oversized message with `OUT_OF_RANGE` and a broken one with
 //! `INTERNAL`, both without a reason. The caller is at fault, so it is told so.
 
+use std::time::Duration;
+
 use http::Response;
 use tonic::{Code, Status};
 
 use crate::fault::{Fault, reason};
 use crate::server::MESSAGE_BYTES_MAX;
+
+/// When a caller whose stream broke is told to try again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// How every message of prost's `DecodeError` starts.
 const DECODE_FAILED: &str = "failed to decode Protobuf message";
@@ -16,11 +21,13 @@ const DECODE_FAILED: &str = "failed to decode Protobuf message";
 /// client streams: `stream.message().await.map_err(inbound::fault)?`.
 pub fn fault(status: Status) -> Fault {
     known(&status).unwrap_or_else(|| {
-        Fault::new(
-            status.code(),
-            reason::UNEXPLAINED,
-            format!("the request stream broke: {}", status.message()),
-        )
+        let message = format!("the request stream broke: {}", status.message());
+        let (code, reason) = (status.code(), reason::UNEXPLAINED);
+        match code {
+            Code::Unavailable => Fault::unavailable(reason, message, RETRY_AFTER),
+            Code::ResourceExhausted => Fault::resource_exhausted(reason, message, RETRY_AFTER),
+            _ => Fault::new(code, reason, message),
+        }
     })
 }
 
@@ -50,6 +57,7 @@ fn known(status: &Status) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FaultReport;
 
     #[test]
     fn a_broken_stream_keeps_its_code() {
@@ -60,6 +68,18 @@ mod tests {
             (gone.code(), gone.reason()),
             (Code::Cancelled, reason::UNEXPLAINED)
         );
+    }
+
+    #[test]
+    fn what_may_pass_says_when_to_try_again() {
+        for status in [
+            Status::unavailable("broken pipe"),
+            Status::resource_exhausted("enhance your calm"),
+        ] {
+            let code = status.code();
+            let told = FaultReport::from(&Status::from(fault(status)));
+            assert_eq!((told.code, told.retry), (code, Some(RETRY_AFTER)));
+        }
     }
 
     #[test]
