@@ -16,6 +16,7 @@ use tally_eventlog::shard::Shard;
 use tally_eventlog::store::{EventStore, Row, prefix_end};
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
+use tally_service::open_streams::in_turn;
 use tally_service::reply::{cursor_fault, store_fault};
 use tally_service::{Deps, logs};
 use tokio::sync::watch;
@@ -149,10 +150,12 @@ impl Reader {
             self.progress.borrow_and_update();
             let from = mailbox_key(&self.department, self.number + 1);
             let end = prefix_end(&prefix(&self.department));
-            let rows = self
-                .store
-                .scan(view::MAILBOX, self.shard, &from, end.as_deref(), BATCH)
-                .await;
+            let (store, shard) = (self.store.clone(), self.shard);
+            let rows = in_turn(async move {
+                let scanned = store.scan(view::MAILBOX, shard, &from, end.as_deref(), BATCH);
+                scanned.await
+            });
+            let rows = rows.await;
             for row in rows.map_err(store_fault)? {
                 let item = self.item(row)?;
                 self.waiting.push_back(item);

@@ -13,6 +13,7 @@ use futures::{FutureExt as _, Stream, stream};
 use jiff::Timestamp;
 use tally_eventlog::event::{DecodeError, Recorded, StreamName, uuid_bytes};
 use tally_eventlog::merkle::Hash;
+use tally_eventlog::page::Page;
 use tally_eventlog::pb::{Cursor, ShardCursor};
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::{EventStore, LogSource};
@@ -21,11 +22,13 @@ use tokio::sync::watch;
 use tonic::Status;
 use uuid::Uuid;
 
+use crate::open_streams::in_turn;
 use crate::reply::cursor_fault;
 use crate::store_fault;
 
-/// Records read at a time.
-const BATCH: u64 = 256;
+/// Records read at a time, and about how many bytes of them.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 512 << 10;
 
 /// Records of a shard that may go by without an item before the caller is told
 /// how far it is, so that it does not read them again after a break.
@@ -131,6 +134,7 @@ pub async fn follow<S: Selection>(
         log,
         selection,
         places,
+        page: Page::new(BATCH, BATCH_BYTES),
         turn: 0,
         pending: VecDeque::new(),
         told: false,
@@ -190,6 +194,7 @@ struct Tail<S: Selection> {
     log: LogName,
     selection: S,
     places: Vec<Place>,
+    page: Page,
     /// The shard whose turn it is, so that a busy one does not starve the others.
     turn: usize,
     pending: VecDeque<S::Item>,
@@ -283,14 +288,16 @@ impl<S: Selection> Tail<S> {
         let place = &mut self.places[index];
         let size = *place.size.borrow_and_update();
         let end = place.end.unwrap_or(size);
-        let wanted = end.saturating_sub(place.next).min(BATCH);
+        let wanted = end.saturating_sub(place.next).min(self.page.limit() as u64);
         if wanted == 0 {
             return Ok(false);
         }
         let shard = shard_at(index);
         let limit = usize::try_from(wanted).expect("a batch fits in memory");
-        let read = self.source.read(self.log, shard, place.next, limit);
+        let (source, log, from) = (self.source.clone(), self.log, place.next);
+        let read = in_turn(async move { source.read(log, shard, from, limit).await });
         let stored = read.await.map_err(store_fault)?;
+        self.page.took(&stored);
         let decoded = stored
             .iter()
             .map(|stored| Recorded::decode(self.log, stored));

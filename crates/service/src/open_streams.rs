@@ -1,5 +1,5 @@
 //! Streams that stay open for as long as their caller wants: bounded per
-//! caller, and ended at once when the process stops.
+//! caller, in turn at the store, and ended at once when the process stops.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,15 +9,37 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _, stream};
 use tally_auth::{Caller, CallerKind};
 use tally_domain::department::{DepartmentId, OfficerId};
+use tally_eventlog::detached::detached;
 use tally_rpc::Fault;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// Streams of one kind that one certificate's holder may have open.
 pub const PER_HOLDER_MAX: usize = 64;
 
+/// Reads of the store for streams at a time. A store has few connections for reads; there
+/// may be many streams, which all want to read when something comes, and whoever waits for
+/// an answer must not wait behind them until it is refused.
+const READS_AT_ONCE: usize = 2;
+
+static READS: Semaphore = Semaphore::const_new(READS_AT_ONCE);
+
 /// When a caller of a process that stops is told to try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Reads the store on behalf of a stream, when it is its turn.
+///
+/// Elsewhere than in the stream: whoever has the turn would keep it while its caller
+/// reads nothing and nobody polls it.
+pub async fn in_turn<T: Send + 'static>(read: impl Future<Output = T> + Send + 'static) -> T {
+    let turn = async {
+        let turn = READS.acquire().await;
+        let _turn = turn.expect("the semaphore is never closed");
+        read.await
+    };
+    detached(turn).await
+}
 
 /// Whom a certificate names; a renewed one names the same.
 type Holder = (CallerKind, Option<DepartmentId>, Option<OfficerId>);
@@ -119,6 +141,7 @@ fn stopping() -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use tonic::Code;
 
     use super::*;
@@ -147,6 +170,41 @@ mod tests {
         assert!(streams.admit(&one).is_ok());
         drop(held);
         assert!(streams.counts.lock().expect("no panic").is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_is_not_polled_keeps_nobody_from_reading() {
+        let mut unread = Vec::new();
+        for _ in 0..2 * READS_AT_ONCE {
+            let mut read = Box::pin(in_turn(async {}));
+            assert!((&mut read).now_or_never().is_none(), "it reads elsewhere");
+            unread.push(read);
+        }
+        let read = tokio::time::timeout(Duration::from_secs(10), in_turn(async { 7 })).await;
+        assert_eq!(read.ok(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn so_many_read_at_once_and_no_more() {
+        let (done, wait) = tokio::sync::watch::channel(false);
+        let reading = Arc::new(Semaphore::new(0));
+        let read = || {
+            let (mut wait, reading) = (wait.clone(), reading.clone());
+            tokio::spawn(in_turn(async move {
+                reading.add_permits(1);
+                wait.wait_for(|done| *done).await.is_ok()
+            }))
+        };
+        let reads: Vec<_> = (0..READS_AT_ONCE + 1).map(|_| read()).collect();
+        let all = u32::try_from(READS_AT_ONCE).expect("a few");
+        let begun = reading.acquire_many(all).await.expect("never closed");
+        begun.forget();
+        assert_eq!(READS.available_permits(), 0);
+        assert_eq!(reading.available_permits(), 0, "the next waits");
+        done.send_replace(true);
+        for read in reads {
+            assert!(read.await.expect("no panic"));
+        }
     }
 
     #[tokio::test]
