@@ -8,7 +8,7 @@ CARGO ?= cargo
 # What the tests need beside the code: Postgres and Kafka, for the command that follows.
 SERVICES := ./scripts/services.sh
 
-.PHONY: demo test setup setup-build services services-stop lint proto bench bench-province import-million fuzz fmt clean
+.PHONY: demo test setup setup-build services services-stop lint proto soak bench bench-province import-million fuzz fmt clean
 
 # Runs the main job once, on the embedded default, and verifies it.
 demo: setup-build
@@ -21,6 +21,13 @@ TEST := $(CARGO) test --workspace
 # Everything that must hold before a change lands. What services it had to start, it stops at its end.
 test: setup lint proto
 	$(SERVICES) run sh -c '$(TEST) --all-targets && TALLY_TEST_MESH=processes $(TEST) $(SCENARIOS:%=--test %)'
+
+# Faults and outages of the services for a minute each, and what they do to memory: what the tests
+# do for seconds. Every fault is written down in the file.
+SOAK_SECONDS ?= 60
+soak: setup
+	TALLY_OUTAGE_SECONDS=$(SOAK_SECONDS) TALLY_FAULT_LOG=$(CURDIR)/target/faults.log \
+		$(SERVICES) run $(CARGO) test --package tally-tests --test backpressure --test faults -- --nocapture
 
 # What is needed to compile, installed if it is missing.
 setup-build:

@@ -13,6 +13,8 @@
 #
 #   services.sh postgres-kill    SIGKILL to the server and all its children; returns when all are gone
 #   services.sh postgres-start   starts it again, returns when it answers
+#   services.sh postgres-stop    SIGSTOP to all of them: connections stay open, and nothing answers
+#   services.sh postgres-cont    SIGCONT
 #   services.sh kafka-kill       SIGKILL; returns when it is gone
 #   services.sh kafka-start      starts it again, returns when it answers
 #   services.sh kafka-stop       SIGSTOP: connections stay open, and nothing answers
@@ -474,7 +476,7 @@ command=${1:-}
 case "$command" in
   fetch-kafka) locked fetch_kafka ;;
   stop) [ ! -s "$settings" ] || { settle && locked stop kafka postgres; } ;;
-  start | env | run | postgres-kill | postgres-start | kafka-kill | kafka-start | kafka-stop | kafka-cont)
+  start | env | run | postgres-kill | postgres-start | postgres-stop | postgres-cont | kafka-kill | kafka-start | kafka-stop | kafka-cont)
     settle
     case "$command" in
       start) locked start && say "both answer; eval \"\$(./scripts/services.sh env)\" sets their variables" ;;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
+use tally_eventlog::event::RECORD_BYTES_MAX;
 
-/// Bytes of a message. The largest command makes a record of half of that; one
-/// that did not fit would hold up its shard for good.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a message: one that did not fit would hold up its shard for good.
+pub(crate) const MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX;
 
 /// How the cluster is reached.
 #[derive(Debug, Clone)]

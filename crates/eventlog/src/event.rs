@@ -119,6 +119,10 @@ pub fn from_proto_time(at: &prost_types::Timestamp) -> Option<Timestamp> {
     Timestamp::new(at.seconds, at.nanos).ok()
 }
 
+/// Bytes of a record, at most, as far as what carries records has to care: the largest
+/// command makes one of half of that.
+pub const RECORD_BYTES_MAX: usize = 8 << 20;
+
 /// A record's exact bytes and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRecord {

@@ -36,6 +36,8 @@ pub struct GroupOptions {
     pub enqueue_deadline: Duration,
     /// Records per shard that tailing readers find in memory.
     pub tail_records_max: usize,
+    /// Their bytes; the newest record is there in any case.
+    pub tail_bytes_max: usize,
 }
 
 impl Default for GroupOptions {
@@ -46,6 +48,7 @@ impl Default for GroupOptions {
             queue_weight_max: 64 << 20,
             enqueue_deadline: Duration::from_secs(5),
             tail_records_max: 2_048,
+            tail_bytes_max: 4 << 20,
         }
     }
 }

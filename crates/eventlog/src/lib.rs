@@ -23,6 +23,7 @@ pub mod ids;
 pub mod lease;
 pub mod memory;
 pub mod merkle;
+pub mod page;
 pub mod relay;
 pub mod sealing;
 pub mod sequence;

@@ -110,7 +110,7 @@ impl MemoryStore {
             let logs: Vec<LogName> = data.logs.keys().copied().collect();
             let size = |log, shard| data.heads.get(&(log, shard)).map_or(0, Head::size);
             (
-                Arc::new(Tail::new(&logs, shards, size, options.tail_records_max)),
+                Arc::new(Tail::new(&logs, shards, size, &options)),
                 data.owner,
             )
         };

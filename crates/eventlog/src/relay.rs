@@ -88,6 +88,9 @@ pub struct RelayOptions {
     /// Batches of a shard that are handed over before the first of them is
     /// delivered. Bounds memory, and what is repeated after a failure.
     pub batches_in_flight_max: usize,
+    /// Bytes of a shard that are handed over and not delivered: from there on it waits
+    /// until some are.
+    pub bytes_in_flight_max: usize,
     /// How long what has come waits for more after a batch that was not full,
     /// so that there are not as many commits of checkpoints as records.
     pub gather: Duration,
@@ -102,6 +105,7 @@ impl Default for RelayOptions {
         Self {
             batch_records_max: 500,
             batches_in_flight_max: 4,
+            bytes_in_flight_max: 4 << 20,
             gather: Duration::from_millis(5),
             retry_pause: Duration::from_millis(100),
             retry_pause_max: Duration::from_secs(10),

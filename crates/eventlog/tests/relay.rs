@@ -109,6 +109,11 @@ fn store() -> Arc<MemoryStore> {
 
 /// A relay of two records a batch, and three batches in flight.
 fn start(store: Arc<MemoryStore>) -> Bench {
+    start_with(store, RelayOptions::default().bytes_in_flight_max)
+}
+
+/// The same with so many bytes in flight.
+fn start_with(store: Arc<MemoryStore>, bytes_in_flight_max: usize) -> Bench {
     let transport = Arc::new(Held::default());
     let stop = CancellationToken::new();
     let relay = Relay {
@@ -120,6 +125,7 @@ fn start(store: Arc<MemoryStore>) -> Bench {
         options: RelayOptions {
             batch_records_max: 2,
             batches_in_flight_max: 3,
+            bytes_in_flight_max,
             gather: Duration::from_millis(1),
             retry_pause: Duration::from_millis(1),
             retry_pause_max: Duration::from_millis(2),
@@ -152,6 +158,11 @@ async fn checkpoint(store: &MemoryStore) -> Option<Checkpoint> {
 }
 
 async fn put(store: &MemoryStore, events: usize) {
+    put_large(store, events, 0).await;
+}
+
+/// The same with payloads of so many bytes.
+async fn put_large(store: &MemoryStore, events: usize, bytes: usize) {
     let context = EventContext {
         actor: pb::Actor::default(),
         pack_version: String::new(),
@@ -164,7 +175,7 @@ async fn put(store: &MemoryStore, events: usize) {
         event_id: Uuid::nil(),
         event_type: "tally.relayed.v1.Happened",
         subject: String::new(),
-        payload: Bytes::new(),
+        payload: Bytes::from(vec![0; bytes]),
         effective_at: Timestamp::UNIX_EPOCH,
         context: Arc::new(context),
         legal_basis: None,
@@ -205,6 +216,21 @@ async fn batches_are_in_flight_together_and_no_more_than_allowed() {
     bench.reaches(4).await;
     let at = checkpoint(&bench.store).await.expect("it has moved");
     assert_eq!((at.next, at.epoch), (4, 1));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn large_records_are_in_flight_as_far_as_their_bytes_are_allowed() {
+    let store = store();
+    put_large(&store, 6, 1_000).await;
+    let bench = start_with(store, 1_000);
+    for position in 0..6 {
+        bench.transport.has_sent(position + 1).await;
+        // It begins with as many as it knows nothing of, and hands over what fits.
+        assert_eq!(bench.transport.waiting(), 1, "the next waits for this one");
+        assert_eq!(bench.transport.settle(None), [position as u64]);
+        bench.reaches(position as u64 + 1).await;
+    }
     bench.end().await;
 }
 

@@ -142,7 +142,7 @@ async fn a_caller_far_from_its_items_is_told_where_it_is() {
     assert_eq!(shown[0], (true, 0, 0));
     let (is_item, shard, position) = shown[1];
     assert!(!is_item && shard == 0, "{shown:?}");
-    assert!((CHECKPOINT_EVERY..CHECKPOINT_EVERY + BATCH).contains(&position));
+    assert!((CHECKPOINT_EVERY..CHECKPOINT_EVERY + BATCH as u64).contains(&position));
     assert_eq!(shown[2], (true, 0, last));
     assert_eq!(
         shown[3..],

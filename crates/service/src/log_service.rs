@@ -10,6 +10,7 @@ use futures::{Stream, stream};
 use tally_auth::Caller;
 use tally_eventlog::event::{from_proto_time, to_proto_time, uuid_bytes};
 use tally_eventlog::merkle::Frontier;
+use tally_eventlog::page::Page;
 use tally_eventlog::pb;
 use tally_eventlog::pb::log_service_server::{LogService, LogServiceServer};
 use tally_eventlog::sequence::Head;
@@ -22,8 +23,10 @@ use uuid::Uuid;
 use crate::field::Faults;
 use crate::store_fault;
 
-/// Records read at a time, and so held for a caller that is slow.
-const BATCH: u64 = 256;
+/// Records read at a time, and about how many bytes of them, and so held for a caller
+/// that is slow.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 512 << 10;
 
 /// The logs that a process can read, and from where.
 pub type Logs = Vec<(LogName, Arc<dyn LogSource>)>;
@@ -118,6 +121,7 @@ impl Service {
             next: request.from,
             end: most.map_or(head, |most| most.min(head)),
             durable: request.durable,
+            page: Page::new(BATCH, BATCH_BYTES),
             pending: VecDeque::new(),
         };
         Ok(Box::pin(stream::try_unfold(
@@ -165,6 +169,7 @@ struct Reader {
     next: u64,
     end: u64,
     durable: bool,
+    page: Page,
     pending: VecDeque<pb::ReadLogResponse>,
 }
 
@@ -177,18 +182,21 @@ impl Reader {
     }
 
     async fn fill(&mut self) -> Result<(), Fault> {
-        let wanted = self.end.saturating_sub(self.next).min(BATCH);
-        if wanted == 0 {
+        let left = self.end.saturating_sub(self.next);
+        let limit = usize::try_from(left).unwrap_or(usize::MAX);
+        let limit = limit.min(self.page.limit());
+        if limit == 0 {
             return Ok(());
         }
-        let limit = usize::try_from(wanted).expect("a batch fits in memory");
         let (source, log, shard) = (&self.source, self.log, self.shard);
         let records = if self.durable {
             source.read_durable(log, shard, self.next, limit).await
         } else {
             source.read(log, shard, self.next, limit).await
         };
-        for stored in records.map_err(store_fault)? {
+        let records = records.map_err(store_fault)?;
+        self.page.took(&records);
+        for stored in records {
             self.next = stored.position + 1;
             self.pending.push_back(pb::ReadLogResponse {
                 record: stored.bytes,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tally_eventlog::event::StoredRecord;
+use tally_eventlog::event::{RECORD_BYTES_MAX, StoredRecord};
 use tally_eventlog::pb;
 use tally_eventlog::pb::log_service_client::LogServiceClient;
 use tally_eventlog::sequence::Head;
@@ -26,6 +26,9 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// How long the owner may take for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer: a record and its leaf.
+const MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX + 1_024;
 
 type LogClient = LogServiceClient<InterceptedService<Channel, TraceInterceptor>>;
 
@@ -68,7 +71,8 @@ impl RemoteLog {
     ///
     /// [`RemoteLogError`]; [`RemoteLogError::Unavailable`] is worth a retry.
     pub async fn connect(log: LogName, channel: Channel) -> Result<Self, RemoteLogError> {
-        let client = LogServiceClient::with_interceptor(channel, TraceInterceptor);
+        let client = LogServiceClient::with_interceptor(channel, TraceInterceptor)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let heads = ask(client.clone(), log).await?.heads;
         let count = u16::try_from(heads.len()).ok();
         let shards = count.and_then(|count| ShardCount::new(count).ok());

@@ -95,8 +95,12 @@ impl PostgresStore {
             let of_log = heads.iter().find(|(name, _)| *name == log);
             of_log.map_or(0, |(_, heads)| heads[usize::from(shard.0)].size())
         };
-        let records_max = options.group.tail_records_max;
-        let tail = Arc::new(Tail::new(&options.logs, options.shards, size, records_max));
+        let tail = Arc::new(Tail::new(
+            &options.logs,
+            options.shards,
+            size,
+            &options.group,
+        ));
         let readers = connector.pool(options.readers);
         let upkeep = connector.pool(UPKEEP);
         let followed = Followed {

@@ -100,12 +100,7 @@ impl SqliteStore {
         let known = Known::load(&mut connection, &opened.logs).await?;
 
         let size = |log, shard| known.heads.get(&(log, shard)).map_or(0, |head| head.size());
-        let tail = Tail::new(
-            &options.logs,
-            options.shards,
-            size,
-            options.group.tail_records_max,
-        );
+        let tail = Tail::new(&options.logs, options.shards, size, &options.group);
         let tail = Arc::new(tail);
         let known = SharedKnown::new(known);
         let logs = Arc::new(opened.logs);

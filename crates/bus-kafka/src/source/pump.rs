@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 use tally_eventlog::event::StoredRecord;
+use tally_eventlog::page::Page;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -17,8 +18,10 @@ use crate::context::{Told, tell};
 use crate::feed::{Offered, Seen};
 use crate::message::Arrived;
 
-/// Records asked of the owner at once.
-const FILL: u64 = 512;
+/// Records asked of the owner at once, and about how many bytes of them: an answer has
+/// to come within the bound on it.
+const FILL: usize = 512;
+const FILL_BYTES: usize = 1 << 20;
 
 type Queue = Elsewhere<StreamPartitionQueue<Told>>;
 
@@ -29,6 +32,7 @@ pub(super) struct Pump {
     begin: Offset,
     /// Id of a log that is known not to be the owner's.
     foreign: Option<Uuid>,
+    page: Page,
 }
 
 impl Pump {
@@ -39,6 +43,7 @@ impl Pump {
             inner,
             lane,
             foreign: None,
+            page: Page::new(FILL, FILL_BYTES),
         }
     }
 
@@ -200,27 +205,30 @@ impl Pump {
     }
 
     /// Takes what the owner has, up to a position or to its end.
-    async fn fill(&self, until: Option<u64>) {
-        let (inner, lane) = (&self.inner, &self.lane);
+    async fn fill(&mut self, until: Option<u64>) {
+        let (inner, lane) = (self.inner.clone(), self.lane.clone());
         loop {
             while !self.has_room() {
                 lane.woken().await;
             }
             let (from, generation) = lane.wanted();
-            let wanted = until.unwrap_or(u64::MAX).saturating_sub(from).min(FILL);
-            if wanted == 0 {
+            let wanted = until.unwrap_or(u64::MAX).saturating_sub(from);
+            let limit = usize::try_from(wanted).unwrap_or(usize::MAX);
+            let limit = limit.min(self.page.limit());
+            if limit == 0 {
                 return;
             }
-            let limit = usize::try_from(wanted).expect("it is a few hundred");
             let read = inner.owner.read(inner.log, lane.shard, from, limit);
             match inner.bounded(read).await {
                 Ok(records) => {
+                    self.page.took(&records);
                     let ends = records.len() < limit;
                     if !lane.fill(generation, records) || ends {
                         return;
                     }
                 }
                 Err(error) => {
+                    self.page.failed();
                     inner.complain("a gap cannot be filled", &error.to_string());
                     tokio::time::sleep(REST).await;
                 }

@@ -14,6 +14,7 @@ use super::place::fenced;
 use super::reconcile::{DIVERGED, Reconcile};
 use super::{Consumer, Progress, Replayed, Stopped, ViewRows};
 use crate::append::{Checkpoint, ViewWrite};
+use crate::page::Page;
 use crate::shard::Shard;
 use crate::store::{Following, StoreError};
 use crate::throttle::Throttle;
@@ -52,9 +53,13 @@ pub(super) struct Runner {
     pub(super) following: Option<Following>,
     /// How many doubts of the source the place was verified after.
     pub(super) doubts_settled: u64,
+    page: Page,
     /// What is kept here may not be what is stored.
     stale: bool,
 }
+
+/// Bytes of a batch, about: it is held, decoded, and written in one transaction.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// How much there was to read.
 enum Read {
@@ -96,6 +101,7 @@ impl Runner {
         asks: Asks,
     ) -> Self {
         Self {
+            page: Page::new(consumer.options.batch_records_max, BATCH_BYTES),
             consumer,
             shard,
             epoch,
@@ -293,16 +299,11 @@ impl Runner {
         let consumer = self.consumer.clone();
         // Taken before the read: what the source had at that time has been seen after it.
         let read_at = consumer.clock.wall();
-        let records = consumer
-            .source
-            .read(
-                consumer.log,
-                self.shard,
-                self.checkpoint.next,
-                consumer.options.batch_records_max,
-            )
-            .await?;
-        let at_head = records.len() < consumer.options.batch_records_max;
+        let (limit, next) = (self.page.limit(), self.checkpoint.next);
+        let read = consumer.source.read(consumer.log, self.shard, next, limit);
+        let records = read.await.inspect_err(|_| self.page.failed())?;
+        self.page.took(&records);
+        let at_head = records.len() < limit;
         let seen_at = match consumer.source.remote() {
             None => at_head.then_some(read_at),
             Some(remote) => {

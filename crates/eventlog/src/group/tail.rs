@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::GroupOptions;
 use crate::event::StoredRecord;
 use crate::sequence::{Loaded, Rows};
 use crate::shard::{LogName, Shard, ShardCount};
@@ -14,16 +15,42 @@ use crate::shard::{LogName, Shard, ShardCount};
 pub struct Tail {
     shards: HashMap<(LogName, Shard), ShardTail>,
     records_max: usize,
+    bytes_max: usize,
 }
 
 #[derive(Debug)]
 struct ShardTail {
-    recent: Mutex<VecDeque<StoredRecord>>,
+    recent: Mutex<Recent>,
     size: watch::Sender<u64>,
 }
 
+/// The newest records of a shard.
+#[derive(Debug, Default)]
+struct Recent {
+    records: VecDeque<StoredRecord>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn clear(&mut self) {
+        self.records.clear();
+        self.bytes = 0;
+    }
+
+    /// Adds a record, and lets the oldest go beyond these bounds.
+    fn push(&mut self, record: StoredRecord, records_max: usize, bytes_max: usize) {
+        self.bytes += record.bytes.len();
+        self.records.push_back(record);
+        while self.records.len() > 1 && (self.records.len() > records_max || self.bytes > bytes_max)
+        {
+            let oldest = self.records.pop_front();
+            self.bytes -= oldest.map_or(0, |record| record.bytes.len());
+        }
+    }
+}
+
 impl ShardTail {
-    fn recent(&self) -> MutexGuard<'_, VecDeque<StoredRecord>> {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -44,14 +71,14 @@ impl Tail {
         logs: &[LogName],
         shards: ShardCount,
         size: impl Fn(LogName, Shard) -> u64,
-        records_max: usize,
+        options: &GroupOptions,
     ) -> Self {
         let shards = logs
             .iter()
             .flat_map(|log| shards.all().map(|shard| (*log, shard)))
             .map(|(log, shard)| {
                 let tail = ShardTail {
-                    recent: Mutex::new(VecDeque::new()),
+                    recent: Mutex::default(),
                     size: watch::Sender::new(size(log, shard)),
                 };
                 ((log, shard), tail)
@@ -59,7 +86,8 @@ impl Tail {
             .collect();
         Self {
             shards,
-            records_max,
+            records_max: options.tail_records_max,
+            bytes_max: options.tail_bytes_max,
         }
     }
 
@@ -87,9 +115,10 @@ impl Tail {
         if from >= size {
             return Some(Vec::new());
         }
-        let first = recent.front()?.position;
+        let first = recent.records.front()?.position;
         let skip = usize::try_from(from.checked_sub(first)?).ok()?;
-        let found: Vec<StoredRecord> = recent.iter().skip(skip).take(limit).cloned().collect();
+        let found = recent.records.iter().skip(skip).take(limit);
+        let found: Vec<StoredRecord> = found.cloned().collect();
         // What another process appended never came through here; a reader that
         // gets less than it asked for takes that for the head.
         let end = found.last().map_or(from, |last| last.position + 1);
@@ -118,13 +147,10 @@ impl Tail {
             let mut recent = self.shard(row.log, row.record.shard).recent();
             // Another process appended in between: a reader would skip its records.
             let hole = |last: &StoredRecord| last.position + 1 != row.record.position;
-            if recent.back().is_some_and(hole) {
+            if recent.records.back().is_some_and(hole) {
                 recent.clear();
             }
-            if recent.len() >= self.records_max.max(1) {
-                recent.pop_front();
-            }
-            recent.push_back(row.record.clone());
+            recent.push(row.record.clone(), self.records_max, self.bytes_max);
         }
         for ((log, shard), head) in &rows.heads {
             self.shard(*log, *shard).grow(head.size());
@@ -152,9 +178,15 @@ mod tests {
     const PLACE: (LogName, Shard) = (LogName("tail"), Shard(0));
 
     fn tail() -> Tail {
-        let shards = ShardCount::new(1).expect("in range");
-        Tail::new(&[PLACE.0], shards, |_, _| 0, 100)
+        tail_of(GroupOptions::default())
     }
+
+    fn tail_of(options: GroupOptions) -> Tail {
+        let shards = ShardCount::new(1).expect("in range");
+        Tail::new(&[PLACE.0], shards, |_, _| 0, &options)
+    }
+
+    const RECORD_BYTES: usize = 100;
 
     /// What a commit of this process writes.
     fn commit(positions: std::ops::Range<u64>) -> Rows {
@@ -170,7 +202,7 @@ mod tests {
                         shard: PLACE.1,
                         position,
                         leaf: [0; 32],
-                        bytes: Bytes::new(),
+                        bytes: Bytes::from_static(&[0; RECORD_BYTES]),
                     },
                     stream: StreamName::new("case", "s"),
                     version: position,
@@ -199,6 +231,23 @@ mod tests {
             assert_eq!(read(&tail, from, 9), None, "from {from}");
         }
         assert_eq!(read(&tail, 4, 9), Some(vec![4, 5]));
+    }
+
+    #[test]
+    fn large_records_take_no_more_memory_than_many_small_ones() {
+        let tail = tail_of(GroupOptions {
+            tail_bytes_max: 3 * RECORD_BYTES,
+            ..GroupOptions::default()
+        });
+        tail.publish(&commit(0..5));
+        assert_eq!(read(&tail, 2, 9), Some(vec![2, 3, 4]));
+        assert_eq!(read(&tail, 1, 9), None, "it is in the store only");
+        let tail = tail_of(GroupOptions {
+            tail_bytes_max: 1,
+            ..GroupOptions::default()
+        });
+        tail.publish(&commit(0..2));
+        assert_eq!(read(&tail, 1, 9), Some(vec![1]), "the newest in any case");
     }
 
     #[test]

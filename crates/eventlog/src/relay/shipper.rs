@@ -14,6 +14,7 @@ use super::{Delivered, Relay, Sent};
 use crate::append::{Append, AppendError, Checkpoint, CheckpointMove};
 use crate::consumer::{Progress, Stopped, fenced};
 use crate::event::{Recorded, StoredRecord};
+use crate::page::Page;
 use crate::shard::Shard;
 use crate::store::StoreError;
 use crate::throttle::Throttle;
@@ -28,6 +29,7 @@ pub(super) struct Shipper {
     /// Number of records handed over.
     handed: u64,
     in_flight: VecDeque<InFlight>,
+    page: Page,
     /// Before that, what has come waits for more.
     next_read: Instant,
     pause: Duration,
@@ -62,6 +64,10 @@ impl Shipper {
         Self {
             checkpoint: Checkpoint::start(epoch),
             pause: relay.options.retry_pause,
+            page: Page::new(
+                relay.options.batch_records_max,
+                relay.options.bytes_in_flight_max / relay.options.batches_in_flight_max.max(1),
+            ),
             relay,
             shard,
             epoch,
@@ -181,7 +187,7 @@ impl Shipper {
         loop {
             let held = *paused.borrow_and_update();
             grown.borrow_and_update();
-            let full = self.in_flight.len() >= relay.options.batches_in_flight_max;
+            let full = self.is_full();
             let waits = Instant::now() < self.next_read;
             if !held && !full && !waits && self.hand_over().await? {
                 continue;
@@ -195,16 +201,37 @@ impl Shipper {
         }
     }
 
+    /// Bytes that are handed over and not delivered.
+    fn bytes_in_flight(&self) -> usize {
+        self.in_flight
+            .iter()
+            .map(|batch| bytes(&batch.records))
+            .sum()
+    }
+
+    fn is_full(&self) -> bool {
+        let options = &self.relay.options;
+        self.in_flight.len() >= options.batches_in_flight_max
+            || self.bytes_in_flight() >= options.bytes_in_flight_max
+    }
+
     /// Hands over the next batch. False: there is none.
     async fn hand_over(&mut self) -> Result<bool, Halt> {
         let relay = &self.relay;
-        let max = relay.options.batch_records_max;
+        let limit = self.page.limit();
         let (log, shard) = (relay.log, self.shard);
-        let records = relay.store.read(log, shard, self.handed, max).await?;
+        let mut records = relay.store.read(log, shard, self.handed, limit).await?;
+        self.page.took(&records);
+        let is_part = records.len() < limit;
+        // Larger ones may have come than the last ones were: the rest is read again.
+        let room = relay.options.bytes_in_flight_max;
+        while records.len() > 1 && bytes(&records) > room {
+            records.truncate(records.len() / 2);
+        }
         let Some(last) = records.last() else {
             return Ok(false);
         };
-        if records.len() < max {
+        if is_part {
             self.next_read = Instant::now() + relay.options.gather;
         }
         self.handed = last.position + 1;
@@ -288,6 +315,10 @@ impl Shipper {
             Err(error) => Err(Halt::Retry(error.to_string())),
         }
     }
+}
+
+fn bytes(records: &[StoredRecord]) -> usize {
+    records.iter().map(|record| record.bytes.len()).sum()
 }
 
 /// How the oldest batch went; nothing where none is in flight.
