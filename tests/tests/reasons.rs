@@ -79,6 +79,16 @@ const STATUSES: &[(&str, &str, &str)] = &[
         "data_loss",
         "the command line; nobody is sent it",
     ),
+    (
+        "tally/src/simulate/mod.rs",
+        "data_loss",
+        "the command line; nobody is sent it",
+    ),
+    (
+        "tally/src/simulate/office.rs",
+        "data_loss",
+        "the command line; nobody is sent it",
+    ),
 ];
 
 /// A fault that may pass is made with the time to try again, and there is no other way
