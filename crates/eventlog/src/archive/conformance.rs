@@ -2,6 +2,7 @@
 //! [`archive_conformance!`](crate::archive_conformance).
 
 mod cases;
+mod recovered;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::shard::ShardCount;
 use crate::store::EventStore;
 
 pub use cases::*;
+pub use recovered::what_a_topic_has_after_a_backup_is_recovered;
 
 /// A place for a store that can be archived and filled.
 #[async_trait]
@@ -47,6 +49,7 @@ macro_rules! archive_conformance {
             another_number_of_shards_is_refused
             what_ends_too_early_loads_nothing
             ids_that_a_log_had_are_archived
+            what_a_topic_has_after_a_backup_is_recovered
         );
     };
     ($fixture:ty; $($case:ident)+) => {

@@ -15,6 +15,7 @@ mod item;
 pub mod keys;
 mod manifest;
 mod reader;
+mod recovered;
 mod writer;
 
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use content::{Content, Counted, LogContent, Sum};
 pub use files::{FILE_BYTES_MAX, hex, make_dir, sync_dir, write_whole};
 pub use manifest::{FORMAT, MANIFEST, Manifest};
 pub use reader::{Archive, ArchiveParts};
+pub use recovered::{Recovered, Tail, TailRecords};
 pub use writer::ArchiveWriter;
 
 /// What a store says of itself.
