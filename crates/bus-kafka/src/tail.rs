@@ -1,6 +1,7 @@
 //! What the topic of a log still has after a backup: its records are those of the
 //! log, so that a role is restored up to what others may have read of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
@@ -54,11 +55,11 @@ impl TopicTail {
     /// [`TopicError::Missing`] where there is no such topic, else
     /// [`TopicError::Unreachable`]: try again.
     pub fn records(
-        &self,
+        self: &Arc<Self>,
         log_id: Uuid,
         shard: Shard,
         from: u64,
-    ) -> Result<ShardTail<'_>, TopicError> {
+    ) -> Result<ShardTail, TopicError> {
         let partition = i32::from(shard.0);
         let known = self.consumer.fetch_metadata(Some(&self.topic), ANSWER_MAX);
         let known = known.map_err(|error| self.unreachable(&error))?;
@@ -74,7 +75,7 @@ impl TopicTail {
             .and_then(|()| self.consumer.assign(&place))
             .map_err(|error| self.unreachable(&error))?;
         Ok(ShardTail {
-            topic: self,
+            topic: self.clone(),
             log_id,
             shard,
             next: from,
@@ -90,16 +91,17 @@ impl TopicTail {
     }
 }
 
-/// The records of a shard that its partition has.
-pub struct ShardTail<'a> {
-    topic: &'a TopicTail,
+/// The records of a shard that its partition has. Of one topic, only the one that was
+/// asked for last.
+pub struct ShardTail {
+    topic: Arc<TopicTail>,
     log_id: Uuid,
     shard: Shard,
     next: u64,
     ended: bool,
 }
 
-impl ShardTail<'_> {
+impl ShardTail {
     fn read(&mut self) -> Result<Option<StoredRecord>, TopicError> {
         let began = Instant::now();
         while began.elapsed() < ANSWER_MAX {
@@ -137,7 +139,7 @@ impl ShardTail<'_> {
     }
 }
 
-impl Iterator for ShardTail<'_> {
+impl Iterator for ShardTail {
     type Item = Result<StoredRecord, TopicError>;
 
     fn next(&mut self) -> Option<Self::Item> {

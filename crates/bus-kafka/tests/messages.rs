@@ -274,7 +274,7 @@ async fn the_topic_gives_back_what_a_backup_lacks() {
     inject(&topic, 30, &leaf_hash(other), other).await;
     inject(&topic, 31, &records[29].leaf, &records[29].bytes).await;
     let tail = move |log_id, from| {
-        let tail = TopicTail::open(&kafka, LOG).expect("the options are right");
+        let tail = Arc::new(TopicTail::open(&kafka, LOG).expect("the options are right"));
         let read = tail.records(log_id, SHARD, from).expect("it is there");
         read.map(|record| record.expect("it can be read"))
             .collect::<Vec<_>>()

@@ -81,6 +81,7 @@ impl KeysReady<'_> {
         };
         Ok(Loading {
             account: Account::of_keys(&found),
+            recovered: 0,
             before: self.before,
             differences,
         })

@@ -1,18 +1,24 @@
 //! Loads archives, and proves what was loaded by reading it back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use tally_bus_kafka::KafkaOptions;
+use tally_eventlog::BoxError;
 use tally_eventlog::archive::keys::KEYRING;
 use tally_eventlog::archive::{
-    Archive, ArchiveError, CheckpointPart, Content, Counted, Part, Parts as _, Source,
+    Archive, ArchiveError, CheckpointPart, Content, Counted, LogContent, Part, Parts as _,
+    Recovered, Source, Tail, TailRecords,
 };
-use tally_eventlog::shard::LogName;
+use tally_eventlog::shard::{LogName, Shard};
+use uuid::Uuid;
 
 use super::keys::prepare_keys;
 use super::places::{Filling, Place, all_logs};
 use super::relays::{With, begin_relays};
 use super::set::{ArchiveSet, Kind};
 use super::split::Split;
+use super::topics::Topics;
 use super::{Account, ArchivesError, Stores};
 use crate::role::Role;
 
@@ -21,6 +27,8 @@ use crate::role::Role;
 pub struct Loading {
     /// What is there now, read back from where it was loaded.
     pub account: Account,
+    /// How many of its records are not of the archive, but of the topics.
+    pub recovered: u64,
     /// It had been loaded before, by a command that was cut off later.
     pub before: bool,
     /// What is there otherwise than in the archive: nothing, unless something is broken.
@@ -33,6 +41,8 @@ struct Group {
     archives: BTreeMap<Role, Archive>,
     /// Where relays begin that there were none of.
     relays: BTreeMap<Role, Vec<CheckpointPart>>,
+    /// What logs have after their archives.
+    tail: Arc<dyn Tail>,
 }
 
 /// Moves an exported mesh into stores of several processes, which are there and empty.
@@ -61,6 +71,7 @@ pub async fn import(stores: &Stores, set: &ArchiveSet) -> Result<Vec<Loading>, A
             place,
             archives,
             relays: BTreeMap::new(),
+            tail: Arc::new(NoTail),
         });
     }
     let keys = set.archive(KEYRING, &mut faults);
@@ -81,8 +92,9 @@ pub async fn import(stores: &Stores, set: &ArchiveSet) -> Result<Vec<Loading>, A
     load(stores, groups, keys, what, Ids::Kept).await
 }
 
-/// Puts roles, and with `keys` the key ring, back to what a backup holds. Their stores
-/// are empty, or not there.
+/// Puts roles, and with `keys` the key ring, back to what a backup holds, and to what
+/// the topics on `kafka` have of their logs after it. Their stores are empty, or not
+/// there.
 ///
 /// # Errors
 ///
@@ -92,6 +104,7 @@ pub async fn restore(
     set: &ArchiveSet,
     roles: &[Role],
     keys: bool,
+    kafka: Option<&KafkaOptions>,
 ) -> Result<Vec<Loading>, ArchivesError> {
     let mut faults = Vec::new();
     let mut archives = BTreeMap::new();
@@ -116,10 +129,15 @@ pub async fn restore(
     };
     let what = "the backup cannot be restored";
     ArchiveError::unless_none(what, faults)?;
+    let tail: Arc<dyn Tail> = match kafka.filter(|_| !embedded) {
+        Some(kafka) => Arc::new(Topics::on(kafka)),
+        None => Arc::new(NoTail),
+    };
     let group = |place, archives| Group {
         place,
         archives,
         relays: BTreeMap::new(),
+        tail: tail.clone(),
     };
     let groups = match embedded {
         true => vec![group(Place::File(stores.dir.store(None)), archives)],
@@ -131,6 +149,15 @@ pub async fn restore(
             .collect(),
     };
     load(stores, groups, keys, what, Ids::Renewed).await
+}
+
+/// Where there are no topics, or nothing is wanted of them.
+struct NoTail;
+
+impl Tail for NoTail {
+    fn records(&self, _: LogName, _: Uuid, _: Shard, _: u64) -> Result<TailRecords, BoxError> {
+        Ok(Box::new(std::iter::empty()))
+    }
 }
 
 /// Whether logs keep their ids.
@@ -145,9 +172,18 @@ enum Ids {
 impl Group {
     fn parts(&self, role: Role) -> Result<Counted<With>, ArchiveError> {
         let parts = self.archives[&role].parts(role.logs())?;
+        let parts = Recovered::new(parts, self.tail.clone());
         let relays = self.relays.get(&role).filter(|relays| !relays.is_empty());
         let more = relays.cloned().map(Part::Checkpoints);
         Ok(Counted::new(With { parts, more }))
+    }
+
+    /// How many records there are that the role's archive does not have.
+    fn recovered(&self, role: Role, content: &Content) -> u64 {
+        let archived = self.archives[&role].manifest.logs.iter();
+        let archived: u64 = archived.map(|log| log.records).sum();
+        let there: u64 = content.logs.values().map(LogContent::records).sum();
+        there.saturating_sub(archived)
     }
 
     fn logs(&self) -> &'static [LogName] {
@@ -334,6 +370,7 @@ async fn load_group(
     let mut differences = differences(&expected, &found);
     let loading = |(role, content): (&Role, &Content)| Loading {
         account: Account::of(*role, content),
+        recovered: group.recovered(*role, content),
         before,
         differences: differences.remove(role).unwrap_or_default(),
     };

@@ -9,6 +9,7 @@ mod relays;
 mod save;
 mod set;
 mod split;
+mod topics;
 
 use std::path::PathBuf;
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tally_eventlog::append::Checkpoint;
-use tally_eventlog::archive::{Archive, ArchiveError, ArchiveParts, CheckpointPart, Part, Parts};
+use tally_eventlog::archive::{
+    Archive, ArchiveError, ArchiveParts, CheckpointPart, Part, Parts, Recovered,
+};
 use tally_eventlog::shard::Shard;
 
 use crate::role::Role;
@@ -64,7 +66,7 @@ fn last_places(relay: &str, readers: &[&CheckpointPart], shards: u16) -> Vec<Che
 
 /// The parts of an archive, and checkpoints that it does not have.
 pub(super) struct With {
-    pub(super) parts: ArchiveParts,
+    pub(super) parts: Recovered<ArchiveParts>,
     pub(super) more: Option<Part>,
 }
 

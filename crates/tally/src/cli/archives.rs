@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tally_bus_kafka::KafkaOptions;
 use tally_eventlog::archive::{ArchiveError, hex};
 
 use super::Global;
 use super::output::{Failure, line};
-use super::serve::{ConfigArgs, storage};
+use super::serve::{ConfigArgs, peers, storage};
 use crate::archives::{self, Account, ArchiveSet, ArchivesError, Loading, Stores};
 use crate::data_dir::DataDir;
 use crate::mesh::Storage;
@@ -111,6 +112,9 @@ pub struct Restore {
     /// The key ring.
     #[arg(long)]
     keys: bool,
+    /// Takes nothing back from the topics. What they have after the backup is then lost: delete the topics of these roles' logs before the roles start.
+    #[arg(long)]
+    without_topics: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -123,8 +127,20 @@ impl Restore {
             true => set.roles(),
             false => self.role.clone(),
         };
-        let loaded = archives::restore(&stores, &set, &roles, self.keys).await;
+        let kafka = self.kafka(global)?;
+        let loaded = archives::restore(&stores, &set, &roles, self.keys, kafka.as_ref()).await;
         Ok(tell_loaded(global.json, &loaded.map_err(failure)?))
+    }
+}
+
+impl Restore {
+    /// Where the topics are that have more than the backup.
+    fn kafka(&self, global: &Global) -> Result<Option<KafkaOptions>, Failure> {
+        if self.without_topics || DataDir::new(global.dir()).is_embedded() {
+            return Ok(None);
+        }
+        let config = self.config.load(global, None)?;
+        Ok(Some(peers(&config).kafka))
     }
 }
 
@@ -233,6 +249,7 @@ fn tell_loaded(json: bool, loaded: &[Loading]) -> ExitCode {
     let mut holds = true;
     for Loading {
         account,
+        recovered,
         before,
         differences,
     } in loaded
@@ -240,6 +257,7 @@ fn tell_loaded(json: bool, loaded: &[Loading]) -> ExitCode {
         holds &= differences.is_empty();
         if json {
             let mut value = value(account);
+            value["recovered"] = json!(recovered);
             value["loaded_before"] = json!(before);
             value["differences"] = json!(differences);
             line(&value.to_string());
@@ -251,6 +269,12 @@ fn tell_loaded(json: bool, loaded: &[Loading]) -> ExitCode {
             (true, false) => "; the same as in the archive",
         };
         tell(account, ending);
+        if *recovered > 0 {
+            line(&format!(
+                "{:<12} {recovered} of these records are of after the backup, from the topics",
+                name(account)
+            ));
+        }
         for difference in differences {
             line(&format!(
                 "{:<12} differs from the archive: {difference}",

@@ -45,7 +45,11 @@ pub async fn an_archive_holds_all_that_the_store_does<F: ArchiveFixture>() {
     .await;
 }
 
-async fn same_records(setup: &Setup, one: &Arc<dyn EventStore>, other: &Arc<dyn EventStore>) {
+pub(super) async fn same_records(
+    setup: &Setup,
+    one: &Arc<dyn EventStore>,
+    other: &Arc<dyn EventStore>,
+) {
     for log in [LOG, OTHER] {
         let heads = one.heads(log).await.expect("heads");
         assert_eq!(heads, other.heads(log).await.expect("heads"));

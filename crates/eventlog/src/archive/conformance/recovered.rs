@@ -5,7 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::super::{Counted, Recovered, Tail, TailRecords};
-use super::{ArchiveFixture, append, archive, fill, same_records, setup, tempfile};
+use super::cases::same_records;
+use super::{ArchiveFixture, append, archive, fill, setup, tempfile};
 use crate::BoxError;
 use crate::append::{Append, ExpectedVersion, StreamAppend};
 use crate::conformance::Setup;
