@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tally_rpc::FaultReport;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use crate::harness::{
     BlackListing, Harness, MARKET, TAX, confirmation, document, nomination, penalty, question,
@@ -45,6 +45,16 @@ pub struct Ledger {
     pub records: BTreeMap<String, String>,
     /// Listed entries by id, with their subject.
     pub entries: BTreeMap<String, String>,
+    /// The cases in which they were listed.
+    cases: Vec<Case>,
+}
+
+/// What officers decided about a subject, under ids that stay the same.
+#[derive(Debug, Clone)]
+struct Case {
+    listing: BlackListing,
+    /// Of the nomination, the notification, the representation and the listing.
+    commands: [String; 4],
 }
 
 /// A load that runs.
@@ -59,6 +69,8 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// Commands that were sent and not answered.
     in_flight: AtomicU64,
+    /// A log was restored from a backup: what was acknowledged may be lost.
+    restored: AtomicBool,
     /// Attempts that met a fault.
     faults: AtomicU64,
     /// The longest attempt since that was asked last.
@@ -83,12 +95,7 @@ impl Load {
     ///
     /// If nobody can be let in: it is a test.
     pub async fn start(mesh: &Harness) -> Self {
-        let cast = Cast {
-            system: mesh.system(MARKET).await,
-            first: mesh.officer(MARKET, "1").await,
-            second: mesh.officer(MARKET, "2").await,
-            responder: mesh.system(TAX).await,
-        };
+        let cast = Cast::of(mesh).await;
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
         let mut workers = JoinSet::new();
@@ -135,7 +142,8 @@ impl Load {
                         .insist("check", || async {
                             client.sanctions().check(request.clone()).await
                         })
-                        .await;
+                        .await
+                        .unwrap_or_else(|status| panic!("check: {status:?}"));
                 }
             });
         }
@@ -175,6 +183,12 @@ impl Load {
         std::mem::take(&mut self.shared.slowest())
     }
 
+    /// From now on what was acknowledged may be lost: officers whose earlier decision
+    /// is not known any more repeat it, under its id.
+    pub fn was_restored(&self) {
+        self.shared.restored.store(true, Ordering::SeqCst);
+    }
+
     /// Lets what is under way end, and gives what was acknowledged.
     ///
     /// # Panics
@@ -199,8 +213,8 @@ impl Shared {
         self.slowest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a command until it is acknowledged.
-    async fn insist<T, Answer>(&self, what: &str, attempt: impl Fn() -> Answer) -> T
+    /// Sends a command until it is acknowledged, or refused for good.
+    async fn insist<T, Answer>(&self, what: &str, attempt: impl Fn() -> Answer) -> Result<T, Status>
     where
         Answer: Future<Output = Result<Response<T>, Status>>,
     {
@@ -215,11 +229,11 @@ impl Shared {
                     *slowest = began.elapsed().max(*slowest);
                 }
                 match answer {
-                    Ok(Ok(answer)) => return answer.into_inner(),
-                    Ok(Err(status)) => {
-                        assert!(may_pass(&status), "{what}: {status:?}");
+                    Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                    Ok(Err(status)) if may_pass(&status) => {
                         self.faults.fetch_add(1, Ordering::SeqCst);
                     }
+                    Ok(Err(status)) => return Err(status),
                     Err(_) => panic!("{what} hangs"),
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
@@ -227,8 +241,9 @@ impl Shared {
         };
         let answer = tokio::time::timeout(COMMAND_MAX, insisted).await;
         let answer = answer.unwrap_or_else(|_| panic!("{what} is never acknowledged"));
+        let answer = answer?;
         self.acknowledged.send_modify(|count| *count += 1);
-        answer
+        Ok(answer)
     }
 }
 
@@ -258,7 +273,41 @@ fn may_pass(status: &Status) -> bool {
     }
 }
 
+/// Whether a refusal says that what came before it is not known.
+fn is_lost(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::FailedPrecondition)
+}
+
+impl Ledger {
+    /// Repeats every command of the officers under its id, as they are told to do
+    /// after a restore: what is known is answered, what was lost is decided again.
+    /// Returns how many cases it repeated.
+    ///
+    /// # Panics
+    ///
+    /// If one leads to another entry.
+    pub async fn repeat(&self, mesh: &Harness) -> usize {
+        let cast = Cast::of(mesh).await;
+        let shared = Shared::default();
+        for case in &self.cases {
+            let entry = cast.decide(&shared, case).await;
+            let entry = entry.unwrap_or_else(|status| panic!("{status:?}"));
+            assert_eq!(self.entries.get(&entry), Some(&case.listing.subject));
+        }
+        self.cases.len()
+    }
+}
+
 impl Cast {
+    async fn of(mesh: &Harness) -> Self {
+        Self {
+            system: mesh.system(MARKET).await,
+            first: mesh.officer(MARKET, "1").await,
+            second: mesh.officer(MARKET, "2").await,
+            responder: mesh.system(TAX).await,
+        }
+    }
+
     async fn push(&self, shared: &Shared, subject: &str, number: &str) -> String {
         let request = collection::PushRecordRequest {
             command_id: command_id(),
@@ -269,7 +318,8 @@ impl Cast {
             .insist("push", || async {
                 self.system.collection().push_record(request.clone()).await
             })
-            .await;
+            .await
+            .unwrap_or_else(|status| panic!("push: {status:?}"));
         let id = answer.accepted.expect("it is accepted").record_id;
         let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.records.insert(id.clone(), number.to_owned());
@@ -280,28 +330,54 @@ impl Cast {
         let ground = self
             .push(shared, subject, &format!("ground {subject}"))
             .await;
-        let listing = BlackListing::today(subject, &ground, "2027-03-01");
-        let request = nomination(&listing);
-        let first = &self.first;
+        let case = Case {
+            listing: BlackListing::today(subject, &ground, "2027-03-01"),
+            commands: [(); 4].map(|()| command_id()),
+        };
+        let began = Instant::now();
+        let entry_id = loop {
+            match self.decide(shared, &case).await {
+                Ok(entry_id) => break entry_id,
+                Err(status) => {
+                    let restored = shared.restored.load(Ordering::SeqCst);
+                    assert!(restored && is_lost(&status), "{status:?}");
+                    assert!(began.elapsed() < COMMAND_MAX, "never listed: {status:?}");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        };
+        let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.entries.insert(entry_id, subject.to_owned());
+        ledger.cases.push(case);
+    }
+
+    /// Sends the commands of a case, one after the other.
+    async fn decide(&self, shared: &Shared, case: &Case) -> Result<String, Status> {
+        let [nominate, notify, represent, list] = case.commands.clone();
+        let (first, second) = (&self.first, &self.second);
+        let request = lists::NominateRequest {
+            command_id: nominate,
+            ..nomination(&case.listing)
+        };
         let nominated = shared
             .insist("nominate", || async {
                 first.lists().nominate(request.clone()).await
             })
-            .await;
+            .await?;
         let entry_id = nominated.entry_id;
         let request = lists::NotifyRequest {
-            command_id: command_id(),
+            command_id: notify,
             entry_id: entry_id.clone(),
-            served_on: listing.served_on.clone(),
+            served_on: case.listing.served_on.clone(),
             proof_of_service: document("service 1"),
         };
         shared
             .insist("notify", || async {
                 first.lists().notify(request.clone()).await
             })
-            .await;
+            .await?;
         let request = lists::RepresentRequest {
-            command_id: command_id(),
+            command_id: represent,
             entry_id: entry_id.clone(),
             document: None,
             waived: true,
@@ -310,14 +386,16 @@ impl Cast {
             .insist("represent", || async {
                 first.lists().represent(request.clone()).await
             })
-            .await;
-        let request = confirmation(&entry_id);
+            .await?;
+        let request = lists::ListRequest {
+            command_id: list,
+            ..confirmation(&entry_id)
+        };
         shared
             .insist("list", || async {
-                self.second.lists().list(request.clone()).await
+                second.lists().list(request.clone()).await
             })
-            .await;
-        let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.entries.insert(entry_id, subject.to_owned());
+            .await?;
+        Ok(entry_id)
     }
 }

@@ -219,6 +219,16 @@ impl Processes {
         child.wait().expect("it is dead");
     }
 
+    /// Takes away all that a role keeps in Postgres, as if its disk had burned.
+    ///
+    /// # Panics
+    ///
+    /// If the database does not answer.
+    pub async fn lose_store(&self, role: Role) {
+        let schema = format!("{}_{role}", prefix(&self.dir));
+        drop_schemas([schema]).await.expect("the database answers");
+    }
+
     /// Starts a role that was killed, and waits until it serves.
     ///
     /// # Panics
@@ -354,7 +364,8 @@ pub fn clean(dir: &Path) {
             .enable_all()
             .build();
         runtime.expect("a runtime").block_on(async {
-            drop_schemas(&prefix).await?;
+            let of_roles = Role::ALL.map(|role| format!("{prefix}_{role}"));
+            drop_schemas(of_roles.into_iter().chain([format!("{prefix}_keyring")])).await?;
             delete_topics(&prefix).await
         })
     });
@@ -363,10 +374,9 @@ pub fn clean(dir: &Path) {
     }
 }
 
-async fn drop_schemas(prefix: &str) -> Result<(), BoxError> {
+async fn drop_schemas(schemas: impl IntoIterator<Item = String>) -> Result<(), BoxError> {
     let mut database = PgConnection::connect(&service("DATABASE_URL")).await?;
-    let of_roles = Role::ALL.map(|role| format!("{prefix}_{role}"));
-    for schema in of_roles.iter().chain([&format!("{prefix}_keyring")]) {
+    for schema in schemas {
         let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
         sqlx::query(AssertSqlSafe(drop))
             .execute(&mut database)

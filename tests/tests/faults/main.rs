@@ -3,6 +3,7 @@
 //! The services are killed here: only those that this checkout started.
 
 mod duplicates;
+mod restored;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -1,0 +1,152 @@
+//! `lists` is lost and restored from a backup that was taken under load.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tally::role::Role;
+use tally_tests::accounts;
+use tally_tests::harness::Harness;
+use tally_tests::load::Load;
+use tally_tests::outage::{FaultLog, alone};
+use tally_tests::processes::{Processes, delete_topics, prefix};
+
+use super::{SETTLES, START};
+
+/// Commands acknowledged between the backup and the loss.
+const LOST: u64 = 150;
+
+/// How long a divergence may go unnoticed.
+const NOTICED: Duration = Duration::from_secs(30);
+
+fn run(mut command: Command) -> (Output, Vec<Value>) {
+    let done = command.output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let lines = said.lines();
+    let lines = lines.map(|line| serde_json::from_str(line).expect("a line of JSON"));
+    let lines = lines.collect();
+    (done, lines)
+}
+
+fn well(command: Command) -> Vec<Value> {
+    let (done, lines) = run(command);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}{lines:?}");
+    lines
+}
+
+fn back_up(processes: &Processes, to: &Path) {
+    let to = to.display().to_string();
+    well(processes.configured(&["backup", "--json", "--role", "lists", "--to", &to]));
+}
+
+/// Loses `lists` while the load runs, restores it, and returns how many records the
+/// topics had after the backup.
+async fn lose_and_restore(mesh: &mut Harness, load: &Load, from: &Path, more: &[&str]) -> u64 {
+    let topics = prefix(mesh.dir.path());
+    let processes = mesh.processes();
+    processes.kill(Role::Lists);
+    load.was_restored();
+    processes.lose_store(Role::Lists).await;
+    processes.migrate();
+    let from = from.display().to_string();
+    let mut arguments = vec!["restore", "--json", "--role", "lists", "--from", &from];
+    arguments.extend(more);
+    let told = well(processes.configured(&arguments));
+    if !more.is_empty() {
+        let deleted = delete_topics(&format!("{topics}.lists")).await;
+        deleted.expect("the cluster answers");
+    }
+    processes.revive(Role::Lists).await;
+    told[0]["recovered"].as_u64().expect("a number")
+}
+
+/// Waits until the reader of `lists` has been found to have read what is lost, and
+/// returns how many records those are.
+async fn noticed(processes: &Processes) -> u64 {
+    let began = Instant::now();
+    loop {
+        let (done, told) = run(processes.tally(&["reconcile", "--json"]));
+        if !told.is_empty() {
+            assert_eq!(done.status.code(), Some(1), "some have diverged");
+            let of = |name: &str| told.iter().map(|one| number(&one[name])).sum::<u64>();
+            assert!(told.iter().all(|one| one["consumer"] == "sanctions.lists"));
+            return of("applied") - of("common");
+        }
+        assert!(began.elapsed() < NOTICED, "nobody has noticed");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A number of protobuf's JSON, where large ones are texts.
+fn number(value: &Value) -> u64 {
+    let text = value.as_str().map(ToOwned::to_owned);
+    let text = text.unwrap_or_else(|| value.to_string());
+    text.parse().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_restored_from_a_backup_and_the_topics_has_what_others_have_read() {
+    let _alone = alone().await;
+    let mut mesh = Harness::in_processes(START).await;
+    let load = Load::start(&mesh).await;
+    let mut log = FaultLog::of("lists restored, with its topics");
+    let place = mesh.dir.path().join("backup");
+    load.goes_on_by(LOST).await;
+    back_up(mesh.processes(), &place);
+    load.goes_on_by(LOST).await;
+    let what = "loss of lists, restored from a backup and its topic";
+    let recovered = log
+        .strike(&load, what, lose_and_restore(&mut mesh, &load, &place, &[]))
+        .await;
+    assert!(recovered > 0, "the topic had more than the backup");
+    log.write(&format!(
+        "{recovered} records were taken back from the topic"
+    ));
+    // What only the owner had given, before it was relayed, may be gone all the same.
+    well(mesh.processes().tally(&["reconcile", "--json", "--apply"]));
+    let ledger = load.end().await;
+    let repeated = ledger.repeat(&mesh).await;
+    log.write(&format!("{repeated} cases repeated"));
+    mesh.settle_within(SETTLES).await;
+    accounts::add_up(&mesh, &ledger).await;
+    mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
+    let _alone = alone().await;
+    let mut mesh = Harness::in_processes(START).await;
+    let load = Load::start(&mesh).await;
+    let mut log = FaultLog::of("lists restored, without its topics");
+    let place = mesh.dir.path().join("backup");
+    load.goes_on_by(LOST).await;
+    back_up(mesh.processes(), &place);
+    load.goes_on_by(LOST).await;
+    let without = ["--without-topics"];
+    let what = "loss of lists and of its topic, restored from a backup";
+    log.strike(
+        &load,
+        what,
+        lose_and_restore(&mut mesh, &load, &place, &without),
+    )
+    .await;
+    let lost = noticed(mesh.processes()).await;
+    assert!(lost > 0, "it was read after the backup");
+    let told = well(mesh.processes().tally(&["reconcile", "--json", "--apply"]));
+    assert!(!told.is_empty(), "it goes back");
+    let withheld = told.iter().map(|one| number(&one["settled_total"]));
+    log.write(&format!(
+        "{lost} records that sanctions had read are lost; {} entries settled",
+        withheld.sum::<u64>()
+    ));
+    assert!(well(mesh.processes().tally(&["reconcile", "--json"])).is_empty());
+    load.goes_on_by(LOST).await;
+    let ledger = load.end().await;
+    let repeated = ledger.repeat(&mesh).await;
+    log.write(&format!("{repeated} cases repeated"));
+    mesh.settle_within(SETTLES).await;
+    accounts::add_up(&mesh, &ledger).await;
+    mesh.stop().await;
+}
