@@ -371,11 +371,15 @@ impl Cast {
             served_on: case.listing.served_on.clone(),
             proof_of_service: document("service 1"),
         };
-        shared
+        let notified = shared
             .insist("notify", || async {
                 first.lists().notify(request.clone()).await
             })
             .await?;
+        assert!(
+            !notified.representation_until.is_empty(),
+            "each answer says it, also of a repeat"
+        );
         let request = lists::RepresentRequest {
             command_id: represent,
             entry_id: entry_id.clone(),

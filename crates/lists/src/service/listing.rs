@@ -13,6 +13,7 @@ use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::receipt;
 use tonic::{Request, Response};
+use uuid::Uuid;
 
 use super::Lists;
 use super::case::{Case, free_text, nomination, officer_of};
@@ -32,12 +33,29 @@ impl Lists {
         let key = self.key(right::NOTIFY, &officer, &request.command_id, &request);
         let outcome = self.notify(officer, &request).await;
         let appended = self.or_first(key, outcome).await?;
-        // A repeat is answered with the first result, whatever the calendar says by now.
-        let first = pb::NotifyResponse::decode(appended.note.clone()).map_err(Fault::internal)?;
+        // A repeat is answered with the first result, whatever the calendar says by now;
+        // of one that came back from a topic only the event is left.
+        let first = match appended.note.is_empty() {
+            true => self.noticed(&request.entry_id).await?,
+            false => pb::NotifyResponse::decode(appended.note.clone()).map_err(Fault::internal)?,
+        };
         Ok(Response::new(pb::NotifyResponse {
             receipt: Some(receipt(&appended)),
             ..first
         }))
+    }
+
+    /// What the notice of an entry says.
+    async fn noticed(&self, entry_id: &str) -> Result<pb::NotifyResponse, Fault> {
+        let entry_id = Uuid::try_parse(entry_id).map_err(Fault::internal)?;
+        let notice = self.load_entry(entry_id).await?.notice;
+        let notice =
+            notice.ok_or_else(|| Fault::internal("a notice that was given is not there"))?;
+        Ok(pb::NotifyResponse {
+            representation_until: notice.representation_until.to_string(),
+            provisional: notice.provisional,
+            receipt: None,
+        })
     }
 
     async fn notify(
