@@ -8,7 +8,7 @@ CARGO ?= cargo
 # What the tests need beside the code: Postgres and Kafka, for the command that follows.
 SERVICES := ./scripts/services.sh
 
-.PHONY: demo test setup setup-build services services-stop lint proto soak bench bench-province import-million fuzz fmt clean
+.PHONY: demo test setup setup-build services services-stop lint proto soak bench bench-growth bench-province import-million fuzz fmt clean
 
 # Runs the main job once, on the embedded default, and verifies it.
 demo: setup-build
@@ -54,14 +54,24 @@ proto: setup
 	cd proto && ../$(BUF) lint
 	./scripts/proto-breaking.sh $(BUF)
 
-# Each path as a ratio to its composed bare path in the same run.
+BENCH := $(CARGO) bench --package tally-tests --bench paths --
+
+# Each path as a ratio to its composed bare path in the same run: in one process on SQLite, then with a
+# process for each role on Postgres and Kafka. Fails where a median ratio that counts is below 0.5.
 bench: setup-build
-	$(CARGO) bench --package tally-tests --bench paths
+	./scripts/setup.sh services
+	$(SERVICES) run $(BENCH) --gate
+
+# What an event costs in Postgres as a log grows from 100,000 to so many events, which take 1.6 KB of disk each.
+GROWTH_TO ?= 10000000
+bench-growth: setup-build
+	./scripts/setup.sh services
+	$(SERVICES) run $(BENCH) --growth-to $(GROWTH_TO)
 
 # The same with the province's pack, a million records and 100,000 listings in
 # force. Filling takes some minutes and 10 GB of disk for temporary files.
 bench-province: setup-build
-	$(CARGO) bench --package tally-tests --bench paths -- --filled --rounds 3
+	$(BENCH) --on sqlite --filled --rounds 3
 
 # A million rows of the penalty template, killed in the middle and resumed, beside a stream of the
 # same records: what becomes of each row, memory and speed. Needs 15 GB of disk for temporary files.

@@ -8,6 +8,8 @@
 #   services.sh run COMMAND…     runs the command with both in its environment; what had to be
 #                                started for it is stopped at its end, whose exit code is kept
 #   services.sh fetch-kafka      fetches Kafka's jars and nothing else
+#   services.sh kafka-tool CLASS ARGUMENT…
+#                                one of Kafka's own tools, of org.apache.kafka.tools
 #
 # For fault tests, with servers that `start` started; data and ports stay as they are:
 #
@@ -475,6 +477,15 @@ command=${1:-}
 [ $# -eq 0 ] || shift
 case "$command" in
   fetch-kafka) locked fetch_kafka ;;
+  kafka-tool)
+    [ $# -gt 0 ] || usage
+    check_java
+    locked fetch_kafka
+    tool=org.apache.kafka.tools.$1
+    shift
+    kafka_java "${KAFKA_HEAP_OPTS:--Xmx512m}"
+    exec "${java[@]}" "$tool" "$@"
+    ;;
   stop) [ ! -s "$settings" ] || { settle && locked stop kafka postgres; } ;;
   start | env | run | postgres-kill | postgres-start | postgres-stop | postgres-cont | kafka-kill | kafka-start | kafka-stop | kafka-cont)
     settle

@@ -105,6 +105,11 @@ impl Drop for MeshDir {
     }
 }
 
+fn in_services(dir: TempDir) -> MeshDir {
+    let in_services = true;
+    MeshDir { dir, in_services }
+}
+
 /// How the mesh runs.
 enum Running {
     /// All roles in this process.
@@ -142,6 +147,18 @@ impl Harness {
         let start = start.parse().expect("a timestamp");
         let dir = TempDir::new().expect("a temporary directory");
         Self::of_processes(start, dir, BuiltIn::Small).await
+    }
+
+    /// The same with other settings, `key=value`, in the place of the tests'.
+    ///
+    /// # Panics
+    ///
+    /// If anything fails: it is a test.
+    pub async fn in_processes_with(start: &str, settings: &[&str]) -> Self {
+        let start = start.parse().expect("a timestamp");
+        let dir = in_services(TempDir::new().expect("a temporary directory"));
+        let processes = Processes::start_with(dir.path(), Some(start), settings).await;
+        Self::loaded(Running::Roles(Box::new(processes)), dir, BuiltIn::Small).await
     }
 
     /// A mesh with a movable clock that starts at `start`, and the province's pack.
@@ -210,8 +227,7 @@ impl Harness {
     }
 
     async fn of_processes(start: Timestamp, dir: TempDir, pack: BuiltIn) -> Self {
-        let mut dir = MeshDir::from(dir);
-        dir.in_services = true;
+        let dir = in_services(dir);
         let processes = Processes::start(dir.path(), Some(start)).await;
         Self::loaded(Running::Roles(Box::new(processes)), dir, pack).await
     }

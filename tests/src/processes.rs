@@ -54,7 +54,16 @@ impl Processes {
     ///
     /// If one does not.
     pub async fn start(dir: &Path, test_clock: Option<Timestamp>) -> Self {
-        let mut processes = Self::prepared(dir, test_clock).await;
+        Self::start_with(dir, test_clock, &[]).await
+    }
+
+    /// The same with other settings, `key=value`, in the place of the tests'.
+    ///
+    /// # Panics
+    ///
+    /// If one does not.
+    pub async fn start_with(dir: &Path, test_clock: Option<Timestamp>, other: &[&str]) -> Self {
+        let mut processes = Self::prepared_with(dir, test_clock, other).await;
         processes.serve().await;
         processes
     }
@@ -65,12 +74,16 @@ impl Processes {
     ///
     /// If it cannot be made.
     pub async fn prepared(dir: &Path, test_clock: Option<Timestamp>) -> Self {
+        Self::prepared_with(dir, test_clock, &[]).await
+    }
+
+    async fn prepared_with(dir: &Path, test_clock: Option<Timestamp>, other: &[&str]) -> Self {
         let initialised = tally::mesh::init(&DataDir::new(dir), &[]).await;
         initialised.expect("a directory for a mesh");
         let (first, ports) = free_ports();
         let processes = Self {
             dir: dir.to_owned(),
-            settings: settings(&prefix(dir), first),
+            settings: replaced(settings(&prefix(dir), first), other),
             test_clock,
             children: Default::default(),
             replicas: Vec::new(),
@@ -325,11 +338,23 @@ pub fn prefix(dir: &Path) -> String {
 }
 
 /// A service that tests need.
-fn service(variable: &str) -> String {
+///
+/// # Panics
+///
+/// If the environment names none.
+pub fn service(variable: &str) -> String {
     let value = std::env::var(variable);
     value.unwrap_or_else(|_| {
         panic!("{variable} is not set: start the services with `make services`")
     })
+}
+
+/// Settings of which these take the place of their like.
+fn replaced(mut settings: Vec<String>, by: &[&str]) -> Vec<String> {
+    let key = |setting: &str| setting.split('=').next().map(str::to_owned);
+    settings.retain(|setting| by.iter().all(|other| key(other) != key(setting)));
+    settings.extend(by.iter().map(|other| (*other).to_owned()));
+    settings
 }
 
 fn settings(prefix: &str, first_port: u16) -> Vec<String> {

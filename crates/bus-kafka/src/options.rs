@@ -224,6 +224,8 @@ impl KafkaOptions {
         }
         if !self.settings.contains_key("compression.type") {
             set("compression.codec", "zstd");
+            // Half the work of the default level, for a few bytes more.
+            set("compression.level", "1");
         }
         config.create_native_config().map_err(refused)?;
         Ok(config)

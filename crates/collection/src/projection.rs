@@ -1,6 +1,8 @@
 //! The read models of collection: each record as it stands, and what
 //! happened in each month.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use tally_eventlog::append::RowKey;
@@ -30,6 +32,23 @@ const MONTH_CHARS: usize = "2026-03".len();
 /// The views over the log `collection`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CollectionViews;
+
+/// Of an acceptance what the keys of its figures need: most events are one, and to decode all
+/// of its fields once more for that would cost as much as to apply it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct AcceptedKey {
+    #[prost(message, optional, tag = "1")]
+    content: Option<ContentKey>,
+    #[prost(string, tag = "9")]
+    accepted_on: String,
+}
+
+/// The same of its content.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ContentKey {
+    #[prost(string, tag = "1")]
+    record_type: String,
+}
 
 /// An event, as the views need it.
 enum Change {
@@ -112,7 +131,7 @@ impl Change {
     }
 }
 
-fn content(content: Option<&pb::StoredContent>) -> Result<&pb::StoredContent, Poison> {
+fn content<T>(content: Option<&T>) -> Result<&T, Poison> {
     content.ok_or_else(|| Poison::new("an event of a record has no content"))
 }
 
@@ -131,24 +150,30 @@ fn figure_keys<'a>(
     change: &'a Change,
     figures: &'a [(&str, pb::TimelinessFigures)],
 ) -> impl Iterator<Item = RowKey> + 'a {
+    let department = change.department(event);
+    let keys = figures.iter();
+    keys.map(move |(record_type, _)| figure_key(event, change.day(), department, record_type))
+}
+
+/// The row of figures of a department and a catalogue item in the month of a day.
+fn figure_key(event: &Recorded, day: &str, department: &str, record_type: &str) -> RowKey {
     // A projection knows no time zone: of old events, the day in UTC.
-    let month = change.day().get(..MONTH_CHARS).map_or_else(
-        || month_text(event.recorded_at.to_zoned(TimeZone::UTC).date()),
-        str::to_owned,
+    let month = day.get(..MONTH_CHARS).map_or_else(
+        || month_text(event.recorded_at.to_zoned(TimeZone::UTC).date()).into(),
+        Cow::Borrowed,
     );
-    let prefix = [
-        change.department(event).as_bytes(),
+    let key = [
+        department.as_bytes(),
         &[SEPARATOR],
         month.as_bytes(),
-    ]
-    .concat();
-    figures.iter().map(move |(record_type, _)| RowKey {
+        &[SEPARATOR],
+        record_type.as_bytes(),
+    ];
+    RowKey {
         view: TIMELINESS_VIEW,
         shard: event.shard,
-        key: [&prefix[..], &[SEPARATOR], record_type.as_bytes()]
-            .concat()
-            .into(),
-    })
+        key: key.concat().into(),
+    }
 }
 
 impl Projection for CollectionViews {
@@ -170,6 +195,13 @@ impl Projection for CollectionViews {
             true => view::reads(event)?,
             false => Vec::new(),
         };
+        if event.envelope.event_type == RECORD_ACCEPTED {
+            let accepted: AcceptedKey = event.payload()?;
+            let record_type = content(accepted.content.as_ref())?.record_type.as_str();
+            let (day, department) = (accepted.accepted_on.as_str(), department(event));
+            keys.push(figure_key(event, day, department, record_type));
+            return Ok(keys);
+        }
         let Some(change) = Change::of(event)? else {
             return Ok(keys);
         };

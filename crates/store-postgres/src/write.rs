@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use sqlx::{PgConnection, Row as _};
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, PgConnection, Row as _};
 use tally_eventlog::append::RowKey;
 use tally_eventlog::encoding::{
     POSITIONS_MAX, StreamKey, encode_result, event_id, head_checksum, stream_key,
@@ -60,6 +61,16 @@ WITH events AS (\
     WHERE v.view = w.view AND v.shard = w.shard AND v.key = w.key\
 ) SELECT (SELECT count(*) FROM heads), (SELECT count(*) FROM grown), (SELECT count(*) FROM checkpoints)";
 
+/// Arguments of [`WRITE`].
+const ARGUMENTS: usize = 45;
+
+/// What a row takes among the arguments besides its record, key and value: with four bytes
+/// of length for each value. A head grows with the logarithm of its shard.
+const EVENT_BYTES: usize = 144;
+const COMMAND_BYTES: usize = 224;
+const VIEW_BYTES: usize = 32;
+const HEAD_BYTES: usize = 1_536;
+
 /// Why the rows were not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
@@ -84,7 +95,10 @@ pub(crate) async fn write(
     reached: &[Reached],
 ) -> Result<(), WriteError> {
     let streams = Streams::of(&rows.events);
-    let query = sqlx::query(WRITE);
+    let mut arguments = PgArguments::default();
+    // Some megabytes, which would be copied over and over while they grow.
+    arguments.reserve(ARGUMENTS, bytes_of(rows));
+    let query = sqlx::query_with(WRITE, arguments);
     let query = bind_events(query, logs, &rows.events, &streams.keys)?;
     let query = bind_heads(query, logs, rows)?;
     let query = bind_months(query, logs, reached)?;
@@ -109,7 +123,21 @@ pub(crate) async fn write(
     Ok(())
 }
 
-type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+/// Bytes of the arguments, roughly.
+fn bytes_of(rows: &Rows) -> usize {
+    let events = rows.events.iter().map(|event| event.record.bytes.len());
+    let views = rows.views.iter().map(|(key, value)| {
+        let value = value.as_ref().map_or(0, Bytes::len);
+        key.key.len() + value
+    });
+    let each = rows.events.len() * EVENT_BYTES
+        + rows.commands.len() * COMMAND_BYTES
+        + rows.views.len() * VIEW_BYTES
+        + rows.heads.len() * HEAD_BYTES;
+    events.chain(views).sum::<usize>() + each
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Postgres, PgArguments>;
 
 fn bind_events(
     query: Query,

@@ -22,6 +22,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::distributed::schema::Schema;
 use crate::insert::{InsertTask, Inserts};
 use crate::load::KINDS;
 use crate::material::{Counts, Material};
@@ -49,6 +50,13 @@ pub enum Place {
     Fresh(TempDir),
     /// Those that are there, which stay.
     Filled(PathBuf),
+    /// Fresh schemas that go with it.
+    Postgres {
+        /// Of the event store.
+        store: Schema,
+        /// Of the key ring.
+        keyring: Schema,
+    },
 }
 
 impl Place {
@@ -57,19 +65,29 @@ impl Place {
         Self::Fresh(TempDir::new().expect("a temporary directory"))
     }
 
-    fn path(&self) -> &Path {
+    async fn store_inserts(&self, material: Arc<Material>) -> (Inserts, InsertTask) {
         match self {
-            Self::Fresh(dir) => dir.path(),
-            Self::Filled(path) => path,
+            Self::Fresh(dir) => Inserts::into_store(&store_in(dir.path()), material).await,
+            Self::Filled(path) => Inserts::into_store(&store_in(path), material).await,
+            Self::Postgres { store, .. } => Inserts::into_schema(store, material).await,
         }
     }
 
-    fn store(&self) -> PathBuf {
-        store_in(self.path())
+    async fn keyring_inserts(&self, material: Arc<Material>) -> (Inserts, InsertTask) {
+        match self {
+            Self::Fresh(dir) => Inserts::into_keyring(&keyring_in(dir.path()), material).await,
+            Self::Filled(path) => Inserts::into_keyring(&keyring_in(path), material).await,
+            Self::Postgres { keyring, .. } => Inserts::into_keyring_schema(keyring, material).await,
+        }
     }
 
-    fn keyring(&self) -> PathBuf {
-        keyring_in(self.path())
+    /// Rows that it has.
+    async fn counts(&self) -> Counts {
+        match self {
+            Self::Fresh(dir) => Counts::read(&store_in(dir.path())).await,
+            Self::Filled(path) => Counts::read(&store_in(path)).await,
+            Self::Postgres { store, .. } => Counts::read_schema(store).await,
+        }
     }
 }
 
@@ -156,11 +174,11 @@ impl Bare {
         service: impl FnOnce(Taker) -> Routes,
     ) -> Self {
         let material = Arc::new(material);
-        let (store, task) = Inserts::into_store(&dir.store(), material.clone()).await;
+        let (store, task) = dir.store_inserts(material.clone()).await;
         let mut inserts = vec![task];
         let mut keyring = None;
         if material.items.iter().any(|item| item.key.is_some()) {
-            let (keys, task) = Inserts::into_keyring(&dir.keyring(), material.clone()).await;
+            let (keys, task) = dir.keyring_inserts(material.clone()).await;
             inserts.push(task);
             keyring = Some(keys);
         }
@@ -190,10 +208,10 @@ impl Bare {
             task.await.expect("inserting does not panic");
         }
         let (items, views) = (self.material.items.len(), self.material.view_rows());
-        let found = Counts::read(&self.dir.store()).await;
+        let found = self.dir.counts().await;
         let before = match self.dir {
-            Place::Fresh(_) => Counts::default(),
             Place::Filled(_) => self.material.before,
+            Place::Fresh(_) | Place::Postgres { .. } => Counts::default(),
         };
         // Rows of no single request may have been there before, and are changed.
         let shared = 0..=self.material.views.len() as i64;

@@ -3,17 +3,20 @@
 //! insert of the same rows, bytes and indexes. Figures say something of this
 //! machine, ratios of the mesh.
 //!
-//! `cargo bench -p tally-tests --bench paths -- [--gate] [--records N]
-//! [--checks N] [--rounds N] [--only ingest|checks] [--filled]
-//! [--fill-records N] [--fill-listings N]`. Without `--bench`, as
+//! `cargo bench -p tally-tests --bench paths -- [--gate] [--on sqlite|postgres]
+//! [--only ingest|relay|checks] [--rounds N] [--records N] [--checks N] [--listings N]
+//! [--produced N] [--filled] [--fill-records N] [--fill-listings N]`, or
+//! `-- --growth-to N [--growth-from N] [--growth-bytes N]`. Without `--bench`, as
 //! tests are run, a tiny load shows that it still works, and nothing is judged.
 
 mod arguments;
 mod bare;
 mod content;
+mod distributed;
 mod insert;
 mod load;
 mod material;
+mod meter;
 mod ours;
 mod paths;
 mod report;
@@ -22,7 +25,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Only};
+use arguments::{Arguments, On, Only};
 use report::Report;
 use stage::{Filled, Stage};
 
@@ -59,6 +62,21 @@ async fn measure(arguments: &Arguments) -> Report {
     // As the binary runs: spans have ids and end here.
     let _telemetry = tally_telemetry::init(&options).expect("telemetry starts once per process");
     let mut report = Report::default();
+    if let Some(growth) = arguments.growth {
+        distributed::growth::grow(growth).await;
+        return report;
+    }
+    if arguments.on != On::Postgres {
+        on_sqlite(arguments, &mut report).await;
+    }
+    // What the mesh holds before is about the other one.
+    if arguments.on != On::Sqlite && arguments.fill.is_none() {
+        distributed::measure(arguments, &mut report).await;
+    }
+    report
+}
+
+async fn on_sqlite(arguments: &Arguments, report: &mut Report) {
     let mut stage = Stage::Fresh(None);
     if let Some(fill) = arguments.fill {
         eprintln!(
@@ -72,14 +90,13 @@ async fn measure(arguments: &Arguments) -> Report {
     }
     for round in 1..=arguments.rounds {
         eprintln!("round {round} of {}", arguments.rounds);
-        if arguments.only != Only::Checks {
+        if arguments.only.includes(Only::Ingest) {
             for personal_every in [None, Some(10)] {
-                paths::ingest(&mut stage, arguments.records, personal_every, &mut report).await;
+                paths::ingest(&mut stage, arguments.records, personal_every, report).await;
             }
         }
-        if arguments.only != Only::Ingest {
-            paths::checks(&mut stage, arguments.checks, &mut report).await;
+        if arguments.only.includes(Only::Checks) {
+            paths::checks(&mut stage, arguments.checks, report).await;
         }
     }
-    report
 }

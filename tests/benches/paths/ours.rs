@@ -21,7 +21,7 @@ use crate::load;
 use crate::world::World;
 
 /// When the mesh's clock starts: a day whose holiday notices are in the pack.
-const START: &str = "2026-03-02T01:00:00Z";
+pub const START: &str = "2026-03-02T01:00:00Z";
 
 /// The longest that a view may take to catch up.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
@@ -54,10 +54,7 @@ impl Ours {
             ..MeshOptions::in_dir(DataDir::new(dir.path()))
         };
         let harness = Harness::with_pack(options, dir, world.pack).await;
-        let urn = format!("urn:tally:department:{}", world.load);
-        let identity = Identity::parse(&urn).expect("a valid identity");
-        let issued = DataDir::new(harness.dir.path()).issue(&identity, LOAD);
-        issued.expect("the authority issues");
+        issue(harness.dir.path(), world);
         Self { harness }
     }
 
@@ -81,21 +78,7 @@ impl Ours {
     /// Puts subjects on the black list, each for a record of its own, and waits
     /// until all that follows from it has happened.
     pub async fn list(&self, subjects: &[String]) {
-        let system = self.harness.system(MARKET).await;
-        let first = self.harness.officer(MARKET, "1").await;
-        let second = self.harness.officer(MARKET, "2").await;
-        let (system, first, second) = (&system, &first, &second);
-        let listings = subjects.iter().enumerate().map(|(n, subject)| async move {
-            let record = penalty(subject, &format!("ground {n}"), "2026-02-27");
-            let (ground, _) = push(system, record).await;
-            let listing = BlackListing::today(subject, &ground, "2027-03-01");
-            list_black(first, second, &listing).await;
-        });
-        futures::stream::iter(listings)
-            .buffer_unordered(LISTINGS_AT_ONCE)
-            .collect::<Vec<()>>()
-            .await;
-        self.harness.settle().await;
+        list_all(&self.harness, subjects).await;
     }
 
     /// Lists subjects for the records with these numbers, which are there, and
@@ -135,6 +118,34 @@ impl Ours {
     pub async fn stop(self) -> MeshDir {
         self.harness.stop().await
     }
+}
+
+/// Puts subjects on the black list of the small pack, each for a record of its own, and
+/// waits until all that follows from it has happened.
+pub async fn list_all(harness: &Harness, subjects: &[String]) {
+    let system = harness.system(MARKET).await;
+    let first = harness.officer(MARKET, "1").await;
+    let second = harness.officer(MARKET, "2").await;
+    let (system, first, second) = (&system, &first, &second);
+    let listings = subjects.iter().enumerate().map(|(n, subject)| async move {
+        let record = penalty(subject, &format!("ground {n}"), "2026-02-27");
+        let (ground, _) = push(system, record).await;
+        let listing = BlackListing::today(subject, &ground, "2027-03-01");
+        list_black(first, second, &listing).await;
+    });
+    futures::stream::iter(listings)
+        .buffer_unordered(LISTINGS_AT_ONCE)
+        .collect::<Vec<()>>()
+        .await;
+    harness.settle().await;
+}
+
+/// Issues the certificate of the department under which all load runs.
+pub fn issue(dir: &Path, world: &World) {
+    let urn = format!("urn:tally:department:{}", world.load);
+    let identity = Identity::parse(&urn).expect("a valid identity");
+    let issued = DataDir::new(dir).issue(&identity, LOAD);
+    issued.expect("the authority issues");
 }
 
 /// Two officers list a subject for a record of the load.

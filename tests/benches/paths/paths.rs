@@ -1,7 +1,5 @@
 //! The paths: ours first, then bare with what ours has made.
 
-use std::time::Duration;
-
 use tally::data_dir::DataDir;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tally_service::logs;
@@ -10,13 +8,15 @@ use tally_tests::harness::question;
 use crate::bare::Bare;
 use crate::content;
 use crate::load::{self, KINDS, PLAIN};
-use crate::material::{Before, Material};
+use crate::material::Material;
+use crate::material::sqlite::Before;
+use crate::meter::Meter;
 use crate::ours::{client_tls, server_tls, start_again};
-use crate::report::{Meter, Report, Turn};
+use crate::report::{Report, Turn, percentile};
 use crate::stage::{LISTED_EVERY, Stage};
 
 /// Streams on which records are pushed, and connections of unary checks.
-const CLIENTS: usize = 4;
+pub const CLIENTS: usize = 4;
 
 /// Streams on which checks are asked.
 const CHECK_STREAMS: usize = 2;
@@ -81,6 +81,7 @@ pub async fn ingest(
             ours: settled,
             bare: bare_took,
             notes,
+            gated: true,
         },
     );
 }
@@ -162,6 +163,7 @@ pub async fn checks(stage: &mut Stage, count: usize, report: &mut Report) {
             ours: unary_settled,
             bare: bare_took,
             notes,
+            gated: true,
         },
     );
 
@@ -201,11 +203,13 @@ pub async fn checks(stage: &mut Stage, count: usize, report: &mut Report) {
             ours: streamed_settled,
             bare: bare_took,
             notes,
+            gated: true,
         },
     );
 }
 
-fn questions(subjects: &[String], count: usize) -> Vec<sanctions::CheckRequest> {
+/// Checks about subjects in turn.
+pub fn questions(subjects: &[String], count: usize) -> Vec<sanctions::CheckRequest> {
     (0..count)
         .map(|n| question(&subjects[n % subjects.len()]))
         .collect()
@@ -224,15 +228,8 @@ fn first(mut material: Material, count: usize) -> Material {
     material
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted
-        .get(sorted.len() * percent / 100)
-        .or(sorted.last())
-        .copied()
-        .unwrap_or_default()
-}
-
-fn describe(material: &Material) {
+/// Says what bare inserts.
+pub fn describe(material: &Material) {
     eprintln!(
         "  {} events of {} bytes, {} rows of views, {} more per batch, {} heads, {} checkpoints",
         material.items.len(),

@@ -1,7 +1,9 @@
 //! What came of it: figures for this machine, ratios for the mesh.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::meter::{Cost, Spent};
 
 /// A ratio below this fails a gated run.
 const RATIO_MIN: f64 = 0.5;
@@ -17,53 +19,8 @@ pub struct Turn {
     pub bare: Cost,
     /// More to say of it.
     pub notes: Vec<(&'static str, Duration)>,
-}
-
-/// What a load took of the machine, clients included.
-#[derive(Clone, Copy)]
-pub struct Cost {
-    /// From the first request on.
-    pub elapsed: Duration,
-    /// Time of all processors; nothing where the system does not tell.
-    pub processors: Option<Duration>,
-}
-
-/// Measures a load.
-pub struct Meter {
-    begun: Instant,
-    processors: Option<Duration>,
-}
-
-impl Meter {
-    /// Begins.
-    pub fn start() -> Self {
-        Self {
-            begun: Instant::now(),
-            processors: processors(),
-        }
-    }
-
-    /// What it took so far.
-    pub fn read(&self) -> Cost {
-        let processors = processors()
-            .zip(self.processors)
-            .map(|(now, then)| now.saturating_sub(then));
-        Cost {
-            elapsed: self.begun.elapsed(),
-            processors,
-        }
-    }
-}
-
-/// Time that this process has had of all processors, from Linux' `/proc`.
-fn processors() -> Option<Duration> {
-    /// Clock ticks a second, as the kernel counts them for user space (`man 5 proc`).
-    const TICKS: u64 = 100;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is a name in parentheses, which may hold anything.
-    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 1_000 / TICKS))
+    /// Whether a gated run needs its ratio.
+    pub gated: bool,
 }
 
 /// The turns of every path.
@@ -71,6 +28,7 @@ fn processors() -> Option<Duration> {
 pub struct Report {
     turns: BTreeMap<&'static str, Vec<Turn>>,
     starts: Vec<Duration>,
+    latencies: BTreeMap<&'static str, Vec<Duration>>,
 }
 
 impl Report {
@@ -83,6 +41,9 @@ impl Report {
             ratio(&turn),
             processor_ratio(&turn)
         );
+        if let Some((ours, bare)) = turn.ours.processors.zip(turn.bare.processors) {
+            eprintln!("    ours {}, bare {}", spent(ours), spent(bare));
+        }
         self.turns.entry(path).or_default().push(turn);
     }
 
@@ -91,17 +52,23 @@ impl Report {
         self.starts.push(took);
     }
 
+    /// Adds how long single calls or steps took.
+    pub fn add_latencies(&mut self, what: &'static str, more: Vec<Duration>) {
+        self.latencies.entry(what).or_default().extend(more);
+    }
+
     /// Whether every path has at least the ratio it must have.
     pub fn holds(&self) -> bool {
         self.turns
             .values()
-            .all(|turns| median_turn(turns).is_none_or(|turn| ratio(&turn) >= RATIO_MIN))
+            .filter_map(|turns| median_turn(turns))
+            .all(|turn| !turn.gated || ratio(&turn) >= RATIO_MIN)
     }
 
     /// Prints everything.
     pub fn print(&self) {
         println!(
-            "{:<34}{:>10}{:>10}{:>8}   rounds",
+            "{:<44}{:>10}{:>10}{:>8}   rounds",
             "path", "ours/s", "bare/s", "ratio"
         );
         for (path, turns) in &self.turns {
@@ -113,15 +80,16 @@ impl Report {
                 .map(|turn| format!("{:.2}", ratio(turn)))
                 .collect();
             println!(
-                "{path:<34}{:>10.0}{:>10.0}{:>8.2}   {}",
+                "{path:<44}{:>10.0}{:>10.0}{:>8.2}   {}{}",
                 per_second(turn.count, turn.ours.elapsed),
                 per_second(turn.count, turn.bare.elapsed),
                 ratio(&turn),
                 rounds.join(" "),
+                if turn.gated { "" } else { "   (not gated)" },
             );
             println!("    ratio of processor time: {:.2}", processor_ratio(&turn));
             for (note, took) in &turn.notes {
-                println!("    {note}: {:.1} ms", took.as_secs_f64() * 1_000.0);
+                println!("    {note}: {:.1} ms", millis(*took));
             }
         }
         let mut starts = self.starts.clone();
@@ -129,7 +97,17 @@ impl Report {
         if let Some(start) = starts.get(starts.len() / 2) {
             println!(
                 "start to serving of what ingest left: {:.0} ms",
-                start.as_secs_f64() * 1_000.0
+                millis(*start)
+            );
+        }
+        for (what, latencies) in &self.latencies {
+            let mut sorted = latencies.clone();
+            sorted.sort_unstable();
+            println!(
+                "{what:<44} p50 {:>8.2} ms  p99 {:>8.2} ms  of {}",
+                millis(percentile(&sorted, 50)),
+                millis(percentile(&sorted, 99)),
+                sorted.len()
             );
         }
         println!("a gated run needs a median ratio of {RATIO_MIN} on every path");
@@ -152,8 +130,31 @@ fn ratio(turn: &Turn) -> f64 {
 fn processor_ratio(turn: &Turn) -> f64 {
     let both = turn.bare.processors.zip(turn.ours.processors);
     both.map_or(f64::NAN, |(bare, ours)| {
-        bare.as_secs_f64() / ours.as_secs_f64()
+        bare.all().as_secs_f64() / ours.all().as_secs_f64()
     })
+}
+
+/// Who had how much.
+fn spent(spent: Spent) -> String {
+    format!(
+        "{:.2} s here, {:.2} s the role, {:.2} s Postgres",
+        spent.here.as_secs_f64(),
+        spent.mesh.as_secs_f64(),
+        spent.database.as_secs_f64()
+    )
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1_000.0
+}
+
+/// A percentile of what is sorted.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted
+        .get(sorted.len() * percent / 100)
+        .or(sorted.last())
+        .copied()
+        .unwrap_or_default()
 }
 
 fn per_second(count: usize, took: Duration) -> f64 {
