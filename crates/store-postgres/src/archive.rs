@@ -146,7 +146,7 @@ impl PostgresSnapshot {
         .await
         .map_err(ArchiveError::store)?;
         let mut next = 0;
-        for (month,) in &months {
+        'months: for (month,) in &months {
             loop {
                 let rows = sqlx::query(
                     "SELECT id, leaf, record FROM event \
@@ -162,7 +162,12 @@ impl PostgresSnapshot {
                 let records: Result<Vec<_>, _> =
                     rows.iter().map(|row| read_record(row, shard)).collect();
                 let records = records.map_err(ArchiveError::store)?;
-                let Some(last) = records.last() else { break };
+                let (Some(first), Some(last)) = (records.first(), records.last()) else {
+                    break;
+                };
+                if first.position != next {
+                    break 'months;
+                }
                 next = last.position + 1;
                 to.put(&Part::Records(log.name, records))?;
             }

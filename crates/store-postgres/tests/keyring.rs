@@ -307,3 +307,15 @@ async fn what_nobody_polls_holds_no_connection() {
         assert_eq!(insert.await.expect("done meanwhile"), rows);
     }
 }
+
+#[tokio::test]
+async fn a_key_ring_goes_on_elsewhere() {
+    let rings = [
+        Ring::create().await,
+        Ring::create().await,
+        Ring::create().await,
+    ];
+    let [from, to, foreign] = &rings;
+    let (from, to, foreign) = (from.store().await, to.store().await, foreign.store().await);
+    tally_eventlog::archive::conformance::a_key_ring_goes_on_elsewhere(from, to, foreign).await;
+}

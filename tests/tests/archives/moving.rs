@@ -257,6 +257,16 @@ async fn a_mesh_of_one_process_goes_on_in_several() {
     let processes = Processes::prepared(dir, None).await;
     let mut mesh = Harness::of(processes, target);
     let dir = mesh.dir.path().to_owned();
+    let mut lacking = mesh
+        .processes()
+        .configured(&["import-log", "--from", &text(&archives)]);
+    lacking.args(["--set", "store.schema=t_nobody"]);
+    let lacking = Done::of(lacking).await.exits(2);
+    lacking.says(&[
+        "catalog: there is no store",
+        "feedback: there is no store",
+        "tally migrate",
+    ]);
     import_killed(mesh.processes(), &dir, &archives).await;
     let import = ["--json", "import-log", "--from", &text(&archives)];
     let imported = Done::of(mesh.processes().configured(&import))

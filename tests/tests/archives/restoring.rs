@@ -36,6 +36,9 @@ async fn a_mesh_is_backed_up_at_work_and_put_back() {
     ))
     .await;
     told.exits(2).says(&["nothing is written over"]);
+    let alone = ["export", "--to", &text(&place.path().join("export"))];
+    let alone = Done::of(command(scene.mesh.dir.path(), &alone)).await;
+    alone.exits(4).says(&["in use by another process"]);
     let dir = scene.mesh.stop().await;
 
     let target = TempDir::new().expect("a temporary directory");
@@ -116,6 +119,13 @@ async fn one_role_of_several_is_put_back_under_another_id() {
     ];
     let refused = Done::of(processes.configured(&restore)).await.exits(2);
     refused.says(&["lists", "is not empty", "records", "openings"]);
+    let import = ["import-log", "--from", &text(&archives)];
+    let import = Done::of(processes.configured(&import)).await.exits(2);
+    import.says(&[
+        "it is a backup",
+        "no archive of catalog",
+        "no archive of keyring",
+    ]);
     processes.kill(Role::Lists);
     let url = std::env::var("DATABASE_URL").expect("the services run");
     let mut database = PgConnection::connect(&url).await.expect("it answers");

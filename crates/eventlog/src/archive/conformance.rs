@@ -2,6 +2,7 @@
 //! [`archive_conformance!`](crate::archive_conformance).
 
 mod cases;
+mod keys;
 mod recovered;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::shard::ShardCount;
 use crate::store::EventStore;
 
 pub use cases::*;
+pub use keys::{ArchivedKeys, a_key_ring_goes_on_elsewhere};
 pub use recovered::what_a_topic_has_after_a_backup_is_recovered;
 
 /// A place for a store that can be archived and filled.

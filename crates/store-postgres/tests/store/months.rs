@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use tally_eventlog::append::{Append, ExpectedVersion, StreamAppend};
+use tally_eventlog::archive::{Content, Source as _};
 use tally_eventlog::conformance::TestClock;
 use tally_eventlog::event::StreamName;
 use tally_eventlog::group::GroupOptions;
 use tally_eventlog::store::{EventStore as _, LogSource as _};
-use tally_store_postgres::{PostgresOptions, PostgresStore};
+use tally_store_postgres::{PostgresOptions, PostgresSnapshot, PostgresStore};
 use uuid::Uuid;
 
 use crate::common::{LOG, SHARD, Schema, append, command, event, position, stream};
@@ -219,6 +220,15 @@ async fn an_old_month_can_be_taken_away_and_put_back() {
     let error = error.expect_err("part of it is away").to_string();
     assert!(error.contains(attach), "{error}");
     assert_eq!(positions(&store, 1, 10).await, [1, 2], "the rest is there");
+    // A backup holds all records or is none.
+    let logs = [LOG, crate::common::OTHER];
+    let snapshot = PostgresSnapshot::open(&schema.database, &logs).await;
+    let error = snapshot
+        .expect("it opens")
+        .read(&mut Content::default())
+        .await;
+    let error = error.expect_err("a month is away").to_string();
+    assert!(error.contains(attach), "{error}");
     append(&store, long_lived()).await;
     let month = 12 * 2026;
     let text = format!(

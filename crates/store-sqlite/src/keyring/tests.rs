@@ -149,3 +149,11 @@ async fn what_nobody_polls_holds_no_connection() {
     assert_eq!(other.expect("the connection came back"), [key(2)]);
     assert_eq!(resting.await.expect("done meanwhile"), rows);
 }
+
+#[tokio::test]
+async fn a_key_ring_goes_on_elsewhere() {
+    let places = [Directory::new(), Directory::new(), Directory::new()];
+    let [from, to, foreign] = &places;
+    let (from, to, foreign) = (from.store().await, to.store().await, foreign.store().await);
+    tally_eventlog::archive::conformance::a_key_ring_goes_on_elsewhere(from, to, foreign).await;
+}
