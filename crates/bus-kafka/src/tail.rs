@@ -103,11 +103,15 @@ pub struct ShardTail {
 
 impl ShardTail {
     fn read(&mut self) -> Result<Option<StoredRecord>, TopicError> {
-        let began = Instant::now();
-        while began.elapsed() < ANSWER_MAX {
+        // Since it said something: what is passed over may be days of records.
+        let mut heard = Instant::now();
+        while heard.elapsed() < ANSWER_MAX {
             let message = match self.topic.consumer.poll(POLL) {
                 None => continue,
-                Some(Ok(message)) => message,
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    message
+                }
                 Some(Err(KafkaError::PartitionEOF(partition)))
                     if partition == i32::from(self.shard.0) =>
                 {

@@ -141,10 +141,9 @@ impl State {
             (State::Lifted { reason, .. }, EventKind::LiftConfirmed { .. }) => {
                 return State::LiftConfirmed { reason };
             }
-            (
-                State::Live(stage) | State::Suspended(stage),
-                EventKind::Suspended | EventKind::Withheld,
-            ) => return State::Suspended(stage),
+            (State::Live(stage), EventKind::Suspended | EventKind::Withheld) => {
+                return State::Suspended(stage);
+            }
             (_, EventKind::Resumed { stage }) => return State::Live(*stage),
             (_, EventKind::Received) => Stage::Received,
             (_, EventKind::Started) => Stage::Executing,
@@ -191,14 +190,12 @@ impl Directive {
         }
     }
 
-    /// Suspends it until its listing is decided again, also where the listing was
-    /// suspended: of that, too, nothing is left.
+    /// Suspends it until its listing is decided again. What was suspended stays so until
+    /// the listing is upheld: that of the objection nothing is left is no reason to apply it.
     fn withhold(&self, at: Timestamp) -> Vec<Event> {
         match &self.made {
             Some((_, State::Live(Stage::Declined))) => Vec::new(),
-            Some((made, State::Live(_) | State::Suspended(_))) if !self.withheld => {
-                vec![event(made, at, EventKind::Withheld)]
-            }
+            Some((made, State::Live(_))) => vec![event(made, at, EventKind::Withheld)],
             _ => Vec::new(),
         }
     }

@@ -150,7 +150,7 @@ impl ProcessManager for ListsProcess {
                 settled.push(Settled {
                     subject: subject.clone(),
                     what: format!("entry {}: {}", entry.entry_id, verdict.explain()),
-                    hold: verdict == Verdict::Hold,
+                    hold: verdict.holds(),
                 });
             }
             if links_come_back(&before, &now) {
@@ -158,7 +158,7 @@ impl ProcessManager for ListsProcess {
                     subject,
                     what: "that two identifiers are not one organisation is lost: checks are \
                            undetermined until it was repeated, under its command id, and the \
-                           subject's parked event was replayed"
+                           subject was replayed"
                         .to_owned(),
                     hold: true,
                 });
@@ -179,7 +179,7 @@ impl ListsProcess {
     ) -> Result<(), ReactError> {
         let at = self.deps.clock.now();
         let command = match verdict {
-            Verdict::Withhold => Command::Withhold { at },
+            Verdict::Withhold | Verdict::WithholdAndHold => Command::Withhold { at },
             Verdict::Suspend => Command::Suspend { at },
             Verdict::Hold => return Ok(()),
         };

@@ -8,6 +8,9 @@ use tally_proto::tally::sanctions::v1 as pb;
 pub enum Verdict {
     /// Its listing is lost: nothing may be applied until it is decided again.
     Withhold,
+    /// Its listing is lost, and that it was suspended or ended: it must not come back
+    /// without that.
+    WithholdAndHold,
     /// It had been upheld, and is suspended again: so are its directives.
     Suspend,
     /// It had been suspended or ended, and is in force again, as far as is known:
@@ -16,6 +19,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// True where the subject waits until somebody has looked.
+    pub fn holds(self) -> bool {
+        matches!(self, Self::Hold | Self::WithholdAndHold)
+    }
+
     /// What it means, for the operator.
     pub fn explain(self) -> &'static str {
         match self {
@@ -23,13 +31,18 @@ impl Verdict {
                 "its listing is lost: its directives are suspended until the initiator repeats \
                  its commands of after the backup, under their ids"
             }
+            Self::WithholdAndHold => {
+                "its listing is lost, and its suspension or end: its directives stay as they are, and checks \
+                 are undetermined until the initiator has repeated all its commands of after the backup, under \
+                 their ids, and the subject was replayed"
+            }
             Self::Suspend => {
                 "the decision that upheld its entry is lost: its directives are suspended until \
                  the initiator repeats it, under its id"
             }
             Self::Hold => {
                 "a suspension or an end is lost: checks are undetermined until the initiator has \
-                 repeated it, under its id, and the subject's parked event was replayed"
+                 repeated it, under its id, and the subject was replayed"
             }
         }
     }
@@ -44,7 +57,10 @@ pub fn verdicts<'a>(
     let left = |id: &str| now.entries.iter().find(|entry| entry.entry_id == id);
     let verdict = |entry: &pb::KnownEntry| {
         let Some(left) = left(&entry.entry_id) else {
-            return Some(Verdict::Withhold);
+            return Some(match entry.standing() {
+                pb::Standing::Listed => Verdict::Withhold,
+                _ => Verdict::WithholdAndHold,
+            });
         };
         match (entry.standing(), left.standing()) {
             (before, now) if before == now => None,
@@ -85,8 +101,8 @@ mod tests {
         let cases = [
             (Listed, Some(Listed), None),
             (Listed, None, Some(Verdict::Withhold)),
-            (Suspended, None, Some(Verdict::Withhold)),
-            (Ended, None, Some(Verdict::Withhold)),
+            (Suspended, None, Some(Verdict::WithholdAndHold)),
+            (Ended, None, Some(Verdict::WithholdAndHold)),
             (Listed, Some(Suspended), Some(Verdict::Suspend)),
             (Suspended, Some(Listed), Some(Verdict::Hold)),
             (Ended, Some(Listed), Some(Verdict::Hold)),

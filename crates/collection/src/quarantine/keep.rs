@@ -270,6 +270,15 @@ pub(crate) fn task(
     key: CommandKey,
     context: Arc<EventContext>,
 ) -> Task<Quarantine> {
+    // The events are of this command; the caller's, which caused it, may have been
+    // refused, and must not be taken for applied where only the events are left.
+    let context = match context.command_id == key.id {
+        true => context,
+        false => Arc::new(EventContext {
+            command_id: key.id,
+            ..(*context).clone()
+        }),
+    };
     Task {
         stream_id: place,
         // Its subject is sealed with the rest.

@@ -1,7 +1,7 @@
 //! A backup, and after it what the log still has elsewhere: the topics that its
 //! records were relayed to. What others have read is then in the log again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,6 +72,8 @@ pub struct Recovered<P> {
     open: Option<(Longer, TailRecords)>,
     /// A part of the archive that comes after the tail that is being read.
     held: Option<Part>,
+    /// Commands of the tails that are not in the archive.
+    unknown: HashSet<CommandRef>,
     /// A command whose records may go on.
     unfinished: Option<(CommandRef, Remembered)>,
 }
@@ -87,6 +89,7 @@ impl<P: Parts> Recovered<P> {
             commands: None,
             open: None,
             held: None,
+            unknown: HashSet::new(),
             unfinished: None,
         }
     }
@@ -154,20 +157,44 @@ impl<P: Parts> Recovered<P> {
 
     /// The next part of the tails that come before this part of the archive.
     fn before(&mut self, part: &Part) -> Result<Option<Part>, ArchiveError> {
-        let at = match part {
-            Part::Store(_) | Part::Log(_) => return Ok(None),
-            Part::Records(log, records) => records.first().map(|first| (*log, first.shard)),
-            Part::Commands(_) | Part::Checkpoints(_) | Part::Rows(_) => None,
-        };
-        self.until(at)
+        match part {
+            Part::Store(_) | Part::Log(_) => Ok(None),
+            Part::Records(log, records) => {
+                self.until(records.first().map(|first| (*log, first.shard)))
+            }
+            // Those of the archive come first: it knows what they were.
+            Part::Commands(commands) => {
+                let records = self.until(None)?;
+                if records.is_none() {
+                    for (command, _) in commands {
+                        self.unknown.remove(command);
+                    }
+                }
+                Ok(records)
+            }
+            Part::Checkpoints(_) | Part::Rows(_) => self.rest(),
+        }
     }
 
-    /// The next part of the tails of the shards before this one, or of all.
+    /// The next part of all tails: their records, then their commands.
+    fn rest(&mut self) -> Result<Option<Part>, ArchiveError> {
+        if self.commands.is_none()
+            && let Some(records) = self.until(None)?
+        {
+            return Ok(Some(records));
+        }
+        self.next_commands()
+    }
+
+    /// The next records of the tails of the shards before this one, or of all.
     fn until(&mut self, at: Option<(LogName, Shard)>) -> Result<Option<Part>, ArchiveError> {
-        while self.commands.is_none() {
+        loop {
             if let Some((longer, _)) = &self.open {
                 let log = longer.log;
                 let records = self.records()?;
+                for record in &records {
+                    self.unknown.extend(command_of(log, record)?);
+                }
                 if !records.is_empty() {
                     return Ok(Some(Part::Records(log, records)));
                 }
@@ -176,15 +203,11 @@ impl<P: Parts> Recovered<P> {
             let is_here = |longer: &Longer| at.is_some_and(|(log, shard)| longer.is_at(log, shard));
             match self.waiting.front() {
                 Some(longer) if !is_here(longer) => {}
-                _ => break,
+                _ => return Ok(None),
             }
             if let Some(longer) = self.waiting.pop_front().filter(|one| one.to > one.from) {
                 self.open(longer)?;
             }
-        }
-        match at {
-            Some(_) => Ok(None),
-            None => self.next_commands(),
         }
     }
 
@@ -225,14 +248,14 @@ impl<P: Parts> Recovered<P> {
         longer: &Longer,
         record: &StoredRecord,
     ) -> Result<Option<(CommandRef, Remembered)>, ArchiveError> {
-        let recorded = decode(longer.log, record)?;
-        let envelope = &recorded.envelope;
-        let Ok(id) = Uuid::from_slice(&envelope.command_id) else {
+        let Some(command) = command_of(longer.log, record)? else {
             return Ok(self.unfinished.take());
         };
-        let actor = envelope.actor.as_ref();
-        let department = actor.map(|actor| actor.department.clone());
-        let command = (longer.log, department.unwrap_or_default(), id);
+        let goes_on = matches!(&self.unfinished, Some((before, _)) if *before == command);
+        // Each once: the archive has it, or another shard had it.
+        if !goes_on && !self.unknown.remove(&command) {
+            return Ok(self.unfinished.take());
+        }
         let remembered = Remembered {
             digest: Remembered::CONTENT_UNKNOWN,
             first: Appended {
@@ -242,15 +265,25 @@ impl<P: Parts> Recovered<P> {
                 last: Some(LastRecord {
                     position: record.position,
                     leaf: record.leaf,
-                    recorded_at: recorded.recorded_at,
+                    recorded_at: decode(longer.log, record)?.recorded_at,
                 }),
                 note: Bytes::new(),
                 repeated: false,
             },
         };
-        let before = self.unfinished.replace((command.clone(), remembered));
-        Ok(before.filter(|(before, _)| *before != command))
+        let before = self.unfinished.replace((command, remembered));
+        Ok(before.filter(|_| !goes_on))
     }
+}
+
+/// The command that a record is of; nothing where it names none.
+fn command_of(log: LogName, record: &StoredRecord) -> Result<Option<CommandRef>, ArchiveError> {
+    let envelope = decode(log, record)?.envelope;
+    let Ok(id) = Uuid::from_slice(&envelope.command_id) else {
+        return Ok(None);
+    };
+    let department = envelope.actor.map(|actor| actor.department);
+    Ok(Some((log, department.unwrap_or_default(), id)))
 }
 
 fn decode(log: LogName, record: &StoredRecord) -> Result<Recorded, ArchiveError> {
@@ -274,7 +307,7 @@ impl<P: Parts> Parts for Recovered<P> {
             None => self.parts.next()?,
         };
         let Some(mut part) = part else {
-            return self.until(None);
+            return self.rest();
         };
         if let Part::Log(log) = &mut part {
             self.lengthen(log)?;

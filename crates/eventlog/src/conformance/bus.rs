@@ -147,5 +147,6 @@ cases! { $
         a_diverged_reader_goes_back_to_what_is_common
         a_subject_that_only_an_officer_can_settle_is_held
         nobody_goes_back_to_a_log_that_never_was_the_same
+        a_subject_whose_parked_events_are_lost_is_held
     }
 }

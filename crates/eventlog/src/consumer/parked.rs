@@ -19,6 +19,9 @@ pub const PARKED_CHANGES_VIEW: &str = "parked.changes";
 /// Bytes of a position in a key.
 const POSITION: usize = size_of::<u64>();
 
+/// The place of what holds a subject without an event, after all of its events.
+pub(super) const HELD: u64 = u64::MAX;
+
 /// A limit that is none.
 pub(super) const ALL: usize = usize::MAX >> 1;
 
@@ -38,7 +41,8 @@ pub fn consumer_of_row<'a>(view: &str, key: &'a [u8]) -> Option<&'a str> {
 pub struct ParkedEvent {
     /// Its subject.
     pub subject: String,
-    /// Its position in the source.
+    /// Its position in the source; the greatest number where no event of it waits, but
+    /// somebody has to decide before others are applied.
     pub position: u64,
     /// Why, or that it waits behind another.
     pub reason: String,

@@ -5,7 +5,7 @@
 //! account of the others, its process manager puts right, or it holds the subject
 //! for somebody to look at.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,8 +64,8 @@ pub struct Settled {
     pub subject: String,
     /// What, for the operator, without personal data.
     pub what: String,
-    /// True: nobody but an officer can say how the subject stands, so that its last
-    /// event that is left waits among the parked ones until one has.
+    /// True: nobody but an officer can say how the subject stands, so that whatever comes
+    /// about it waits among the parked events until it is replayed.
     pub hold: bool,
 }
 
@@ -229,8 +229,6 @@ struct Common {
     rows: BTreeMap<RowKey, Bytes>,
     /// The leaf and the log's id of the last of them.
     last: Option<(Hash, Uuid)>,
-    /// Position of the last event of each subject asked for.
-    last_of: HashMap<String, u64>,
 }
 
 impl Runner {
@@ -263,21 +261,25 @@ impl Runner {
         self.load_checkpoint().await?;
         let mut lost = self.lost().await?;
         let parked = parked::load(&*consumer.store, consumer.name, self.shard).await?;
-        let (gone, kept): (Vec<ParkedEvent>, Vec<ParkedEvent>) = parked
+        let (held, waiting): (Vec<ParkedEvent>, Vec<ParkedEvent>) = parked
+            .into_iter()
+            .partition(|event| event.position == parked::HELD);
+        let (gone, kept): (Vec<ParkedEvent>, Vec<ParkedEvent>) = waiting
             .into_iter()
             .partition(|event| event.position >= lost.common);
         let kept: HashSet<u64> = kept.iter().map(|event| event.position).collect();
         let stored = self.stored_rows().await?;
-        let common = self.common(lost.common, &kept, &HashSet::new()).await?;
+        let common = self.common(lost.common, &kept).await?;
         lost.rows = changed_rows(&stored, &common.rows);
-        let settled = match &consumer.process {
+        let mut settled = match &consumer.process {
             Some(process) => process.settle(&lost, apply).await?,
             None => Vec::new(),
         };
+        settled.extend(of_waiting(&gone, &settled));
         let reconciled = Reconciled { lost, settled };
         if apply {
-            let held = self.hold(&reconciled, &stored, &kept).await?;
-            self.go_back(&reconciled, &gone, held).await?;
+            let held = held.into_iter().map(|event| event.subject).collect();
+            self.go_back(&reconciled, &gone, common.last, &held).await?;
         }
         Ok(reconciled)
     }
@@ -332,18 +334,13 @@ impl Runner {
     }
 
     /// Folds the first records of the shard, without those that are parked.
-    async fn common(
-        &self,
-        records: u64,
-        parked: &HashSet<u64>,
-        subjects: &HashSet<&str>,
-    ) -> Result<Common, ReconcileError> {
+    async fn common(&self, records: u64, parked: &HashSet<u64>) -> Result<Common, ReconcileError> {
         let (consumer, shard) = (&self.consumer, self.shard);
         let (source, log) = (&consumer.source, consumer.log);
         let former = source.former_ids(log).await?;
         let not_common = |what: String| ReconcileError::NotCommon { log, shard, what };
         let mut fold = Fold::new(&*consumer.projection);
-        let (mut last, mut last_of) = (None, HashMap::new());
+        let mut last = None;
         let mut next = 0;
         while next < records {
             let limit = usize::try_from(records - next).map_or(BATCH, |left| left.min(BATCH));
@@ -364,10 +361,6 @@ impl Runner {
                 }
                 next += 1;
                 last = Some((stored.leaf, event.log_id));
-                let subject = event.envelope.subject.as_str();
-                if subjects.contains(subject) {
-                    last_of.insert(subject.to_owned(), stored.position);
-                }
                 if !parked.contains(&stored.position) {
                     // What cannot be applied now could not be then, or had been parked
                     // and was replayed by another version: the views show it.
@@ -380,43 +373,6 @@ impl Runner {
         Ok(Common {
             rows: fold.into_rows(),
             last,
-            last_of,
-        })
-    }
-
-    /// The rows, and what is to be parked, where subjects are held.
-    async fn hold(
-        &self,
-        reconciled: &Reconciled,
-        stored: &BTreeMap<RowKey, Bytes>,
-        kept: &HashSet<u64>,
-    ) -> Result<Held, ReconcileError> {
-        let common = reconciled.lost.common;
-        let holds = reconciled.settled.iter().filter(|settled| settled.hold);
-        let why: HashMap<&str, &str> = holds
-            .map(|settled| (settled.subject.as_str(), settled.what.as_str()))
-            .collect();
-        let subjects = why.keys().copied().collect();
-        let mut folded = self.common(common, kept, &subjects).await?;
-        let parked: Vec<ParkedEvent> = folded
-            .last_of
-            .iter()
-            .filter(|(_, position)| !kept.contains(position))
-            .map(|(subject, position)| ParkedEvent {
-                subject: subject.clone(),
-                position: *position,
-                reason: why[subject.as_str()].to_owned(),
-            })
-            .collect();
-        if !parked.is_empty() {
-            let waiting = parked.iter().map(|event| event.position);
-            let waiting = waiting.chain(kept.iter().copied()).collect();
-            folded = self.common(common, &waiting, &HashSet::new()).await?;
-        }
-        Ok(Held {
-            rows: changed_rows(stored, &folded.rows),
-            parked,
-            last: folded.last,
         })
     }
 
@@ -426,12 +382,12 @@ impl Runner {
         &mut self,
         reconciled: &Reconciled,
         gone: &[ParkedEvent],
-        held: Held,
+        last: Option<(Hash, Uuid)>,
+        held: &HashSet<String>,
     ) -> Result<(), ReconcileError> {
         let (name, shard) = (self.consumer.name, self.shard);
-        let mut writes: Vec<ViewWrite> = held
-            .rows
-            .into_iter()
+        let rows = reconciled.lost.rows.iter().cloned();
+        let mut writes: Vec<ViewWrite> = rows
             .map(|changed| ViewWrite {
                 row: changed.row,
                 value: changed.now,
@@ -439,10 +395,20 @@ impl Runner {
             .collect();
         let gone = gone.iter().map(|event| parked::unpark(name, shard, event));
         writes.extend(gone);
-        let parked = held.parked.iter();
-        writes.extend(parked.map(|event| parked::park(name, shard, event)));
+        // One waits for the first that is said of it.
+        let mut held = held.clone();
+        for settled in reconciled.settled.iter().filter(|settled| settled.hold) {
+            if held.insert(settled.subject.clone()) {
+                let event = ParkedEvent {
+                    subject: settled.subject.clone(),
+                    position: parked::HELD,
+                    reason: settled.what.clone(),
+                };
+                writes.push(parked::park(name, shard, &event));
+            }
+        }
         writes.push(parked::changed(name, shard, self.epoch));
-        let (leaf, log_id) = held.last.unwrap_or_default();
+        let (leaf, log_id) = last.unwrap_or_default();
         let to = Checkpoint {
             next: reconciled.lost.common,
             log_id,
@@ -464,11 +430,24 @@ impl Runner {
     }
 }
 
-/// What is written where subjects are held.
-struct Held {
-    rows: Vec<ChangedRow>,
-    parked: Vec<ParkedEvent>,
-    last: Option<(Hash, Uuid)>,
+/// Subjects of which lost events waited among the parked ones: what those said is not
+/// known any more, and must not be taken for nothing.
+fn of_waiting(gone: &[ParkedEvent], settled: &[Settled]) -> Vec<Settled> {
+    let mut told: HashSet<&str> = settled
+        .iter()
+        .filter(|settled| settled.hold)
+        .map(|settled| settled.subject.as_str())
+        .collect();
+    let gone = gone.iter().map(|event| event.subject.as_str());
+    gone.filter(|subject| told.insert(subject))
+        .map(|subject| Settled {
+            subject: subject.to_owned(),
+            what: "events of it that waited among the parked ones are lost: have them repeated, \
+                   under their command ids, and replay the subject"
+                .to_owned(),
+            hold: true,
+        })
+        .collect()
 }
 
 impl From<ReactError> for ReconcileError {

@@ -44,6 +44,13 @@ impl Runner {
 
     async fn replay_one(&mut self, parked: &ParkedEvent) -> Result<(), ReactError> {
         let consumer = self.consumer.clone();
+        if parked.position == parked::HELD {
+            // Whoever asks for it says that it was decided.
+            let views = vec![parked::unpark(consumer.name, self.shard, parked)];
+            self.write_beside(views).await?;
+            self.one_less(&parked.subject);
+            return Ok(());
+        }
         let stored = consumer
             .source
             .read(consumer.log, self.shard, parked.position, 1)

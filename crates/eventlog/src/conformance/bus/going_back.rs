@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::bench::{BusBench, Process, SUBJECT};
-use crate::conformance::reader::{Reader, SHARD, WAIT_MAX};
+use crate::conformance::reader::{Reader, SHARD, WAIT_MAX, about, append_to, notes_in};
 use crate::consumer::{
     Lost, ProcessManager, ReactError, ReconcileError, Reconciled, Settled, ViewRows,
 };
@@ -96,16 +96,15 @@ pub(super) async fn a_subject_that_only_an_officer_can_settle_is_held(bench: &Bu
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
     assert_eq!(asked, [false, true]);
-    // Its last event that is left waits, and what came since behind it.
+    // What came since waits until somebody has decided.
     reader.reaches(25).await;
     assert_eq!(reader.parked(), [(SUBJECT.to_owned(), 6)]);
-    process.has_applied(0..19).await;
-    let parked = reader.handle().parked().events(SUBJECT, 0, 1).await;
-    let first = parked.expect("they can be read").remove(0).parked;
-    assert_eq!(
-        (first.position, first.reason.as_str()),
-        (19, "for an officer")
-    );
+    process.has_applied(0..20).await;
+    let parked = reader.handle().parked().events(SUBJECT, 0, 10).await;
+    let parked = parked.expect("they can be read");
+    let first = parked.first().map(|event| event.parked.position);
+    let last = parked.last().map(|event| event.parked.reason.as_str());
+    assert_eq!((first, last), (Some(20), Some("for an officer")));
     let replayed = reader.replay(SUBJECT).await;
     assert_eq!((replayed.applied, replayed.left), (6, 0), "{replayed:?}");
     process.has_applied((0..20).chain(100..105)).await;
@@ -130,5 +129,33 @@ pub(super) async fn nobody_goes_back_to_a_log_that_never_was_the_same(bench: &Bu
         "{refused}"
     );
     process.has_applied((0..20).chain(100..105)).await;
+    reader.end().await;
+}
+
+pub(super) async fn a_subject_whose_parked_events_are_lost_is_held(bench: &BusBench) {
+    bench.put(0..20).await;
+    let before = bench.process().await;
+    let reader = before.reader();
+    bench
+        .append(vec![append_to(SHARD, about("b", "poison"))])
+        .await;
+    bench.append(vec![append_to(SHARD, about("b", "1"))]).await;
+    reader.reaches(22).await;
+    assert_eq!(reader.parked(), [("b".to_owned(), 2)]);
+    reader.end().await;
+    bench.relayed(22).await;
+    bench.restore(20).await;
+    bench.start_relay().await;
+    let process = bench.process_on(before.store.clone(), |_| {}).await;
+    let reader = process.reader();
+    assert_eq!(reader.stops().await, "LOG_DIVERGED");
+    let reconciled = reconcile(&reader, true).await.expect("it goes back");
+    assert_eq!(reconciled.lost.rows, [], "nothing was applied");
+    bench.append(vec![append_to(SHARD, about("b", "2"))]).await;
+    reader.reaches(21).await;
+    assert_eq!(reader.parked(), [("b".to_owned(), 2)], "it is not let go");
+    let replayed = reader.replay("b").await;
+    assert_eq!((replayed.applied, replayed.left), (2, 0), "{replayed:?}");
+    assert_eq!(notes_in(&*process.store, SHARD, "b").await, "2;");
     reader.end().await;
 }
