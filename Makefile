@@ -15,7 +15,7 @@ demo: setup-build
 	$(CARGO) run --release --bin tally -- demo
 
 # The scenarios that run a second time, with a process for each role and Kafka between them.
-SCENARIOS := bad_input catalogue decisions links measures publication quarantine rights spine suspension timeliness
+SCENARIOS := bad_input catalogue decisions links measures publication quarantine rights simulate spine suspension timeliness
 TEST := $(CARGO) test --workspace
 
 # Everything that must hold before a change lands. What services it had to start, it stops at its end.
@@ -23,11 +23,14 @@ test: setup lint proto
 	$(SERVICES) run sh -c '$(TEST) --all-targets && TALLY_TEST_MESH=processes $(TEST) $(SCENARIOS:%=--test %)'
 
 # Faults and outages of the services for a minute each, and what they do to memory: what the tests
-# do for seconds. Every fault is written down in the file.
+# do for seconds. Then a simulated province for so many minutes, while every fault strikes in turn, and
+# an account of every command. Every fault is written down in the file.
 SOAK_SECONDS ?= 60
+SOAK_MINUTES ?= 30
 soak: setup
-	TALLY_OUTAGE_SECONDS=$(SOAK_SECONDS) TALLY_FAULT_LOG=$(CURDIR)/target/faults.log \
-		$(SERVICES) run $(CARGO) test --package tally-tests --test backpressure --test faults -- --nocapture
+	TALLY_OUTAGE_SECONDS=$(SOAK_SECONDS) SOAK_MINUTES=$(SOAK_MINUTES) TALLY_FAULT_LOG=$(CURDIR)/target/faults.log \
+		$(SERVICES) run $(CARGO) test --package tally-tests --no-fail-fast \
+		--test backpressure --test faults --test soak -- --nocapture
 
 # What is needed to compile, installed if it is missing.
 setup-build:

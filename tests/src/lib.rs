@@ -10,5 +10,6 @@ pub mod organisations;
 pub mod outage;
 pub mod processes;
 pub mod records;
+pub mod redelivery;
 mod scene;
 pub mod steps;

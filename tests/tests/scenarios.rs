@@ -10,6 +10,7 @@ const ONE_WAY: &[(&str, &str)] = &[
         "archives",
         "moves a mesh from one way to the other, and backs up both",
     ),
+    ("backpressure", "has a process per role anyhow"),
     (
         "doctor",
         "examines a process per role; the embedded mode in crates/tally/tests/commands/shell.rs",
@@ -20,6 +21,7 @@ const ONE_WAY: &[(&str, &str)] = &[
     ("lost_files", "about the files of the embedded mode"),
     ("processes", "has a process per role anyhow"),
     ("replicas", "has several processes per role anyhow"),
+    ("soak", "has a process per role anyhow"),
     ("sealing", "searches the files of the embedded mode"),
     ("tampering", "changes the file of the embedded mode"),
     ("trace", "takes the spans of its own process"),

@@ -1,24 +1,13 @@
 //! What Kafka delivers again, it delivers to readers that know it.
 
-use std::time::Duration;
-
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Message as _, OwnedMessage};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tally_tests::accounts;
 use tally_tests::harness::Harness;
 use tally_tests::load::Load;
 use tally_tests::outage::{FaultLog, alone};
 use tally_tests::processes::prefix;
+use tally_tests::redelivery::deliver_again;
 
 use crate::{SETTLES, START};
-
-/// Bound on what is asked of the cluster.
-const REQUEST: Duration = Duration::from_secs(20);
-
-/// The newest records of each shard that are sent again, in order.
-const RANGE: usize = 40;
 
 /// Logs whose readers act on what they read.
 const LOGS: [&str; 3] = ["collection", "lists", "sanctions"];
@@ -43,73 +32,4 @@ async fn what_is_delivered_again_under_load_is_done_once() {
     mesh.settle_within(SETTLES).await;
     accounts::add_up(&mesh, &ledger).await;
     mesh.stop().await;
-}
-
-/// Sends records of a topic again, as an owner does that does not know what became of
-/// them: old ones, the newest first, and then the newest in their order. Returns how many.
-async fn deliver_again(topic: String) -> usize {
-    let reading = topic.clone();
-    let partitions = tokio::task::spawn_blocking(move || read(&reading)).await;
-    let partitions = partitions.expect("no panic");
-    let producer: FutureProducer = config().create().expect("a producer");
-    let mut under_way = Vec::new();
-    for messages in &partitions {
-        let old = messages.iter().rev().step_by(3);
-        let range = &messages[messages.len().saturating_sub(RANGE)..];
-        for message in old.chain(range) {
-            let record = FutureRecord::<(), [u8]> {
-                topic: &topic,
-                partition: Some(message.partition()),
-                payload: message.payload(),
-                key: None,
-                timestamp: None,
-                headers: message.headers().cloned(),
-            };
-            let delivered = producer.send_result(record);
-            let delivered = delivered.unwrap_or_else(|(error, _)| panic!("{error}"));
-            under_way.push(delivered);
-        }
-    }
-    let sent = under_way.len();
-    for delivered in under_way {
-        let delivered = delivered.await.expect("an answer");
-        delivered.expect("it is delivered");
-    }
-    sent
-}
-
-fn config() -> ClientConfig {
-    let brokers = std::env::var("KAFKA_BROKERS").expect("the mesh needed it");
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "reads-only")
-        .set("enable.auto.commit", "false");
-    config
-}
-
-/// What each partition of a topic has now.
-fn read(topic: &str) -> Vec<Vec<OwnedMessage>> {
-    let consumer: BaseConsumer = config().create().expect("a consumer");
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST);
-    let metadata = metadata.expect("the cluster answers");
-    let partitions = metadata.topics()[0].partitions().iter();
-    partitions
-        .map(|partition| read_partition(&consumer, topic, partition.id()))
-        .collect()
-}
-
-fn read_partition(consumer: &BaseConsumer, topic: &str, partition: i32) -> Vec<OwnedMessage> {
-    let marks = consumer.fetch_watermarks(topic, partition, REQUEST);
-    let (low, high) = marks.expect("the cluster answers");
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(low))
-        .expect("an offset");
-    consumer.assign(&list).expect("it is assigned");
-    let mut messages = Vec::new();
-    while messages.len() < usize::try_from(high - low).expect("they are few") {
-        let message = consumer.poll(REQUEST).expect("a message in time");
-        messages.push(message.expect("a message").detach());
-    }
-    messages
 }

@@ -110,7 +110,9 @@ fn verdict(status: &Status) -> Verdict {
         [] => passing(&report.reason),
         violations => violations.iter().all(|fault| passing(&fault.reason)),
     };
-    let retried = report.retry.is_some() || broken || passes || report.reason == INTERNAL;
+    // What lost against others is repeated as it is, also where no time is named.
+    let lost = report.code == Code::Aborted || report.reason == INTERNAL;
+    let retried = report.retry.is_some() || broken || passes || lost;
     match retried {
         true => Verdict::Again {
             pause: report.retry.unwrap_or_default(),
@@ -197,6 +199,17 @@ mod tests {
         let (answer, attempts) = answered(vec![Err(broken())]).await;
         assert_eq!(answer, Answer::Unknown("Unknown".to_owned()));
         assert!((3..8).contains(&attempts), "{attempts}");
+    }
+
+    #[tokio::test]
+    async fn what_lost_against_others_is_repeated() {
+        let (answer, attempts) = answered(vec![
+            Err(Fault::aborted("CONFLICT", "others were first").into()),
+            Ok(7),
+        ])
+        .await;
+        assert!(matches!(answer, Answer::Acknowledged { answer: 7, .. }));
+        assert_eq!(attempts, 2);
     }
 
     #[tokio::test]

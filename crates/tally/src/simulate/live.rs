@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ledger::Kind;
+
 /// Counts that grow, and one that goes up and down.
 #[derive(Debug, Default)]
 pub struct Live {
     in_flight: AtomicU64,
     acknowledged: AtomicU64,
+    listed: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -21,13 +24,20 @@ impl Live {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
+    /// Entries listed so far: that takes what other roles have heard of collection.
+    pub fn listed(&self) -> u64 {
+        self.listed.load(Ordering::SeqCst)
+    }
+
     /// Attempts that were answered by a fault, or by nothing in time.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::SeqCst)
     }
 
-    pub(super) fn acknowledge(&self) {
+    pub(super) fn acknowledge(&self, kind: Kind) {
         self.acknowledged.fetch_add(1, Ordering::SeqCst);
+        let listed = u64::from(kind == Kind::List);
+        self.listed.fetch_add(listed, Ordering::SeqCst);
     }
 
     pub(super) fn fail(&self) {

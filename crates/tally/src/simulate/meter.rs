@@ -24,8 +24,8 @@ pub struct Measured {
     pub acknowledged: u64,
     /// Refused for good, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Given up without an answer.
-    pub unknown: u64,
+    /// Given up, by what the last attempt met.
+    pub unknown: BTreeMap<String, u64>,
     /// Begun more than 20 ms after their time.
     pub late_starts: u64,
     /// From the intended start to the acknowledgement.
@@ -94,8 +94,10 @@ impl Meter {
     }
 
     /// One was given up.
-    pub fn unknown(&self, kind: Kind) {
-        self.row(kind, |row| row.measured.unknown += 1);
+    pub fn unknown(&self, kind: Kind, reason: &str) {
+        self.row(kind, |row| {
+            *row.measured.unknown.entry(reason.to_owned()).or_default() += 1;
+        });
     }
 
     /// One begins so long after its time.

