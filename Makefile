@@ -65,7 +65,7 @@ bench: setup-build
 	./scripts/setup.sh services
 	$(SERVICES) run $(BENCH) --gate
 
-# What an event costs in Postgres as a log grows from 100,000 to so many events, which take 1.6 KB of disk each.
+# What an event costs in Postgres as a log grows from 100,000 to so many events, which take 1 KB of disk each.
 GROWTH_TO ?= 10000000
 bench-growth: setup-build
 	./scripts/setup.sh services

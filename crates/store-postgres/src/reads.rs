@@ -46,6 +46,9 @@ impl LogSource for PostgresStore {
         {
             return Ok(records);
         }
+        if self.knows_of(log, shard, from, limit) {
+            return self.read_stored(log, shard, from, limit).await;
+        }
         // Less than was asked for says that the head is reached, and readers date
         // what they know by it. Only the database knows what others have appended.
         self.follow.catch_up().await?;
@@ -63,7 +66,9 @@ impl LogSource for PostgresStore {
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError> {
         self.log(log, shard)?;
-        self.follow.catch_up().await?;
+        if !self.knows_of(log, shard, from, limit) {
+            self.follow.catch_up().await?;
+        }
         self.read_stored(log, shard, from, limit).await
     }
 
@@ -240,6 +245,15 @@ impl EventStore for PostgresStore {
             }
             forgotten += done.rows_affected();
         }
+    }
+}
+
+impl PostgresStore {
+    /// Whether there are as many records from a position on, as far as is known here: then
+    /// nothing that others have appended since changes what is read.
+    fn knows_of(&self, log: LogName, shard: Shard, from: u64, limit: usize) -> bool {
+        let size = *self.tail.watch(log, shard).borrow();
+        from.saturating_add(limit as u64) <= size
     }
 }
 

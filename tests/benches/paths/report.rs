@@ -67,6 +67,9 @@ impl Report {
 
     /// Prints everything.
     pub fn print(&self) {
+        if self.turns.is_empty() && self.latencies.is_empty() {
+            return;
+        }
         println!(
             "{:<44}{:>10}{:>10}{:>8}   rounds",
             "path", "ours/s", "bare/s", "ratio"
@@ -114,11 +117,11 @@ impl Report {
     }
 }
 
-/// The turn whose ratio is the median.
+/// The turn whose ratio is the median; of two in the middle the lower one.
 fn median_turn(turns: &[Turn]) -> Option<Turn> {
     let mut turns = turns.to_vec();
     turns.sort_unstable_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-    turns.get(turns.len() / 2).cloned()
+    turns.get(turns.len().saturating_sub(1) / 2).cloned()
 }
 
 fn ratio(turn: &Turn) -> f64 {
