@@ -7,6 +7,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Texts of that form which are no reasons, and what they are.
 const OTHERS: &[(&str, &str)] = &[
+    ("BEGIN", "SQL"),
     ("BROKEN", "a word of the demo's summary"),
     ("CARGO_PKG_VERSION", "cargo's environment"),
     ("CLEAR", "an outcome in a receipt"),
