@@ -83,7 +83,14 @@ async fn a_mesh_is_backed_up_at_work_and_put_back() {
     push(&system, penalty(COMPANY, "afterwards", "2026-03-01")).await;
     mesh.settle().await;
     mesh.assert_history_holds().await;
-    mesh.stop().await;
+
+    // What was not lost is left as it is.
+    let dir = mesh.stop().await;
+    let again = text(&place.path().join("again"));
+    let backup = command(dir.path(), &["backup", "--to", &again]);
+    Done::of(backup).await.exits(0);
+    let restore = command(dir.path(), &["restore", "--all", "--from", &again]);
+    Done::of(restore).await.exits(0).says(&["loaded before"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

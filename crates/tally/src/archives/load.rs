@@ -359,8 +359,10 @@ async fn load_group(
             .await?
     };
     if differences(&expected, &found).is_empty() {
-        // Where it was cut off just before, the ids are still those of the archive.
-        if ids == Ids::Renewed {
+        // Where it was cut off just before, the ids are still those of the archive. A file
+        // comes into its place with its new ids: one that is the same was never lost.
+        let in_place = before && matches!(filling, Filling::File(_));
+        if ids == Ids::Renewed && !in_place {
             filling.renew(group.logs()).await?;
         }
         if !before {
