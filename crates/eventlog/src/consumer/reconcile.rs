@@ -214,6 +214,7 @@ impl Divergences {
             Some(DIVERGED) => {}
             Some(_) => return Err(ReconcileError::Stopped),
             None if held || !self.consumer.held.is_shared() => return Ok(None),
+            None if self.stored_place_holds(shard).await? => return Ok(None),
             None => return Err(ReconcileError::Elsewhere { shard }),
         }
         let (reply, answer) = oneshot::channel();
@@ -221,6 +222,28 @@ impl Divergences {
         let queue = &self.asks[usize::from(shard.0)];
         queue.send(ask).await.map_err(|_| ReconcileError::Stopped)?;
         answer.await.map_err(|_| ReconcileError::Stopped)?
+    }
+}
+
+impl Divergences {
+    /// Whether the log has what another process has written down as applied last.
+    async fn stored_place_holds(&self, shard: Shard) -> Result<bool, StoreError> {
+        let Consumer {
+            name,
+            log,
+            source,
+            store,
+            ..
+        } = &*self.consumer;
+        let mut places = store.checkpoints(name).await?;
+        let at = places.get_mut(usize::from(shard.0)).and_then(Option::take);
+        let last = at.as_ref().and_then(|at| at.next.checked_sub(1));
+        let (Some(at), Some(last)) = (at, last) else {
+            return Ok(true);
+        };
+        let found = source.read_durable(*log, shard, last, 1).await?;
+        let found = found.first().filter(|record| record.position == last);
+        Ok(found.is_some_and(|record| record.leaf == at.leaf))
     }
 }
 
