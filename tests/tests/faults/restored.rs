@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tally::role::Role;
+use tally_proto::tally::node::v1::GetStatusRequest;
 use tally_tests::accounts;
 use tally_tests::harness::Harness;
 use tally_tests::load::Load;
@@ -14,8 +15,12 @@ use tally_tests::processes::{Processes, delete_topics, prefix};
 
 use super::{SETTLES, START};
 
-/// Commands acknowledged between the backup and the loss.
-const LOST: u64 = 150;
+/// Commands acknowledged before the backup, and before the end.
+const BETWEEN: u64 = 150;
+
+/// Records of `lists` that others have read between the backup and the loss: so many
+/// that entries are listed among them, each by four.
+const READ: u64 = 24;
 
 /// How long a divergence may go unnoticed.
 const NOTICED: Duration = Duration::from_secs(30);
@@ -39,6 +44,25 @@ fn well(command: Command) -> Vec<Value> {
 fn back_up(processes: &Processes, to: &Path) {
     let to = to.display().to_string();
     well(processes.configured(&["backup", "--json", "--role", "lists", "--to", &to]));
+}
+
+/// Waits until sanctions has read more of `lists` than there is now.
+async fn others_read_more(mesh: &Harness) {
+    let wanted = mesh.sizes().await["lists"].iter().sum::<u64>() + READ;
+    let operator = mesh.operator().await;
+    let began = Instant::now();
+    loop {
+        let mut node = operator.node(Role::Sanctions);
+        let status = node.get_status(GetStatusRequest {});
+        let readers = status.await.expect("a status").into_inner().readers;
+        let reader = readers.iter().find(|one| one.consumer == "sanctions.lists");
+        let read = reader.map_or(0, |one| one.applied.iter().sum());
+        if read >= wanted {
+            return;
+        }
+        assert!(began.elapsed() < SETTLES, "{read} of {wanted} are read");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Loses `lists` while the load runs, restores it, and returns how many records the
@@ -93,14 +117,14 @@ async fn a_role_restored_from_a_backup_and_the_topics_has_what_others_have_read(
     let load = Load::start(&mesh).await;
     let mut log = FaultLog::of("lists restored, with its topics");
     let place = mesh.dir.path().join("backup");
-    load.goes_on_by(LOST).await;
+    load.goes_on_by(BETWEEN).await;
     back_up(mesh.processes(), &place);
-    load.goes_on_by(LOST).await;
+    others_read_more(&mesh).await;
     let what = "loss of lists, restored from a backup and its topic";
     let recovered = log
         .strike(&load, what, lose_and_restore(&mut mesh, &load, &place, &[]))
         .await;
-    assert!(recovered > 0, "the topic had more than the backup");
+    assert!(recovered >= READ, "the topic had {recovered} more");
     log.write(&format!(
         "{recovered} records were taken back from the topic"
     ));
@@ -121,9 +145,9 @@ async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
     let load = Load::start(&mesh).await;
     let mut log = FaultLog::of("lists restored, without its topics");
     let place = mesh.dir.path().join("backup");
-    load.goes_on_by(LOST).await;
+    load.goes_on_by(BETWEEN).await;
     back_up(mesh.processes(), &place);
-    load.goes_on_by(LOST).await;
+    others_read_more(&mesh).await;
     let without = ["--without-topics"];
     let what = "loss of lists and of its topic, restored from a backup";
     log.strike(
@@ -143,7 +167,7 @@ async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
         "{lost} records that sanctions had read are lost; {withheld} entries settled"
     ));
     assert!(well(mesh.processes().tally(&["reconcile", "--json"])).is_empty());
-    load.goes_on_by(LOST).await;
+    load.goes_on_by(BETWEEN).await;
     let ledger = load.end().await;
     let repeated = ledger.repeat(&mesh).await;
     log.write(&format!("{repeated} cases repeated"));
