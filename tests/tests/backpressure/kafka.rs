@@ -112,8 +112,12 @@ async fn suspend(scene: &Scene, company: &str, entry: &str) -> Receipt {
         let waited = struck.elapsed();
         assert!(waited < bound, "still in force after {waited:?}");
     }
-    let undetermined = scene.check(company).await;
-    assert_eq!(undetermined.outcome(), CheckOutcome::Undetermined);
+    // After half a minute without anything a reader asks the owner, and knows.
+    let answer = scene.check(company).await.outcome();
+    assert!(
+        matches!(answer, CheckOutcome::Undetermined | CheckOutcome::Clear),
+        "{answer:?}"
+    );
     suspended
 }
 
