@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::BoxError;
 use crate::append::{Append, AppendError, Appended, Checkpoint, CommandKey, RowKey};
 use crate::event::{StoredRecord, StreamName};
+use crate::merkle::Hash;
 use crate::sequence::{Head, Remembered};
 use crate::shard::{LogName, Shard, ShardCount};
 
@@ -125,6 +126,27 @@ pub trait LogSource: Send + Sync + 'static {
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
+}
+
+/// Whether a log has, after its first `next` records, the record of this leaf as the
+/// last; of none it always has. Asked of what is durable, and of the owner.
+///
+/// # Errors
+///
+/// [`StoreError`]: retry.
+pub async fn has_place(
+    source: &dyn LogSource,
+    log: LogName,
+    shard: Shard,
+    next: u64,
+    leaf: &Hash,
+) -> Result<bool, StoreError> {
+    let Some(last) = next.checked_sub(1) else {
+        return Ok(true);
+    };
+    let found = source.read_durable(log, shard, last, 1).await?;
+    let found = found.first().filter(|record| record.position == last);
+    Ok(found.is_some_and(|record| record.leaf == *leaf))
 }
 
 /// A log of another process, whose records come over a transport that may lag,

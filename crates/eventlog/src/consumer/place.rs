@@ -6,7 +6,7 @@ use super::reconcile::DIVERGED;
 use super::runner::{Halt, Runner};
 use crate::append::{Append, AppendError, Checkpoint, CheckpointMove, ViewWrite};
 use crate::event::Recorded;
-use crate::store::Following;
+use crate::store::{Following, has_place};
 
 impl Runner {
     /// Verifies the place of the checkpoint, and follows the source from there.
@@ -67,16 +67,12 @@ impl Runner {
     /// applied there. The leaf covers the record's bytes, and with them the log's
     /// id then: a log that was restored further on has another id since.
     async fn verify_place(&self, at: &Checkpoint) -> Result<(), Halt> {
-        let Some(last) = at.next.checked_sub(1) else {
-            return Ok(());
-        };
         let (consumer, shard) = (&self.consumer, self.shard);
         let (source, log) = (&consumer.source, consumer.log);
-        let found = source.read_durable(log, shard, last, 1).await?;
-        let found = found.first().filter(|record| record.position == last);
-        if found.is_some_and(|record| record.leaf == at.leaf) {
+        if has_place(&**source, log, shard, at.next, &at.leaf).await? {
             return Ok(());
         }
+        let last = at.next - 1;
         let heads = source.heads(log).await?;
         let head = &heads[usize::from(shard.0)];
         Err(Halt::Stop(Stopped {

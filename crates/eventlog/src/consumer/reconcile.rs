@@ -19,7 +19,7 @@ use crate::append::{Checkpoint, RowKey, ViewWrite};
 use crate::event::Recorded;
 use crate::merkle::Hash;
 use crate::shard::{LogName, Shard};
-use crate::store::{FormerId, StoreError};
+use crate::store::{FormerId, StoreError, has_place};
 
 /// Records, or rows, read at a time.
 const BATCH: usize = 1_000;
@@ -223,9 +223,7 @@ impl Divergences {
         queue.send(ask).await.map_err(|_| ReconcileError::Stopped)?;
         answer.await.map_err(|_| ReconcileError::Stopped)?
     }
-}
 
-impl Divergences {
     /// Whether the log has what another process has written down as applied last.
     async fn stored_place_holds(&self, shard: Shard) -> Result<bool, StoreError> {
         let Consumer {
@@ -236,14 +234,10 @@ impl Divergences {
             ..
         } = &*self.consumer;
         let mut places = store.checkpoints(name).await?;
-        let at = places.get_mut(usize::from(shard.0)).and_then(Option::take);
-        let last = at.as_ref().and_then(|at| at.next.checked_sub(1));
-        let (Some(at), Some(last)) = (at, last) else {
-            return Ok(true);
-        };
-        let found = source.read_durable(*log, shard, last, 1).await?;
-        let found = found.first().filter(|record| record.position == last);
-        Ok(found.is_some_and(|record| record.leaf == at.leaf))
+        match places.get_mut(usize::from(shard.0)).and_then(Option::take) {
+            Some(at) => has_place(&**source, *log, shard, at.next, &at.leaf).await,
+            None => Ok(true),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use futures::future::select_all;
 use tally_eventlog::event::Recorded;
 use tally_eventlog::merkle::Hash;
 use tally_eventlog::shard::Shard;
-use tally_eventlog::store::{Following, LogSource, StoreError};
+use tally_eventlog::store::{Following, LogSource, StoreError, has_place};
 use tally_eventlog::throttle::Throttle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -182,21 +182,11 @@ async fn verify_place(source: &dyn LogSource, place: &mut Place) -> Result<(), H
     if doubts == place.doubts_settled {
         return Ok(());
     }
-    if let Some(last) = place.next.checked_sub(1) {
-        let found = source
-            .read_durable(logs::CATALOG, place.shard, last, 1)
-            .await?;
-        let same = |record: &&_| is_at(record, last, &place.leaf);
-        if found.first().filter(same).is_none() {
-            return Err(Halt::Diverged);
-        }
+    if !has_place(source, logs::CATALOG, place.shard, place.next, &place.leaf).await? {
+        return Err(Halt::Diverged);
     }
     place.doubts_settled = doubts;
     Ok(())
-}
-
-fn is_at(record: &tally_eventlog::event::StoredRecord, position: u64, leaf: &Hash) -> bool {
-    record.position == position && record.leaf == *leaf
 }
 
 /// Reads what there is of a shard. What is wrong with a pack is said, and the pack
