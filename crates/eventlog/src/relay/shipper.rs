@@ -16,7 +16,7 @@ use crate::consumer::{Progress, Stopped, fenced};
 use crate::event::{Recorded, StoredRecord};
 use crate::page::Page;
 use crate::shard::Shard;
-use crate::store::StoreError;
+use crate::store::{StoreError, has_place};
 use crate::throttle::Throttle;
 
 pub(super) struct Shipper {
@@ -161,15 +161,11 @@ impl Shipper {
 
     /// The checkpoint is restored together with the log, or one of them is not.
     async fn verify_place(&mut self) -> Result<(), Halt> {
-        let Some(last) = self.checkpoint.next.checked_sub(1) else {
-            return Ok(());
-        };
-        let (relay, shard) = (&self.relay, self.shard);
-        let found = relay.store.read_durable(relay.log, shard, last, 1).await?;
-        let leaf = found.first().map(|record| record.leaf);
-        if leaf == Some(self.checkpoint.leaf) {
+        let (relay, shard, at) = (&self.relay, self.shard, &self.checkpoint);
+        if has_place(&*relay.store, relay.log, shard, at.next, &at.leaf).await? {
             return Ok(());
         }
+        let last = at.next - 1;
         Err(Halt::Stop(Stopped {
             reason: "LOG_DIVERGED",
             message: format!(
