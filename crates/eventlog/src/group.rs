@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::BoxError;
@@ -32,7 +33,8 @@ pub struct GroupOptions {
     pub batch_weight_max: usize,
     /// Bytes that may wait, roughly. Beyond it callers wait, then are refused.
     pub queue_weight_max: usize,
-    /// How long a caller waits for a place in the queue before it is refused.
+    /// How long a caller waits for a place in the queue before it is refused; and after
+    /// which it is refused where those before it have just met a store that fails.
     pub enqueue_deadline: Duration,
     /// Records per shard that tailing readers find in memory.
     pub tail_records_max: usize,
@@ -109,8 +111,20 @@ struct Job {
     appends: Vec<Prepared>,
     weight: usize,
     reply: oneshot::Sender<Done>,
+    since: Instant,
     // Given back when the job is done.
     _place: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn answer(self, outcomes: Vec<Result<Appended, AppendError>>) {
+        let done = Done {
+            outcomes,
+            _appends: self.appends,
+        };
+        // A caller that went away learns nothing; its command stands.
+        let _ = self.reply.send(done);
+    }
 }
 
 /// What a caller gets back: also its appends, so that taking them apart is no
@@ -215,6 +229,7 @@ impl Writer {
             appends: appends.into_iter().map(Prepared::new).collect(),
             weight,
             reply,
+            since: Instant::now(),
             _place: place,
         };
         if self.queue.send(job).is_err() {
@@ -237,7 +252,14 @@ fn unavailable(
     source: BoxError,
     outcome: Outcome,
 ) -> Vec<Result<Appended, AppendError>> {
-    let source = Arc::new(source);
+    refused(count, &Arc::new(source), outcome)
+}
+
+fn refused(
+    count: usize,
+    source: &Arc<BoxError>,
+    outcome: Outcome,
+) -> Vec<Result<Appended, AppendError>> {
     (0..count)
         .map(|_| {
             Err(AppendError::Unavailable {
@@ -286,17 +308,39 @@ impl<B: Backend> Group<B> {
             for part in self.options.split(&appends) {
                 outcomes.extend(self.commit_traced(part).await);
             }
+            let failure = outcomes.iter().find_map(|outcome| match outcome {
+                Err(AppendError::Unavailable { source, .. }) => Some(source.clone()),
+                _ => None,
+            });
             let mut outcomes = outcomes.into_iter();
             for job in batch {
-                let outcomes = outcomes.by_ref().take(job.appends.len()).collect();
-                let done = Done {
-                    outcomes,
-                    _appends: job.appends,
-                };
-                // A caller that went away learns nothing; its command stands.
-                let _ = job.reply.send(done);
+                let own = outcomes.by_ref().take(job.appends.len()).collect();
+                job.answer(own);
+            }
+            if let Some(failure) = failure {
+                held = self.turn_away(held, &mut jobs, &failure);
             }
         }
+    }
+
+    /// After a failure refuses those who waited long for it: a store that stands still
+    /// would keep each of them waiting once more. Gives back the first who did not.
+    fn turn_away(
+        &self,
+        held: Option<Job>,
+        jobs: &mut mpsc::UnboundedReceiver<Job>,
+        failure: &Arc<BoxError>,
+    ) -> Option<Job> {
+        let mut next = held.or_else(|| jobs.try_recv().ok());
+        while let Some(job) = next {
+            if job.since.elapsed() < self.options.enqueue_deadline {
+                return Some(job);
+            }
+            let outcomes = refused(job.appends.len(), failure, Outcome::NotApplied);
+            job.answer(outcomes);
+            next = jobs.try_recv().ok();
+        }
+        None
     }
 
     async fn commit_traced(&mut self, appends: &[&Prepared]) -> Vec<Result<Appended, AppendError>> {

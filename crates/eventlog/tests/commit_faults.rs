@@ -27,9 +27,12 @@ const LOG: LogName = LogName("faults");
 const SHARD: Shard = Shard(0);
 
 fn store() -> MemoryStore {
+    store_by(Arc::new(TestClock::default()), GroupOptions::default())
+}
+
+fn store_by(clock: Arc<TestClock>, options: GroupOptions) -> MemoryStore {
     let shards = ShardCount::new(2).expect("2 is in range");
-    let clock = Arc::new(TestClock::default());
-    MemoryStore::open(&[LOG], shards, clock, GroupOptions::default(), None)
+    MemoryStore::open(&[LOG], shards, clock, options, None)
 }
 
 /// A command that appends an event to a stream and counts itself in a view.
@@ -290,6 +293,43 @@ async fn a_transaction_that_cannot_be_opened_is_not_applied() {
         place(append(&store, command("a", NoStream, 1)).await),
         (0, false)
     );
+}
+
+/// What becomes of a caller that waited behind one whose commit failed, where nobody
+/// may wait for longer than that.
+async fn behind_a_failure(enqueue_deadline: Duration) -> Result<Appended, AppendError> {
+    let clock = Arc::new(TestClock::default());
+    let options = GroupOptions {
+        enqueue_deadline,
+        ..GroupOptions::default()
+    };
+    let store = Arc::new(store_by(clock.clone(), options));
+    store.faults().script([Some(NotApplied)]);
+    let mut stall = clock.stall();
+    let first = store.clone();
+    let first = tokio::spawn(async move { append(&first, command("a", NoStream, 1)).await });
+    stall.reached().await;
+    let mut waiting = std::pin::pin!(append(&store, command("b", NoStream, 2)));
+    assert!(futures::poll!(&mut waiting).is_pending(), "it waits");
+    drop(stall);
+    let failed = first.await.expect("no panic");
+    assert_eq!(outcome(&failed), Outcome::NotApplied);
+    let answer = waiting.await;
+    let later = append(&store, command("c", NoStream, 3)).await;
+    later.expect("the store holds again");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_waited_long_behind_a_failure_does_not_wait_for_another() {
+    let refused = behind_a_failure(Duration::ZERO).await;
+    assert_eq!(outcome(&refused), Outcome::NotApplied);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_came_just_now_is_not_refused_for_a_failure_before_it() {
+    let taken = behind_a_failure(Duration::from_secs(3_600)).await;
+    assert_eq!(place(taken), (0, false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
