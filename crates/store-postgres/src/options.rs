@@ -181,6 +181,15 @@ pub enum OpenError {
         /// Newest format that this version reads.
         known: u64,
     },
+    /// What was being loaded into it has not been settled: repeat the command.
+    #[error(
+        "schema `{schema}` is being filled, or was when the command was cut off: wait for `tally restore` or \
+         `tally import-log`, or repeat it"
+    )]
+    Unfinished {
+        /// The schema.
+        schema: String,
+    },
     /// The number of shards is fixed at creation: open it with that number.
     #[error(
         "the store has {found} shards, {asked} were asked for; open it with {found}, or move to a new store"

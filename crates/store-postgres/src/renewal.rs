@@ -22,6 +22,8 @@ pub(crate) async fn renew(connector: &Connector, names: &[LogName]) -> Result<()
     for log in &logs.all {
         renew_log(&mut renewing, log, &logs).await?;
     }
+    // A store that was being filled has its new ids with the moment that it can be opened.
+    schema::end_unfinished(&mut renewing).await?;
     renewing.commit().await?;
     connection.close().await?;
     Ok(())

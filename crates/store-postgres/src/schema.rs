@@ -11,6 +11,9 @@ use crate::connect::Connector;
 use crate::logs::{Log, Logs, shard_column};
 use crate::options::{MigrateOptions, OpenError, StoreInfo};
 
+/// What of `meta` is there as long as what was loaded is not settled.
+const UNFINISHED: &str = "unfinished";
+
 /// The tables of a schema, step by step; step n leads from format n to n + 1.
 pub(crate) struct Tables {
     pub(crate) steps: &'static [&'static str],
@@ -168,6 +171,10 @@ pub(crate) async fn open(
 ) -> Result<Opened, OpenError> {
     let (info, logs) = look_up(connection, schema, names).await?;
     verify_shards(&info, shards)?;
+    if get(connection, UNFINISHED).await?.is_some() {
+        let schema = schema.to_owned();
+        return Err(OpenError::Unfinished { schema });
+    }
     let epoch: i64 = sqlx::query_scalar(
         "UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'epoch' \
          RETURNING value::bigint",
@@ -233,6 +240,20 @@ pub(crate) async fn set_ahead(
     ahead: SignedDuration,
 ) -> Result<(), sqlx::Error> {
     set(connection, "ahead", &ahead.to_string()).await
+}
+
+/// Says that what was loaded is yet to be read back and settled: nobody opens it before.
+pub(crate) async fn begin_unfinished(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    set(connection, UNFINISHED, "loaded").await
+}
+
+/// Says that it is settled.
+pub(crate) async fn end_unfinished(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM meta WHERE key = $1")
+        .bind(UNFINISHED)
+        .execute(connection)
+        .await
+        .map(|_| ())
 }
 
 fn verify_shards(info: &StoreInfo, asked: ShardCount) -> Result<(), OpenError> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::Schema;
 use tally_eventlog::archive::conformance::ArchiveFixture;
-use tally_eventlog::archive::{Source, Target};
+use tally_eventlog::archive::{ArchiveError, Found, Parts, Source, StoreFacts, Target};
 use tally_eventlog::conformance::{Fixture, Setup};
 use tally_eventlog::store::EventStore;
 use tally_store_postgres::{
-    Limits, MigrateOptions, PostgresOptions, PostgresSnapshot, PostgresStore, PostgresTarget,
+    Database, Limits, MigrateOptions, OpenError, PostgresOptions, PostgresSnapshot, PostgresStore,
+    PostgresTarget,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -110,8 +111,42 @@ impl ArchiveFixture for Postgres {
         let migrate = migrate(setup);
         let migrated = PostgresStore::migrate(&self.schema.database, &migrate).await;
         migrated.expect("it is created");
-        let target = PostgresTarget::open(&self.schema.database).await;
-        Box::new(target.expect("it answers"))
+        let database = self.schema.database.clone();
+        let target = PostgresTarget::open(&database).await;
+        Box::new(Settled {
+            target: target.expect("it answers"),
+            database,
+            setup: setup.clone(),
+        })
+    }
+}
+
+/// A target whose content is settled with the end of the load, and not before.
+struct Settled {
+    target: PostgresTarget,
+    database: Database,
+    setup: Setup,
+}
+
+#[async_trait]
+impl Target for Settled {
+    async fn found(&mut self, facts: &StoreFacts) -> Result<Found, ArchiveError> {
+        self.target.found(facts).await
+    }
+
+    async fn load(&mut self, parts: &mut dyn Parts) -> Result<(), ArchiveError> {
+        self.target.load(parts).await?;
+        let Setup {
+            logs,
+            shards,
+            clock,
+            ..
+        } = self.setup.clone();
+        let options = PostgresOptions::new(self.database.clone(), logs, shards, clock);
+        match PostgresStore::open(options).await {
+            Err(OpenError::Unfinished { .. }) => self.target.finish().await,
+            _ => panic!("it is opened before it is settled"),
+        }
     }
 }
 

@@ -96,7 +96,19 @@ impl PostgresTarget {
             }
             filling.take(&mut self.connection, part).await?;
         }
-        filling.finish(&mut self.connection).await
+        filling.finish(&mut self.connection).await?;
+        let marked = schema::begin_unfinished(&mut self.connection).await;
+        marked.map_err(ArchiveError::store)
+    }
+
+    /// Lets it be opened, after what was loaded has been read back.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`]: it still cannot be opened.
+    pub async fn finish(&mut self) -> Result<(), ArchiveError> {
+        let settled = schema::end_unfinished(&mut self.connection).await;
+        settled.map_err(ArchiveError::store)
     }
 }
 

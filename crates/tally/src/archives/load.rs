@@ -362,10 +362,10 @@ async fn load_group(
         // Where it was cut off just before, the ids are still those of the archive. A file
         // comes into its place with its new ids: one that is the same was never lost.
         let in_place = before && matches!(filling, Filling::File(_));
-        if ids == Ids::Renewed && !in_place {
-            filling.renew(group.logs()).await?;
-        }
-        if !before {
+        if !in_place {
+            if ids == Ids::Renewed {
+                filling.renew(group.logs()).await?;
+            }
             filling.finish().await?;
         }
     }

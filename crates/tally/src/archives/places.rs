@@ -96,11 +96,11 @@ impl Filling {
         }
     }
 
-    /// Settles what was loaded and has been read back.
+    /// Settles what was loaded and has been read back: until then nobody opens it.
     pub(super) async fn finish(self) -> Result<(), ArchiveError> {
         match self {
             Self::File(target) => target.finish().await,
-            Self::Schema(..) => Ok(()),
+            Self::Schema(mut target, _) => target.finish().await,
         }
     }
 }
