@@ -1,6 +1,6 @@
 //! The steps of the main job as short calls.
 
-use tally::client::{Client, command_id};
+use tally::client::{Client, command_id, token_of};
 use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::feedback::v1 as feedback;
 use tally_proto::tally::lists::v1 as lists;
@@ -200,19 +200,6 @@ pub fn question(subject: &str) -> sanctions::CheckRequest {
     }
 }
 
-/// The token that makes an answer see a receipt of `lists`.
-pub fn token(receipt: &Receipt) -> sanctions::ConsistencyToken {
-    let shard = sanctions::ShardBasis {
-        shard: receipt.shard,
-        lists: receipt.position + 1,
-        sanctions: 0,
-    };
-    sanctions::ConsistencyToken {
-        shards: vec![shard],
-        pack_version: String::new(),
-    }
-}
-
 /// Asks, having seen at least a receipt of `lists`.
 ///
 /// # Panics
@@ -224,7 +211,7 @@ pub async fn check_after(
     receipt: &Receipt,
 ) -> sanctions::CheckResponse {
     let request = sanctions::CheckRequest {
-        at_least: Some(token(receipt)),
+        at_least: Some(token_of(receipt)),
         ..question(subject)
     };
     client

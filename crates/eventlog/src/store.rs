@@ -149,6 +149,33 @@ pub async fn has_place(
     Ok(found.is_some_and(|record| record.leaf == *leaf))
 }
 
+/// Whether a log still has the first `count` records of what had an id: the log has it
+/// now, or had it until it was restored from a backup with that many. Asked of the owner.
+///
+/// # Errors
+///
+/// [`StoreError`]: retry.
+pub async fn still_has(
+    source: &dyn LogSource,
+    log: LogName,
+    shard: Shard,
+    log_id: Uuid,
+    count: u64,
+) -> Result<bool, StoreError> {
+    if count == 0 {
+        return Ok(true);
+    }
+    let index = usize::from(shard.0);
+    let heads = source.heads(log).await?;
+    if let Some(head) = heads.get(index).filter(|head| head.log_id == log_id) {
+        return Ok(count <= head.size());
+    }
+    let former = source.former_ids(log).await?;
+    let former = former.iter().find(|former| former.log_id == log_id);
+    let left = former.and_then(|former| former.sizes.get(index));
+    Ok(left.is_some_and(|left| count <= *left))
+}
+
 /// A log of another process, whose records come over a transport that may lag,
 /// lose and repeat. What the owner says is then another thing than what has come.
 pub trait Remote: Send + Sync {

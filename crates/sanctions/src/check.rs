@@ -16,8 +16,10 @@ use tally_eventlog::shard::Shard;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_service::Policy;
 
+use crate::basis::ListsBasis;
 use crate::known::{Standing, leads_on};
 use crate::memoranda::Window;
+use crate::token::Token;
 
 /// Identifiers of one organisation that a check follows. More than this are a
 /// mistake in the links, and the answer is then undetermined.
@@ -26,8 +28,8 @@ pub const LINKED_MAX: usize = 16;
 /// How far the reader of `lists` was on a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderSeen {
-    /// Number of records applied.
-    pub next: u64,
+    /// What it had applied.
+    pub lists: ListsBasis,
     /// Wall-clock time at which it had all there was.
     pub seen_at: Option<Timestamp>,
     /// True if it has stopped for good.
@@ -69,8 +71,8 @@ pub struct Asked<'a> {
     pub wall: Timestamp,
     /// The oldest that what is known of `lists` may be.
     pub freshness: Duration,
-    /// False: the caller's token was not reached in time.
-    pub token_reached: bool,
+    /// Whether what the caller's token names has been seen.
+    pub token: Token,
 }
 
 /// The answer.
@@ -85,7 +87,7 @@ pub struct Verdict {
     /// Why it cannot be said.
     pub undetermined_reason: &'static str,
     /// Shards that were looked at, in order, and how far the reader was there.
-    pub shards: Vec<(Shard, u64)>,
+    pub shards: Vec<(Shard, ListsBasis)>,
     /// Identifiers that were looked at beside the one asked for.
     pub linked: Vec<String>,
 }
@@ -93,9 +95,9 @@ pub struct Verdict {
 /// Answers a question from what is known, by identifier.
 pub fn evaluate(asked: &Asked<'_>, known: &Known) -> Verdict {
     let (identifiers, complete) = identifiers_of(asked, known);
-    let mut shards: Vec<(Shard, u64)> = identifiers
+    let mut shards: Vec<(Shard, ListsBasis)> = identifiers
         .iter()
-        .map(|(_, seen)| (seen.shard, seen.reader.next))
+        .map(|(_, seen)| (seen.shard, seen.reader.lists))
         .collect();
     shards.sort_unstable();
     shards.dedup();
@@ -170,8 +172,10 @@ fn identifiers_of<'a>(asked: &Asked<'a>, known: &'a Known) -> (Vec<(&'a str, &'a
 
 /// Why nothing can be said; the caller's own condition comes first.
 fn doubt(asked: &Asked<'_>, identifiers: &[(&str, &Seen)], complete: bool) -> Option<&'static str> {
-    if !asked.token_reached {
-        return Some("TOKEN_NOT_REACHED");
+    match asked.token {
+        Token::Reached => {}
+        Token::NotReached => return Some("TOKEN_NOT_REACHED"),
+        Token::Diverged => return Some("TOKEN_DIVERGED"),
     }
     if !complete {
         return Some("TOO_MANY_LINKS");

@@ -8,6 +8,7 @@ use tally_eventlog::aggregate::{Codec, Encoded};
 use tally_eventlog::event::{DecodeError, Recorded};
 use tally_proto::tally::sanctions::v1 as pb;
 
+use crate::basis::ListsBasis;
 use crate::correction::{Correction, Opening, Stale};
 use crate::decision::{self, Decision};
 use crate::directive::{Directive, Event, EventKind, Stage};
@@ -69,7 +70,8 @@ impl Codec for Directive {
                     decision: Some(decision.clone()),
                     executed_on: executed_on.to_string(),
                     check_id: check_id.clone(),
-                    lists_basis: *lists_basis,
+                    lists_basis: lists_basis.records,
+                    lists_log_id: lists_basis.log_id(),
                 };
                 (event_type::EXECUTED, bytes(&message))
             }
@@ -148,7 +150,7 @@ impl Codec for Directive {
                     executed_on: parse_legal_date(&message.executed_on)
                         .map_err(|fault| invalid(recorded, fault.to_string()))?,
                     check_id: message.check_id,
-                    lists_basis: message.lists_basis,
+                    lists_basis: ListsBasis::stored(message.lists_basis, &message.lists_log_id),
                 };
                 (message.department, kind)
             }

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message as _;
 use tally_eventlog::append::AppendError;
 use tally_eventlog::consumer::Progress;
@@ -21,10 +22,11 @@ use tally_eventlog::store::StoreError;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::{Deps, execute_fault, logs, store_fault};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
 
 pub use record::check_stream;
 
+use crate::basis::{ListsBasis, id_bytes};
 use crate::check::{Asked, Known, LINKED_MAX, ReaderSeen, Seen, Verdict, evaluate};
 use crate::projection::subject_row;
 use crate::question::Question;
@@ -140,6 +142,8 @@ struct Worker {
     lists: Arc<Progress>,
     /// Sizes of the own log's shards, in order.
     sanctions: Vec<watch::Receiver<u64>>,
+    /// The own log's id, which it keeps while it is open.
+    own_id: OnceCell<Bytes>,
     freshness: Duration,
 }
 
@@ -157,8 +161,18 @@ impl Worker {
             deps,
             lists,
             sanctions,
+            own_id: OnceCell::new(),
             freshness,
         }
+    }
+
+    async fn own_id(&self) -> Result<Bytes, StoreError> {
+        let ask = || async {
+            let heads = self.deps.store.heads(logs::SANCTIONS).await?;
+            let first = heads.first();
+            Ok(first.map_or_else(Bytes::new, |head| id_bytes(head.log_id)))
+        };
+        self.own_id.get_or_try_init(ask).await.cloned()
     }
 
     async fn serve(&self, batch: Vec<Job>) {
@@ -178,6 +192,13 @@ impl Worker {
     async fn answer(&self, questions: &[Question]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = questions.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..questions.len()).collect();
+        let own_id = match self.own_id().await {
+            Ok(own_id) => own_id,
+            Err(error) => {
+                let refused = |_: &Question| Err(store_fault(error.clone()));
+                return questions.iter().map(refused).collect();
+            }
+        };
         for _ in 0..TRIES_MAX {
             let known = match self
                 .look_up(open.iter().map(|index| &questions[*index]))
@@ -193,7 +214,7 @@ impl Worker {
             };
             let decided: Vec<Decided> = open
                 .iter()
-                .map(|index| self.decide(&questions[*index], &known))
+                .map(|index| self.decide(&questions[*index], &known, &own_id))
                 .collect();
             let appends = open
                 .iter()
@@ -211,7 +232,8 @@ impl Worker {
                             .shards
                             .iter()
                             .find(|(used, _)| *used == shard);
-                        moved = used.copied().or(moved);
+                        let used = used.map(|(used, lists)| (*used, lists.records));
+                        moved = used.or(moved);
                         lost.push(index);
                     }
                     Err(error) => answers[index] = Some(Err(refusal(error))),
@@ -286,14 +308,14 @@ impl Worker {
 
     fn reader(&self, shard: Shard, subject: &str) -> ReaderSeen {
         self.lists.with(shard, |progress| ReaderSeen {
-            next: progress.next,
+            lists: ListsBasis::of(progress),
             seen_at: progress.seen_at,
             stopped: progress.stopped.is_some(),
             parked: !progress.parked.is_empty() && progress.parked.contains_key(subject),
         })
     }
 
-    fn decide(&self, question: &Question, known: &Known) -> Decided {
+    fn decide(&self, question: &Question, known: &Known, own_id: &Bytes) -> Decided {
         let asked = Asked {
             subject: &question.subject,
             subject_type: question.subject_type,
@@ -303,16 +325,18 @@ impl Worker {
             today: question.today,
             wall: self.deps.clock.wall(),
             freshness: self.freshness,
-            token_reached: question.token_reached,
+            token: question.token,
         };
         let verdict = evaluate(&asked, known);
         let shards = verdict
             .shards
             .iter()
-            .map(|(shard, next)| pb::ShardBasis {
+            .map(|(shard, lists)| pb::ShardBasis {
                 shard: u32::from(shard.0),
-                lists: *next,
+                lists: lists.records,
+                lists_log_id: lists.log_id(),
                 sanctions: *self.sanctions[usize::from(shard.0)].borrow(),
+                sanctions_log_id: own_id.clone(),
             })
             .collect();
         let pack_version = question.policy.version().to_owned();

@@ -8,10 +8,12 @@ use tally_domain::legal::LegalBasisRef;
 use tally_domain::policy::Pack;
 use tally_domain::subject::SubjectType;
 use tally_eventlog::consumer::Poison;
-use tally_eventlog::event::{Recorded, from_proto_time, to_proto_time};
+use tally_eventlog::event::{Recorded, from_proto_time, to_proto_time, uuid_bytes};
 use tally_eventlog::pb as log;
 use tally_proto::tally::lists::v1 as lists;
 use tally_proto::tally::sanctions::v1 as pb;
+
+use crate::basis::ListsBasis;
 
 /// Event types of `lists`.
 pub mod event_type {
@@ -188,6 +190,7 @@ fn stop(row: &mut pb::SubjectRow, event: &Recorded, standing: pb::Standing) -> R
         stopped_at,
         recorded_at: Some(to_proto_time(event.recorded_at)),
         resumed_at: None,
+        log_id: uuid_bytes(event.log_id),
     });
     Ok(())
 }
@@ -202,14 +205,14 @@ fn known<'a>(
         .ok_or_else(|| Poison::new(format!("entry {entry_id} was never listed")))
 }
 
-/// True if what was recorded at `recorded_at`, having seen `basis` records of
-/// `lists`, applied the entry while it must not have been applied. `skew` is how
+/// True if what was recorded at `recorded_at`, having seen `basis` of `lists`,
+/// applied the entry while it must not have been applied. `skew` is how
 /// much the clocks of the two logs may differ: what may have been late counts as
 /// late, since a correction too many asks somebody to look, and one too few leaves
 /// a wrong unnoticed.
 pub fn is_stale(
     entry: &pb::KnownEntry,
-    basis: u64,
+    basis: ListsBasis,
     recorded_at: Timestamp,
     skew: SignedDuration,
 ) -> bool {
@@ -219,7 +222,7 @@ pub fn is_stale(
         let time = |at: &Option<prost_types::Timestamp>| at.as_ref().and_then(from_proto_time);
         let after = time(&stop.recorded_at).is_none_or(|stopped| latest >= stopped);
         let before = time(&stop.resumed_at).is_none_or(|resumed| earliest < resumed);
-        basis < stop.stopped_at && after && before
+        !basis.has_seen(stop) && after && before
     })
 }
 

@@ -8,7 +8,8 @@
 
 mod answered;
 pub mod assess;
-pub mod check;
+pub mod basis;
+mod check;
 mod codec;
 pub mod correction;
 mod corrections;
@@ -27,6 +28,7 @@ mod reconcile;
 mod respond;
 mod service;
 mod settle;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;

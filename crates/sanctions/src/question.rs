@@ -1,29 +1,24 @@
 //! A check, decoded: who asks what, and what it was judged by.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tally_auth::Caller;
 use tally_domain::date::LegalDate;
 use tally_domain::department::DepartmentId;
-use tally_domain::fault::FieldFault;
 use tally_domain::legal::LegalBasisRef;
 use tally_domain::subject::{Subject, SubjectType};
 use tally_eventlog::append::CommandKey;
 use tally_eventlog::consumer::Progress;
 use tally_eventlog::event::EventContext;
-use tally_eventlog::shard::Shard;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
 use tally_service::reply::keyring_fault;
 use tally_service::subject::{self, SubjectInput};
-use tally_service::{CommandScope, Deps, Policy, digest, logs};
+use tally_service::{CommandScope, Deps, Policy, digest};
 
 use crate::memoranda::knows_purpose;
-
-/// How long a check waits for the caller's token.
-const TOKEN_WAIT: Duration = Duration::from_secs(2);
+use crate::token::{self, Token};
 
 const PURPOSE_CHARS_MAX: usize = 64;
 const CASE_NUMBER_CHARS_MAX: usize = 128;
@@ -53,8 +48,8 @@ pub struct Question {
     pub policy: Arc<Policy>,
     /// Today.
     pub today: LegalDate,
-    /// False: the caller's token was not reached in time.
-    pub token_reached: bool,
+    /// Whether what the caller's token names has been seen.
+    pub token: Token,
 }
 
 /// A question whose fields are right, before what it may have to wait for.
@@ -139,7 +134,7 @@ pub fn read<'a>(
             }
         }
     }
-    token_faults(&mut faults, deps, request.at_least.as_ref());
+    token::faults(&mut faults, deps, request.at_least.as_ref());
     let (Some(scope), Some(input), Some(purpose), Some(case_number), Some(legal_basis), true) = (
         scope,
         input,
@@ -176,7 +171,7 @@ impl Draft<'_> {
         match (self.at_least, self.input) {
             (None, SubjectInput::Organisation(identifier)) => Ok(self
                 .fields
-                .question(&Subject::Organisation(identifier), true)),
+                .question(&Subject::Organisation(identifier), Token::Reached)),
             (at_least, input) => Err(Box::new(Self {
                 fields: self.fields,
                 input,
@@ -194,16 +189,16 @@ impl Draft<'_> {
         let subject = subject::resolve(self.input, &deps.keyring)
             .await
             .map_err(keyring_fault)?;
-        let token_reached = match self.at_least {
-            Some(token) => reached(deps, lists, token).await,
-            None => true,
+        let token = match self.at_least {
+            Some(token) => token::reached(deps, lists, token).await,
+            None => Token::Reached,
         };
-        Ok(self.fields.question(&subject, token_reached))
+        Ok(self.fields.question(&subject, token))
     }
 }
 
 impl Fields<'_> {
-    fn question(self, subject: &Subject, token_reached: bool) -> Question {
+    fn question(self, subject: &Subject, token: Token) -> Question {
         // What the answer must have seen is no part of the question: asking again
         // with a later token is the same check.
         let content = pb::CheckRequest {
@@ -229,7 +224,7 @@ impl Fields<'_> {
             legal_basis: self.legal_basis,
             policy: self.policy.clone(),
             today: self.today,
-            token_reached,
+            token,
         }
     }
 }
@@ -239,51 +234,4 @@ fn type_of(input: &SubjectInput) -> SubjectType {
         SubjectInput::Organisation(_) => SubjectType::Organisation,
         SubjectInput::Person(_) | SubjectInput::PersonId(_) => SubjectType::NaturalPerson,
     }
-}
-
-fn token_faults(faults: &mut Faults, deps: &Deps, token: Option<&pb::ConsistencyToken>) {
-    let shards = deps.store.shards().get();
-    for (index, basis) in token.iter().flat_map(|token| &token.shards).enumerate() {
-        if basis.shard >= u32::from(shards) {
-            faults.push(FieldFault::new(
-                format!("at_least.shards[{index}].shard"),
-                "SHARD_UNKNOWN",
-                format!(
-                    "there are {shards} shards, from 0; pass a token exactly as it was received"
-                ),
-            ));
-        }
-    }
-}
-
-/// Waits until all that the token names has been seen here; bounded.
-async fn reached(deps: &Deps, lists: &Progress, token: &pb::ConsistencyToken) -> bool {
-    let seen = async {
-        for basis in &token.shards {
-            let shard = Shard(u16::try_from(basis.shard).unwrap_or(u16::MAX));
-            if !lists.wait_for(shard, basis.lists, TOKEN_WAIT).await {
-                return false;
-            }
-            let mut size = deps
-                .sources
-                .of(logs::SANCTIONS)
-                .watch(logs::SANCTIONS, shard);
-            if size
-                .wait_for(|size| *size >= basis.sanctions)
-                .await
-                .is_err()
-            {
-                return false;
-            }
-        }
-        token.pack_version.is_empty()
-            || deps
-                .catalogue
-                .wait_for_version(&token.pack_version, TOKEN_WAIT)
-                .await
-                .is_some()
-    };
-    tokio::time::timeout(TOKEN_WAIT, seen)
-        .await
-        .unwrap_or(false)
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_service::command::stored_actor;
 use tally_service::reply::hex;
+use uuid::Uuid;
 
 use crate::answered::Answered;
 
@@ -62,7 +63,14 @@ struct Entry<'a> {
 struct Seen {
     shard: u32,
     lists: u64,
+    lists_log_id: String,
     sanctions: u64,
+    sanctions_log_id: String,
+}
+
+/// Of which log so many records had been seen; empty: none was.
+fn log_id(bytes: &[u8]) -> String {
+    Uuid::from_slice(bytes).map_or_else(|_| String::new(), |id| id.to_string())
 }
 
 #[derive(Debug, Serialize)]
@@ -107,7 +115,9 @@ impl<'a> Claims<'a> {
                 .map(|basis| Seen {
                     shard: basis.shard,
                     lists: basis.lists,
+                    lists_log_id: log_id(&basis.lists_log_id),
                     sanctions: basis.sanctions,
+                    sanctions_log_id: log_id(&basis.sanctions_log_id),
                 })
                 .collect(),
             pack_version: &envelope.pack_version,

@@ -18,12 +18,12 @@ use tally_eventlog::consumer::{Poison, ReactError};
 use tally_eventlog::event::{Recorded, StreamName, from_proto_time};
 use tally_eventlog::execute::Task;
 use tally_eventlog::ids::Cause;
-use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard};
 use tally_eventlog::store::prefix_end;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_service::{Deps, logs, process_context, process_key};
 
+use crate::basis::ListsBasis;
 use crate::codec::event_type;
 use crate::correction::{Correction, Opening, Stale};
 use crate::directive::Directive;
@@ -94,11 +94,13 @@ impl Reconciler {
         for subject in subjects.filter(|subject| looked_at.insert(*subject)) {
             let of_subject = told.iter().filter(|told| told.subject == subject);
             let shard = usize::from(self.deps.store.shards().of(subject).0);
-            let size = heads.get(shard).map_or(u64::MAX, Head::size);
-            if of_subject
-                .clone()
-                .all(|told| told.check.lists_basis >= size)
-            {
+            let had_seen = |told: &Told| {
+                heads.get(shard).is_some_and(|head| {
+                    let basis = basis_of(&told.check);
+                    basis.log_id == head.log_id && basis.records >= head.size()
+                })
+            };
+            if of_subject.clone().all(had_seen) {
                 // The answer had seen all there is. What comes later, its reader
                 // holds against this check, which is in the log by now.
                 continue;
@@ -211,7 +213,7 @@ impl Reconciler {
         check: &pb::CheckRow,
     ) -> Option<Found> {
         let recorded_at = check.recorded_at.as_ref().and_then(from_proto_time)?;
-        known::is_stale(entry, check.lists_basis, recorded_at, self.skew).then(|| Found {
+        known::is_stale(entry, basis_of(check), recorded_at, self.skew).then(|| Found {
             opening: Opening {
                 department: check.department.clone(),
                 initiator: entry.initiator.clone(),
@@ -249,7 +251,8 @@ impl Reconciler {
                 continue;
             }
             let executed: pb::DirectiveExecuted = event.payload().map_err(Poison::from)?;
-            if known::is_stale(entry, executed.lists_basis, event.recorded_at, self.skew) {
+            let basis = ListsBasis::stored(executed.lists_basis, &executed.lists_log_id);
+            if known::is_stale(entry, basis, event.recorded_at, self.skew) {
                 let opening = Opening {
                     department: executed.department,
                     initiator: entry.initiator.clone(),
@@ -343,4 +346,9 @@ fn cause(log: LogName, shard: Shard, position: u64, at: Timestamp) -> Cause {
         position,
         handler: HANDLER,
     }
+}
+
+/// What an answer had seen of its entry's shard.
+fn basis_of(check: &pb::CheckRow) -> ListsBasis {
+    ListsBasis::stored(check.lists_basis, &check.lists_log_id)
 }

@@ -7,9 +7,11 @@ use tally_proto::tally::catalog::v1::catalog_service_client::CatalogServiceClien
 use tally_proto::tally::collection::v1::collection_service_client::CollectionServiceClient;
 use tally_proto::tally::feedback::v1::feedback_service_client::FeedbackServiceClient;
 use tally_proto::tally::lists::v1::lists_service_client::ListsServiceClient;
+use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::log::v1::log_service_client::LogServiceClient;
 use tally_proto::tally::node::v1::node_service_client::NodeServiceClient;
 use tally_proto::tally::sanctions::v1::sanctions_service_client::SanctionsServiceClient;
+use tally_proto::tally::sanctions::v1::{ConsistencyToken, ShardBasis};
 use tally_rpc::{ClientTls, ConnectError};
 use tally_telemetry::TraceInterceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -159,4 +161,18 @@ impl Client {
 /// A new command id: a UUIDv7 of the system's clock.
 pub fn command_id() -> String {
     Uuid::now_v7().to_string()
+}
+
+/// The token by which an answer has seen what a receipt of `lists` stands for.
+pub fn token_of(receipt: &Receipt) -> ConsistencyToken {
+    let shard = ShardBasis {
+        shard: receipt.shard,
+        lists: receipt.position + 1,
+        lists_log_id: receipt.log_id.clone(),
+        ..ShardBasis::default()
+    };
+    ConsistencyToken {
+        shards: vec![shard],
+        ..ConsistencyToken::default()
+    }
 }

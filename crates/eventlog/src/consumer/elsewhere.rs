@@ -86,7 +86,8 @@ impl Elsewhere {
                 self.parked_changes.insert(shard, changes);
             }
             self.progress.update_elsewhere(shard, |state| {
-                state.next = checkpoint.as_ref().map_or(0, |at| at.next);
+                let place = checkpoint.as_ref().map(|at| (at.next, at.log_id));
+                (state.next, state.log_id) = place.unwrap_or_default();
                 let seen_at = checkpoint.map(|at| at.seen_at);
                 state.seen_at = seen_at.filter(|at| *at != Timestamp::UNIX_EPOCH);
                 if let Some(parked) = parked {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use crate::append::{Append, AppendError, RowKey, ViewWrite};
 use crate::shard::{LogName, Shard, ShardCount};
@@ -45,6 +46,8 @@ pub struct ShardProgress {
     pub held: bool,
     /// Number of records applied.
     pub next: u64,
+    /// Id that the log had when the last of them was recorded; nil where there is none.
+    pub log_id: Uuid,
     /// Wall-clock time at which it had all that the source had; nothing before that.
     pub seen_at: Option<Timestamp>,
     /// Parked subjects and the number of their events.

@@ -256,9 +256,10 @@ impl Runner {
         }
         self.parked = parked;
         self.stale = false;
-        let (next, parked) = (self.checkpoint.next, self.parked.clone());
+        let place = (self.checkpoint.next, self.checkpoint.log_id);
+        let parked = self.parked.clone();
         self.progress.update(self.shard, |state| {
-            state.next = next;
+            (state.next, state.log_id) = place;
             state.parked = parked;
         });
         Ok(())
@@ -385,9 +386,9 @@ impl Runner {
         }
         self.write(to, views).await?;
         let parked = (!applied.parked.is_empty()).then(|| self.parked.clone());
-        let next = self.checkpoint.next;
+        let place = (self.checkpoint.next, self.checkpoint.log_id);
         self.progress.update(self.shard, |state| {
-            state.next = next;
+            (state.next, state.log_id) = place;
             if seen_at.is_some() {
                 state.seen_at = seen_at;
             }

@@ -8,6 +8,10 @@ use super::*;
 
 const US: &str = "cn-uscc:9152000071430580XT";
 const OTHER: &str = "cn-orgcode:71430580-X";
+const NINE: ListsBasis = ListsBasis {
+    records: 9,
+    log_id: uuid::Uuid::from_u128(9),
+};
 const WALL: Timestamp = Timestamp::UNIX_EPOCH;
 
 struct Case {
@@ -16,7 +20,7 @@ struct Case {
     today: LegalDate,
     department: &'static str,
     purpose: &'static str,
-    token_reached: bool,
+    token: Token,
 }
 
 fn entry(id: &str) -> pb::KnownEntry {
@@ -47,7 +51,7 @@ fn seen(shard: u16, entries: Vec<pb::KnownEntry>, linked: &[&str]) -> Seen {
     Seen {
         shard: Shard(shard),
         reader: ReaderSeen {
-            next: 9,
+            lists: NINE,
             seen_at: Some(WALL),
             stopped: false,
             parked: false,
@@ -70,7 +74,7 @@ fn given(known: impl IntoIterator<Item = (&'static str, Seen)>) -> Case {
         today: date(2026, 3, 2),
         department: "11990100MB0000203C",
         purpose: "procurement",
-        token_reached: true,
+        token: Token::Reached,
     }
 }
 
@@ -99,7 +103,7 @@ impl Case {
             today: self.today,
             wall: WALL,
             freshness: Duration::from_secs(5),
-            token_reached: self.token_reached,
+            token: self.token,
         };
         evaluate(&asked, &self.known)
     }
@@ -127,7 +131,7 @@ fn nothing_known_is_clear() {
     let verdict = given([(US, seen(3, vec![], &[]))]).when_asked();
     assert_eq!(
         (verdict.outcome, verdict.shards),
-        (pb::CheckOutcome::Clear, vec![(Shard(3), 9)])
+        (pb::CheckOutcome::Clear, vec![(Shard(3), NINE)])
     );
 }
 
@@ -238,7 +242,7 @@ fn links_are_followed_and_named() {
     assert_eq!(verdict.outcome, pb::CheckOutcome::InForce);
     assert!(verdict.entries[0].by_link);
     assert_eq!(verdict.entries[0].subject, OTHER);
-    assert_eq!(verdict.shards, [(Shard(3), 9), (Shard(5), 9)]);
+    assert_eq!(verdict.shards, [(Shard(3), NINE), (Shard(5), NINE)]);
     let unlinked = [
         (US, seen(3, vec![], &[])),
         (OTHER, seen(5, vec![entry("e")], &[])),
@@ -274,7 +278,9 @@ fn a_doubt_is_never_an_answer() {
         "READER_BEHIND"
     );
     assert_eq!(
-        listed().with(|case| case.token_reached = false).reason(),
+        listed()
+            .with(|case| case.token = Token::NotReached)
+            .reason(),
         "TOKEN_NOT_REACHED"
     );
     let unreadable = Seen {
@@ -300,7 +306,7 @@ fn knowledge_at_the_bound_is_fresh_enough() {
 #[test]
 fn what_may_be_done_in_doubt_is_said_per_measure() {
     let verdict = listed()
-        .with(|case| case.token_reached = false)
+        .with(|case| case.token = Token::NotReached)
         .when_asked();
     let actions: Vec<_> = verdict
         .when_undetermined

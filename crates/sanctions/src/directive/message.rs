@@ -7,6 +7,7 @@ use tally_eventlog::pb::DocumentRef;
 use tally_proto::tally::sanctions::v1 as pb;
 
 use super::{LiftReason, Stage};
+use crate::basis::ListsBasis;
 use crate::known::Standing;
 
 /// Whether the department may still carry the measure out today.
@@ -54,8 +55,8 @@ pub enum Command {
         executed_on: LegalDate,
         /// The check that was made before; empty if none was named.
         check_id: String,
-        /// Number of records of `lists` that `entry` has seen.
-        lists_basis: u64,
+        /// What of `lists` `entry` has seen.
+        lists_basis: ListsBasis,
         /// How the entry stands today.
         entry: Standing,
         /// Whether the department may carry it out today.
@@ -137,8 +138,8 @@ pub enum EventKind {
         executed_on: LegalDate,
         /// The check that was made before; empty if none was named.
         check_id: String,
-        /// Number of records of `lists` that had been applied to this shard.
-        lists_basis: u64,
+        /// What of `lists` had been applied to this shard.
+        lists_basis: ListsBasis,
     },
     /// The department declined.
     Declined {

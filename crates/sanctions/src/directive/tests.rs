@@ -5,6 +5,7 @@ use tally_eventlog::aggregate::given;
 use tally_eventlog::pb::LegalBasisRef as StoredBasis;
 
 use super::*;
+use crate::basis::ListsBasis;
 
 const OURS: &str = "11990100MB0000203C";
 const AT: Timestamp = Timestamp::UNIX_EPOCH;
@@ -48,7 +49,7 @@ fn executed() -> Event {
         decision: document(),
         executed_on: date(2026, 3, 2),
         check_id: String::new(),
-        lists_basis: 7,
+        lists_basis: ListsBasis::stored(7, &[7; 16]),
     })
 }
 
@@ -79,7 +80,7 @@ fn execute_when(entry: Standing, competence: Competence) -> Command {
         decision: document(),
         executed_on: date(2026, 3, 2),
         check_id: String::new(),
-        lists_basis: 7,
+        lists_basis: ListsBasis::stored(7, &[7; 16]),
         entry,
         competence,
         at: AT,

@@ -12,6 +12,7 @@ use tally_service::{Deps, logs, receipt};
 use uuid::{Builder, Uuid};
 
 use super::{CHECK_CATEGORY, Decided};
+use crate::basis::ListsBasis;
 use crate::check::Verdict;
 use crate::codec::event_type;
 use crate::consumer;
@@ -55,10 +56,10 @@ pub(super) fn append_of(deps: &Deps, question: &Question, decided: &Decided) -> 
         context: question.context.clone(),
         legal_basis: Some(question.legal_basis.clone()),
     };
-    let guard = |(shard, next): &(Shard, u64)| Guard {
+    let guard = |(shard, lists): &(Shard, ListsBasis)| Guard {
         consumer: consumer::LISTS,
         shard: *shard,
-        next: *next,
+        next: lists.records,
     };
     Append {
         command: Some(question.key.clone()),

@@ -23,7 +23,7 @@ async fn an_answer_on_an_old_look_is_not_recorded() {
         .look_up(std::iter::once(&question))
         .await
         .expect("readable");
-    let decided = worker.decide(&question, &known);
+    let decided = worker.decide(&question, &known, &Bytes::new());
     assert_eq!(decided.verdict.outcome, pb::CheckOutcome::InForce);
     mesh.suspend(ENTRY).await;
     mesh.settled().await;

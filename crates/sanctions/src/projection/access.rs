@@ -89,17 +89,19 @@ pub fn seen_in_force(event: &Recorded, shards: ShardCount) -> Result<Vec<Told>, 
             .iter()
             .find(|seen| seen.shard == u32::from(shard.0));
         of_shard
-            .map(|seen| seen.lists)
+            .map(|seen| (seen.lists, seen.lists_log_id.clone()))
             .ok_or_else(|| Poison::new("a check lacks the basis of an entry's shard"))
     };
     let entries = answered.entry_ids.into_iter().zip(answered.entry_subjects);
     entries
         .enumerate()
         .map(|(index, (entry_id, subject))| {
+            let (lists_basis, lists_log_id) = seen(shards.of(&subject))?;
             let check = pb::CheckRow {
                 check_id: answered.check_id.clone(),
                 department: department.clone(),
-                lists_basis: seen(shards.of(&subject))?,
+                lists_basis,
+                lists_log_id,
                 position: event.position,
                 recorded_at: Some(to_proto_time(event.recorded_at)),
                 entry_index: index as u32,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use prost::Message;
 use tally_eventlog::append::RowKey;
@@ -10,11 +11,14 @@ use tally_eventlog::shard::{LogName, ShardCount};
 use tally_proto::tally::lists::v1 as lists;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_service::logs;
+use uuid::Uuid;
 
 use super::*;
+use crate::basis::ListsBasis;
 use crate::codec::event_type;
 use crate::known;
 
+const LOG_ID: Uuid = Uuid::from_u128(1);
 const SUBJECT: &str = "cn-uscc:9152000071430580XT";
 
 fn recorded(
@@ -26,7 +30,7 @@ fn recorded(
 ) -> Recorded {
     Recorded {
         log,
-        log_id: uuid::Uuid::nil(),
+        log_id: LOG_ID,
         shard: ShardCount::default().of(SUBJECT),
         position,
         recorded_at: Timestamp::from_second(position as i64).expect("in range"),
@@ -190,29 +194,41 @@ fn a_subject_keeps_every_stop_of_its_entries() {
     );
     let at = |second| Timestamp::from_second(second).expect("in range");
     let exact = SignedDuration::ZERO;
+    let seen = |records| ListsBasis::stored(records, &LOG_ID.into_bytes());
     assert!(
-        known::is_stale(entry, 2, at(2), exact),
+        known::is_stale(entry, seen(2), at(2), exact),
         "recorded with the suspension, without having seen it"
     );
-    assert!(!known::is_stale(entry, 3, at(2), exact), "it had seen it");
     assert!(
-        !known::is_stale(entry, 2, at(1), exact),
+        !known::is_stale(entry, seen(3), at(2), exact),
+        "it had seen it"
+    );
+    assert!(
+        !known::is_stale(entry, seen(2), at(1), exact),
         "it was recorded before"
     );
     assert!(
-        !known::is_stale(entry, 2, at(3), exact),
+        !known::is_stale(entry, seen(2), at(3), exact),
         "it was upheld by then"
     );
     assert!(
-        known::is_stale(entry, 2, at(4), exact),
+        known::is_stale(entry, seen(2), at(4), exact),
         "it has ended since"
     );
     let skewed = SignedDuration::from_secs(1);
     assert!(
-        known::is_stale(entry, 2, at(1), skewed),
+        known::is_stale(entry, seen(2), at(1), skewed),
         "by another clock it may have been recorded after"
     );
-    assert!(!known::is_stale(entry, 3, at(1), skewed), "it had seen it");
+    assert!(
+        !known::is_stale(entry, seen(3), at(1), skewed),
+        "it had seen it"
+    );
+    let lost = ListsBasis::stored(9, &[9; 16]);
+    assert!(
+        known::is_stale(entry, lost, at(2), exact),
+        "nine records of another log are not those with the suspension"
+    );
 }
 
 #[test]
@@ -242,12 +258,13 @@ fn a_check_is_kept_by_entry_with_the_basis_of_its_shard() {
                 pb::ShardBasis {
                     shard: shard + 1,
                     lists: 1,
-                    sanctions: 0,
+                    ..Default::default()
                 },
                 pb::ShardBasis {
                     shard,
                     lists: 7,
-                    sanctions: 0,
+                    lists_log_id: Bytes::copy_from_slice(LOG_ID.as_bytes()),
+                    ..Default::default()
                 },
             ],
             pack_version: String::new(),
@@ -272,6 +289,7 @@ fn a_check_is_kept_by_entry_with_the_basis_of_its_shard() {
         check_id: "c".to_owned(),
         department: "us".to_owned(),
         lists_basis: 7,
+        lists_log_id: Bytes::copy_from_slice(LOG_ID.as_bytes()),
         position: 3,
         recorded_at: Some(to_proto_time(event.recorded_at)),
         entry_index: 0,

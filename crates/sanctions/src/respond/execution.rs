@@ -10,6 +10,7 @@ use tally_eventlog::append::Guard;
 use tally_eventlog::event::StreamName;
 use tally_eventlog::execute::{ExecuteError, TRIES_MAX};
 use tally_eventlog::pb::Receipt;
+use tally_eventlog::store::still_has;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
@@ -18,6 +19,7 @@ use tally_service::{digest, execute_fault, logs, store_fault};
 
 use super::parts::{complete, subject_of, uuid};
 use super::{Relied, Responder, kind};
+use crate::basis::ListsBasis;
 use crate::consumer;
 use crate::directive::{Command, Competence, Directive, Rejection};
 use crate::engine::{CHECK_CATEGORY, check_stream};
@@ -93,23 +95,35 @@ impl Responder<'_> {
     /// store, the execution commits only if nothing has come to it since; where
     /// it is not, what comes between this question and the commit is found by
     /// the reconciler.
-    async fn entry_today(&self, directive: &Directive) -> Result<(Standing, u64, Relied), Fault> {
+    async fn entry_today(
+        &self,
+        directive: &Directive,
+    ) -> Result<(Standing, ListsBasis, Relied), Fault> {
         let (made, _) = directive.made.as_ref().ok_or(Rejection::Unknown)?;
         let subject = subject_of(directive)?;
         let shard = self.deps.store.shards().of(&made.subject);
         let sources = &self.deps.sources;
-        let size = sources.size(logs::LISTS, shard).await;
-        let size = size.map_err(|_| behind())?;
-        if !self.lists.wait_for(shard, size, CATCH_UP_WAIT).await {
+        let head = sources.head(logs::LISTS, shard).await;
+        let head = head.map_err(|_| behind())?;
+        if !self.lists.wait_for(shard, head.size(), CATCH_UP_WAIT).await {
             return Err(behind());
         }
         // The position comes before the row: a row may be newer, which the guard
         // finds, but never older.
-        let (next, parked) = self.lists.with(shard, |reader| {
-            (reader.next, reader.parked.contains_key(&made.subject))
+        let (basis, parked) = self.lists.with(shard, |reader| {
+            let parked = reader.parked.contains_key(&made.subject);
+            (ListsBasis::of(reader), parked)
         });
         if parked {
             return Err(behind());
+        }
+        // A reader that goes by what a restored log no longer has counts further.
+        if basis.log_id != head.log_id {
+            let lists = sources.of(logs::LISTS);
+            let read = still_has(&**lists, logs::LISTS, shard, basis.log_id, basis.records).await;
+            if !read.map_err(|_| behind())? {
+                return Err(behind());
+            }
         }
         let row = self
             .deps
@@ -135,14 +149,14 @@ impl Responder<'_> {
         let guard = Guard {
             consumer: consumer::LISTS,
             shard,
-            next,
+            next: basis.records,
         };
-        let head = sources.head_guard(logs::LISTS, shard, next);
+        let head = sources.head_guard(logs::LISTS, shard, basis.records);
         let relied = Relied {
             guards: vec![guard],
             heads: head.into_iter().collect(),
         };
-        Ok((standing, next, relied))
+        Ok((standing, basis, relied))
     }
 
     /// Whether the department may apply the measure: its basis must be in force

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use prost::bytes::Bytes;
+use tally_eventlog::event::uuid_bytes;
 use tally_proto::tally::log::v1::LegalBasisRef;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_proto::tally::sanctions::v1::check_many_response::Outcome;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use uuid::Uuid;
 
 use super::input::read_lines;
 use super::list::parse_basis;
@@ -53,32 +56,35 @@ pub struct Check {
     /// Id of the check; give it to ask again.
     #[arg(long, default_value_t = command_id(), hide_default_value = true)]
     check_id: String,
-    /// Records of `lists` that the answer must have seen: SHARD:COUNT.
-    #[arg(long, value_name = "SHARD:COUNT", value_parser = parse_token)]
-    at_least: Option<(u32, u64)>,
+    /// Records of `lists` that the answer must have seen, and of which log: its id, as a receipt
+    /// gives it.
+    #[arg(long, value_name = "SHARD:COUNT[:LOG_ID]", value_parser = parse_token)]
+    at_least: Option<pb::ShardBasis>,
     /// Writes the answer as a signed receipt for your own file; it must not be there yet.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
 }
 
-fn parse_token(text: &str) -> Result<(u32, u64), String> {
-    let fault = || format!("{text:?} is not SHARD:COUNT");
+fn parse_token(text: &str) -> Result<pb::ShardBasis, String> {
+    let fault = || format!("{text:?} is not SHARD:COUNT or SHARD:COUNT:LOG_ID");
     let (shard, count) = text.split_once(':').ok_or_else(fault)?;
-    Ok((
-        shard.parse().map_err(|_| fault())?,
-        count.parse().map_err(|_| fault())?,
-    ))
+    let (count, log_id) = match count.split_once(':') {
+        Some((count, log_id)) => (count, Some(Uuid::parse_str(log_id).map_err(|_| fault())?)),
+        None => (count, None),
+    };
+    Ok(pb::ShardBasis {
+        shard: shard.parse().map_err(|_| fault())?,
+        lists: count.parse().map_err(|_| fault())?,
+        lists_log_id: log_id.map_or_else(Bytes::new, uuid_bytes),
+        ..pb::ShardBasis::default()
+    })
 }
 
 impl Check {
     pub(super) async fn run(&self, global: &Global) -> Result<ExitCode, Failure> {
-        let at_least = self.at_least.map(|(shard, lists)| pb::ConsistencyToken {
-            shards: vec![pb::ShardBasis {
-                shard,
-                lists,
-                sanctions: 0,
-            }],
-            pack_version: String::new(),
+        let at_least = self.at_least.clone().map(|basis| pb::ConsistencyToken {
+            shards: vec![basis],
+            ..pb::ConsistencyToken::default()
         });
         let request = pb::CheckRequest {
             at_least,

@@ -11,7 +11,7 @@ use tally_proto::tally::lists::v1::{
 use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::sanctions::v1::{
     CheckOutcome, CheckResponse, ConsistencyToken, DirectiveState, ExecuteRequest,
-    GetDirectiveRequest, LiftReason, ShardBasis,
+    GetDirectiveRequest, LiftReason,
 };
 
 use super::checking::outcome_text;
@@ -22,7 +22,7 @@ use super::listing::{ACCEPTS_OBJECTIONS, DECIDES_OBJECTIONS, LISTS};
 use super::push::document;
 use super::texts::Text;
 use super::{Demo, DemoError, texts};
-use crate::client::command_id;
+use crate::client::{command_id, token_of};
 
 impl Demo {
     pub(super) async fn object(&mut self) -> Result<(), DemoError> {
@@ -32,14 +32,7 @@ impl Demo {
         self.expect_check(texts::BEFORE_OBJECTION, wrong, CheckOutcome::InForce)
             .await?;
         let receipt = self.accept_objection(wrong).await?;
-        let token = ConsistencyToken {
-            shards: vec![ShardBasis {
-                shard: receipt.shard,
-                lists: receipt.position + 1,
-                sanctions: 0,
-            }],
-            pack_version: String::new(),
-        };
+        let token = token_of(&receipt);
         let answer = self.ask_at_window(wrong, Some(token)).await?;
         let seen = outcome_text(answer.outcome());
         self.summary.holds(
