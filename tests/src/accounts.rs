@@ -6,7 +6,7 @@ use serde_json::Value;
 use tally_proto::tally::audit::v1 as audit;
 
 use crate::harness::{Harness, status};
-use crate::load::Ledger;
+use crate::load::{Course, Ledger};
 
 /// Directives that follow from one listing under the small pack.
 const DIRECTIVES_PER_LISTING: usize = 4;
@@ -43,10 +43,19 @@ pub async fn add_up(mesh: &Harness, ledger: &Ledger) {
             .expect("it names its entry");
         *directives.entry(entry).or_default() += 1;
     }
-    for (entry, subject) in &ledger.entries {
+    let stand = how_directives_stand(mesh).await;
+    for (entry, (subject, course)) in &ledger.entries {
         assert_eq!(listed.get(entry), Some(&1), "{subject} is listed once");
         let directives = directives.get(entry.as_str());
         assert_eq!(directives, Some(&DIRECTIVES_PER_LISTING), "{subject}");
+        let expected = match course {
+            Course::Stands | Course::Upheld => Stands::InForce,
+            Course::Suspended => Stands::Suspended,
+            Course::CorrectedOut => Stands::Lifted,
+        };
+        for (directive, stands) in &stand[entry] {
+            assert_eq!(*stands, expected, "{subject}, {course:?}: {directive}");
+        }
     }
     assert!(
         by_stream(&triggered).values().all(|count| *count == 1),
@@ -58,6 +67,37 @@ pub async fn add_up(mesh: &Harness, ledger: &Ledger) {
     }
     nothing_is_left_out(mesh).await;
     mesh.assert_history_holds().await;
+}
+
+/// How a directive stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    InForce,
+    Suspended,
+    Lifted,
+}
+
+/// How every directive of an entry stands after all that was recorded of it.
+async fn how_directives_stand(mesh: &Harness) -> BTreeMap<String, BTreeMap<String, Stands>> {
+    let mut entries: BTreeMap<String, String> = BTreeMap::new();
+    let mut stand: BTreeMap<String, BTreeMap<String, Stands>> = BTreeMap::new();
+    for event in history(mesh, "sanctions").await {
+        let directive = text(&event, "stream_id");
+        let stands = match event["event_type"].as_str() {
+            Some("tally.sanctions.v1.DirectiveTriggered") => {
+                let entry = text(&event["payload"]["directive"], "entryId");
+                entries.insert(directive.clone(), entry);
+                Stands::InForce
+            }
+            Some("tally.sanctions.v1.DirectiveResumed") => Stands::InForce,
+            Some("tally.sanctions.v1.DirectiveSuspended") => Stands::Suspended,
+            Some("tally.sanctions.v1.DirectiveLifted") => Stands::Lifted,
+            _ => continue,
+        };
+        let entry = entries[&directive].clone();
+        stand.entry(entry).or_default().insert(directive, stands);
+    }
+    stand
 }
 
 /// About each subject, what one role recorded because of another's events comes in

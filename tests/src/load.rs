@@ -1,6 +1,8 @@
 //! A load that never gives up a command: each is sent again under its id until
 //! it is acknowledged, and what was acknowledged is written down.
 
+mod case;
+
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::future::Future;
@@ -10,17 +12,17 @@ use std::time::{Duration, Instant};
 
 use tally::client::{Client, command_id};
 use tally_proto::tally::collection::v1 as collection;
-use tally_proto::tally::lists::v1 as lists;
 use tally_rpc::FaultReport;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Response, Status};
 
-use crate::harness::{
-    BlackListing, Harness, MARKET, TAX, confirmation, document, nomination, penalty, question,
-};
+use crate::harness::{Harness, MARKET, TAX, penalty, question};
 use crate::organisations::subjects;
+use case::Case;
+
+pub use case::Course;
 
 /// Who pushes, each in turn about the same few organisations.
 const PUSHERS: usize = 4;
@@ -43,18 +45,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 pub struct Ledger {
     /// Records by id, with their document's number.
     pub records: BTreeMap<String, String>,
-    /// Listed entries by id, with their subject.
-    pub entries: BTreeMap<String, String>,
+    /// Listed entries by id, with their subject and what came of them.
+    pub entries: BTreeMap<String, (String, Course)>,
     /// The cases in which they were listed.
     cases: Vec<Case>,
-}
-
-/// What officers decided about a subject, under ids that stay the same.
-#[derive(Debug, Clone)]
-struct Case {
-    listing: BlackListing,
-    /// Of the nomination, the notification, the representation and the listing.
-    commands: [String; 4],
 }
 
 /// A load that runs.
@@ -83,8 +77,11 @@ struct Shared {
 #[derive(Clone)]
 struct Cast {
     system: Client,
+    /// Officers; the third accepts objections, the fourth decides them.
     first: Client,
     second: Client,
+    third: Client,
+    fourth: Client,
     responder: Client,
 }
 
@@ -123,8 +120,9 @@ impl Load {
                     .iter()
                     .skip(PUSHED_ABOUT + worker)
                     .step_by(LISTERS);
-                for subject in own.take_while(|_| !stop.is_cancelled()) {
-                    cast.list(&shared, subject).await;
+                let own = own.zip(Course::in_turn());
+                for (subject, course) in own.take_while(|_| !stop.is_cancelled()) {
+                    cast.list(&shared, subject, course).await;
                 }
             });
         }
@@ -292,7 +290,8 @@ impl Ledger {
         for case in &self.cases {
             let entry = cast.decide(&shared, case).await;
             let entry = entry.unwrap_or_else(|status| panic!("{status:?}"));
-            assert_eq!(self.entries.get(&entry), Some(&case.listing.subject));
+            let of_case = (case.listing.subject.clone(), case.course);
+            assert_eq!(self.entries.get(&entry), Some(&of_case));
         }
         self.cases.len()
     }
@@ -304,6 +303,8 @@ impl Cast {
             system: mesh.system(MARKET).await,
             first: mesh.officer(MARKET, "1").await,
             second: mesh.officer(MARKET, "2").await,
+            third: mesh.officer(MARKET, "3").await,
+            fourth: mesh.officer(MARKET, "4").await,
             responder: mesh.system(TAX).await,
         }
     }
@@ -324,82 +325,5 @@ impl Cast {
         let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.records.insert(id.clone(), number.to_owned());
         id
-    }
-
-    async fn list(&self, shared: &Shared, subject: &str) {
-        let ground = self
-            .push(shared, subject, &format!("ground {subject}"))
-            .await;
-        let case = Case {
-            listing: BlackListing::today(subject, &ground, "2027-03-01"),
-            commands: [(); 4].map(|()| command_id()),
-        };
-        let began = Instant::now();
-        let entry_id = loop {
-            match self.decide(shared, &case).await {
-                Ok(entry_id) => break entry_id,
-                Err(status) => {
-                    let restored = shared.restored.load(Ordering::SeqCst);
-                    assert!(restored && is_lost(&status), "{status:?}");
-                    assert!(began.elapsed() < COMMAND_MAX, "never listed: {status:?}");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-            }
-        };
-        let mut ledger = shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.entries.insert(entry_id, subject.to_owned());
-        ledger.cases.push(case);
-    }
-
-    /// Sends the commands of a case, one after the other.
-    async fn decide(&self, shared: &Shared, case: &Case) -> Result<String, Status> {
-        let [nominate, notify, represent, list] = case.commands.clone();
-        let (first, second) = (&self.first, &self.second);
-        let request = lists::NominateRequest {
-            command_id: nominate,
-            ..nomination(&case.listing)
-        };
-        let nominated = shared
-            .insist("nominate", || async {
-                first.lists().nominate(request.clone()).await
-            })
-            .await?;
-        let entry_id = nominated.entry_id;
-        let request = lists::NotifyRequest {
-            command_id: notify,
-            entry_id: entry_id.clone(),
-            served_on: case.listing.served_on.clone(),
-            proof_of_service: document("service 1"),
-        };
-        let notified = shared
-            .insist("notify", || async {
-                first.lists().notify(request.clone()).await
-            })
-            .await?;
-        assert!(
-            !notified.representation_until.is_empty(),
-            "each answer says it, also of a repeat"
-        );
-        let request = lists::RepresentRequest {
-            command_id: represent,
-            entry_id: entry_id.clone(),
-            document: None,
-            waived: true,
-        };
-        shared
-            .insist("represent", || async {
-                first.lists().represent(request.clone()).await
-            })
-            .await?;
-        let request = lists::ListRequest {
-            command_id: list,
-            ..confirmation(&entry_id)
-        };
-        shared
-            .insist("list", || async {
-                second.lists().list(request.clone()).await
-            })
-            .await?;
-        Ok(entry_id)
     }
 }

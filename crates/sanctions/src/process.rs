@@ -19,7 +19,7 @@ use crate::consumer;
 use crate::directive::{Command, Directive, LiftReason};
 use crate::known::event_type;
 use crate::memoranda::directives_of;
-use crate::projection::{seen_in_force, subject_row};
+use crate::projection::{entry_row, seen_in_force, subject_row};
 use crate::reconcile::Reconciler;
 use crate::settle::{Verdict, links_come_back, verdicts};
 
@@ -81,6 +81,7 @@ impl ProcessManager for ListsProcess {
                 reason: LiftReason::Expired,
                 at,
             }),
+            event_type::DROPPED => return self.after_drop(event, cause).await,
             _ => return Ok(()),
         };
         let subject: Subject = event
@@ -115,14 +116,7 @@ impl ProcessManager for ListsProcess {
                 guards: Vec::new(),
             }
         });
-        let results = self
-            .deps
-            .executor
-            .execute_many(logs::SANCTIONS, tasks.collect())
-            .await;
-        for result in results {
-            result.map_err(effect_error)?;
-        }
+        self.execute(tasks.collect()).await?;
         let stops = !matches!(event_type, event_type::LISTED | event_type::UPHELD);
         if stops {
             let ids: Vec<String> = directives
@@ -169,6 +163,41 @@ impl ProcessManager for ListsProcess {
 }
 
 impl ListsProcess {
+    /// Lifts what is left of a listing that was lost in a restore, where officers drop the
+    /// entry instead of listing it again. What was never listed has no directives.
+    async fn after_drop(&self, event: &Recorded, cause: Cause) -> Result<(), ReactError> {
+        let row = entry_row(event.shard, &event.envelope.stream_id);
+        let found = self.deps.store.rows(&[row]).await?.pop().flatten();
+        let made = found.map(pb::EntryDirectivesRow::decode).transpose();
+        let made = made.map_err(|error| Poison::new(error.to_string()))?;
+        let directive_ids = made.unwrap_or_default().directive_ids;
+        let tasks = directive_ids.into_iter().enumerate().map(|(n, stream_id)| {
+            let id = cause.derived_id(n as u32);
+            Task::<Directive> {
+                stream_id,
+                subject: event.envelope.subject.clone(),
+                command: Command::Lift {
+                    reason: LiftReason::NotListed,
+                    at: event.effective_at,
+                },
+                key: process_key(id),
+                context: process_context(event, id),
+                note: Bytes::new(),
+                fresh: false,
+                guards: Vec::new(),
+            }
+        });
+        self.execute(tasks.collect()).await
+    }
+
+    async fn execute(&self, tasks: Vec<Task<Directive>>) -> Result<(), ReactError> {
+        let executor = &self.deps.executor;
+        for result in executor.execute_many(logs::SANCTIONS, tasks).await {
+            result.map_err(effect_error)?;
+        }
+        Ok(())
+    }
+
     /// Suspends the directives of an entry, unless it is held.
     async fn settle_entry(
         &self,
@@ -203,14 +232,7 @@ impl ListsProcess {
                 guards: Vec::new(),
             }
         });
-        let executor = &self.deps.executor;
-        let results = executor
-            .execute_many(logs::SANCTIONS, tasks.collect())
-            .await;
-        for result in results {
-            result.map_err(effect_error)?;
-        }
-        Ok(())
+        self.execute(tasks.collect()).await
     }
 }
 

@@ -17,7 +17,7 @@ pub use access::{AccessProjection, Told, checks_since, seen_in_force};
 pub use corrections::{Side, correction_row, corrections_of};
 pub use decisions::{counts_of, decision_key, decisions_of};
 pub use lists::ListsProjection;
-pub use own::SelfProjection;
+pub use own::{SelfProjection, entry_row};
 
 use crate::view;
 

@@ -161,7 +161,8 @@ async fn one_role_of_several_is_put_back_under_another_id() {
         assert_eq!(
             answer.outcome(),
             sanctions::CheckOutcome::InForce,
-            "{subject}"
+            "{subject}: {}",
+            answer.undetermined_reason
         );
     }
     scene.mesh.settle().await;

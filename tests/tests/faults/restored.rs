@@ -103,6 +103,18 @@ async fn noticed(processes: &Processes) -> u64 {
     }
 }
 
+/// Replays the subjects that were held for a decision which is lost, now that it was
+/// repeated, and returns how many they are.
+fn replay_held(processes: &Processes) -> usize {
+    let held = well(processes.tally(&["parked", "list", "--json"]));
+    for one in &held {
+        let of = |name: &str| one[name].as_str().expect("it is named").to_owned();
+        let (reader, subject) = (of("consumer"), of("subject"));
+        well(processes.tally(&["parked", "replay", &reader, &subject, "--json"]));
+    }
+    held.len()
+}
+
 /// A number of protobuf's JSON, where large ones are texts.
 fn number(value: &Value) -> u64 {
     let text = value.as_str().map(ToOwned::to_owned);
@@ -133,6 +145,8 @@ async fn a_role_restored_from_a_backup_and_the_topics_has_what_others_have_read(
     let ledger = load.end().await;
     let repeated = ledger.repeat(&mesh).await;
     log.write(&format!("{repeated} cases repeated"));
+    let replayed = replay_held(mesh.processes());
+    log.write(&format!("{replayed} subjects that were held replayed"));
     mesh.settle_within(SETTLES).await;
     accounts::add_up(&mesh, &ledger).await;
     mesh.stop().await;
@@ -171,6 +185,8 @@ async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
     let ledger = load.end().await;
     let repeated = ledger.repeat(&mesh).await;
     log.write(&format!("{repeated} cases repeated"));
+    let replayed = replay_held(mesh.processes());
+    log.write(&format!("{replayed} subjects that were held replayed"));
     mesh.settle_within(SETTLES).await;
     accounts::add_up(&mesh, &ledger).await;
     mesh.stop().await;

@@ -170,7 +170,8 @@ fn directive_row(event: &Recorded) -> RowKey {
     )
 }
 
-fn entry_row(shard: Shard, entry_id: &str) -> RowKey {
+/// Key of the directives that were made for an entry.
+pub fn entry_row(shard: Shard, entry_id: &str) -> RowKey {
     row(view::ENTRY_DIRECTIVES, shard, entry_id.as_bytes())
 }
 

@@ -42,6 +42,7 @@ async fn what_ends_is_lifted_whatever_ended_it() {
         (event_type::CORRECTED_OUT, pb::LiftReason::CorrectedOut),
         (event_type::REMOVED, pb::LiftReason::Removed),
         (event_type::EXPIRED, pb::LiftReason::Expired),
+        (event_type::DROPPED, pb::LiftReason::NotListed),
     ];
     for (ended, lift_reason) in ends {
         let (mesh, id) = listed().await;
