@@ -105,6 +105,8 @@ impl FaultLog {
     /// If its file cannot be opened.
     pub fn of(test: &str) -> Self {
         let file = std::env::var_os("TALLY_FAULT_LOG").map(|path| {
+            let parent = Path::new(&path).parent().unwrap_or(Path::new("."));
+            std::fs::create_dir_all(parent).expect("its directory can be made");
             let opened = File::options().create(true).append(true).open(path);
             opened.expect("the file of TALLY_FAULT_LOG opens")
         });

@@ -1,5 +1,7 @@
 //! The steps of the main job as short calls.
 
+use std::time::{Duration, Instant};
+
 use tally::client::{Client, command_id, token_of};
 use tally_proto::tally::collection::v1 as collection;
 use tally_proto::tally::feedback::v1 as feedback;
@@ -8,6 +10,9 @@ use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::sanctions::v1 as sanctions;
 
 use crate::harness::{ASKING, BLACK_LISTING, COLLECTING, basis, document};
+
+/// Within this an owner that is back has been asked how much it has.
+const FRESH_WITHIN: Duration = Duration::from_secs(30);
 
 /// A penalty record about a subject.
 pub fn penalty(subject: &str, number: &str, decided_on: &str) -> collection::RecordContent {
@@ -220,6 +225,28 @@ pub async fn check_after(
         .await
         .expect("the check is answered")
         .into_inner()
+}
+
+/// The same, and asks again while what is known is older than an answer may rest on, as
+/// after an owner was away.
+///
+/// # Panics
+///
+/// If it is refused, or stays so.
+pub async fn check_again_after(
+    client: &Client,
+    subject: &str,
+    receipt: &Receipt,
+) -> sanctions::CheckResponse {
+    let began = Instant::now();
+    loop {
+        let answer = check_after(client, subject, receipt).await;
+        if answer.undetermined_reason != "READER_BEHIND" {
+            return answer;
+        }
+        assert!(began.elapsed() < FRESH_WITHIN, "{subject}: never fresh");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// All that is in a department's mailbox now.

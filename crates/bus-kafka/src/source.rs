@@ -21,7 +21,7 @@ use tally_eventlog::clock::Clock;
 use tally_eventlog::event::StoredRecord;
 use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{FormerId, LogSource, Remote, StoreError};
+use tally_eventlog::store::{FormerId, LogHistory, LogSource, Remote, StoreError};
 use tally_eventlog::throttle::Throttle;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, watch};
@@ -243,6 +243,10 @@ impl LogSource for KafkaSource {
 
     async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
         self.inner.bounded(self.inner.owner.former_ids(log)).await
+    }
+
+    async fn history(&self, log: LogName) -> Result<LogHistory, StoreError> {
+        self.inner.bounded(self.inner.owner.history(log)).await
     }
 
     /// How far a followed shard can be read without asking the owner.

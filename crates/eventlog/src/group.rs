@@ -160,6 +160,7 @@ impl Writer {
             clock,
             options: options.clone(),
             linker,
+            fails: false,
         };
         let task = tokio::spawn(group.run(jobs));
         (
@@ -276,6 +277,8 @@ struct Group<B> {
     clock: Arc<dyn Clock>,
     options: GroupOptions,
     linker: Option<SpanLinker>,
+    /// The last transaction met a store that fails.
+    fails: bool,
 }
 
 impl<B: Backend> Group<B> {
@@ -308,8 +311,8 @@ impl<B: Backend> Group<B> {
             for part in self.options.split(&appends) {
                 outcomes.extend(self.commit_traced(part).await);
             }
-            let failure = outcomes.iter().find_map(|outcome| match outcome {
-                Err(AppendError::Unavailable { source, .. }) => Some(source.clone()),
+            let failure = outcomes.last().and_then(|outcome| match outcome {
+                Err(AppendError::Unavailable { source, .. }) if self.fails => Some(source.clone()),
                 _ => None,
             });
             let mut outcomes = outcomes.into_iter();
@@ -378,6 +381,18 @@ impl<B: Backend> Group<B> {
     }
 
     async fn transact(
+        &mut self,
+        appends: &[&Prepared],
+    ) -> Result<Vec<Result<Appended, AppendError>>, CommitError> {
+        let done = self.try_transact(appends).await;
+        self.fails = matches!(
+            done,
+            Err(CommitError::NotApplied(_) | CommitError::Unknown(_))
+        );
+        done
+    }
+
+    async fn try_transact(
         &mut self,
         appends: &[&Prepared],
     ) -> Result<Vec<Result<Appended, AppendError>>, CommitError> {

@@ -67,6 +67,44 @@ impl FormerId {
     }
 }
 
+/// How a log stands, and under which ids it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogHistory {
+    /// Head of every shard, in order.
+    pub heads: Vec<Head>,
+    /// The ids that it had before, the oldest first.
+    pub former: Vec<FormerId>,
+}
+
+impl LogHistory {
+    /// Number of records of a shard.
+    pub fn size(&self, shard: Shard) -> u64 {
+        let head = self.heads.get(usize::from(shard.0));
+        head.map_or(0, Head::size)
+    }
+
+    /// Whether that is its id now.
+    pub fn is_at(&self, shard: Shard, log_id: Uuid) -> bool {
+        let head = self.heads.get(usize::from(shard.0));
+        head.is_some_and(|head| head.log_id == log_id)
+    }
+
+    /// Whether the log has the first `count` records of what had an id: it has that id
+    /// now, or had it until it was restored from a backup with so many of them.
+    pub fn still_has(&self, shard: Shard, log_id: Uuid, count: u64) -> bool {
+        if count == 0 {
+            return true;
+        }
+        let index = usize::from(shard.0);
+        if self.is_at(shard, log_id) {
+            return count <= self.size(shard);
+        }
+        let former = self.former.iter().find(|former| former.log_id == log_id);
+        let left = former.and_then(|former| former.sizes.get(index));
+        left.is_some_and(|left| count <= *left)
+    }
+}
+
 /// A log that can be read from any position: the role's own, or another
 /// role's in process, over Kafka or over `ReadLog`.
 #[async_trait]
@@ -118,6 +156,17 @@ pub trait LogSource: Send + Sync + 'static {
     /// [`StoreError`]: retry.
     async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError>;
 
+    /// Both at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: retry.
+    async fn history(&self, log: LogName) -> Result<LogHistory, StoreError> {
+        let heads = self.heads(log).await?;
+        let former = self.former_ids(log).await?;
+        Ok(LogHistory { heads, former })
+    }
+
     /// The size of a shard as it grows: how far it can be read.
     fn watch(&self, log: LogName, shard: Shard) -> watch::Receiver<u64>;
 
@@ -147,33 +196,6 @@ pub async fn has_place(
     let found = source.read_durable(log, shard, last, 1).await?;
     let found = found.first().filter(|record| record.position == last);
     Ok(found.is_some_and(|record| record.leaf == *leaf))
-}
-
-/// Whether a log still has the first `count` records of what had an id: the log has it
-/// now, or had it until it was restored from a backup with that many. Asked of the owner.
-///
-/// # Errors
-///
-/// [`StoreError`]: retry.
-pub async fn still_has(
-    source: &dyn LogSource,
-    log: LogName,
-    shard: Shard,
-    log_id: Uuid,
-    count: u64,
-) -> Result<bool, StoreError> {
-    if count == 0 {
-        return Ok(true);
-    }
-    let index = usize::from(shard.0);
-    let heads = source.heads(log).await?;
-    if let Some(head) = heads.get(index).filter(|head| head.log_id == log_id) {
-        return Ok(count <= head.size());
-    }
-    let former = source.former_ids(log).await?;
-    let former = former.iter().find(|former| former.log_id == log_id);
-    let left = former.and_then(|former| former.sizes.get(index));
-    Ok(left.is_some_and(|left| count <= *left))
 }
 
 /// A log of another process, whose records come over a transport that may lag,

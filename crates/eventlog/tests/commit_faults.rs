@@ -297,14 +297,17 @@ async fn a_transaction_that_cannot_be_opened_is_not_applied() {
 
 /// What becomes of a caller that waited behind one whose commit failed, where nobody
 /// may wait for longer than that.
-async fn behind_a_failure(enqueue_deadline: Duration) -> Result<Appended, AppendError> {
+async fn behind_a_failure(
+    fault: CommitFault,
+    enqueue_deadline: Duration,
+) -> Result<Appended, AppendError> {
     let clock = Arc::new(TestClock::default());
     let options = GroupOptions {
         enqueue_deadline,
         ..GroupOptions::default()
     };
     let store = Arc::new(store_by(clock.clone(), options));
-    store.faults().script([Some(NotApplied)]);
+    store.faults().script([Some(fault)]);
     let mut stall = clock.stall();
     let first = store.clone();
     let first = tokio::spawn(async move { append(&first, command("a", NoStream, 1)).await });
@@ -322,13 +325,19 @@ async fn behind_a_failure(enqueue_deadline: Duration) -> Result<Appended, Append
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_waited_long_behind_a_failure_does_not_wait_for_another() {
-    let refused = behind_a_failure(Duration::ZERO).await;
+    let refused = behind_a_failure(NotApplied, Duration::ZERO).await;
     assert_eq!(outcome(&refused), Outcome::NotApplied);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_came_just_now_is_not_refused_for_a_failure_before_it() {
-    let taken = behind_a_failure(Duration::from_secs(3_600)).await;
+    let taken = behind_a_failure(NotApplied, Duration::from_secs(3_600)).await;
+    assert_eq!(place(taken), (0, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bug_in_one_append_refuses_nobody_behind_it() {
+    let taken = behind_a_failure(Constraint, Duration::ZERO).await;
     assert_eq!(place(taken), (0, false));
 }
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use tally_eventlog::append::AppendError;
-use tally_eventlog::consumer::Progress;
 use tally_eventlog::execute::ExecuteError;
 use tally_eventlog::sequence::Hasher;
 use tally_eventlog::shard::Shard;
@@ -22,7 +21,7 @@ use tally_eventlog::store::StoreError;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::{Deps, execute_fault, logs, store_fault};
-use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub use record::check_stream;
 
@@ -30,6 +29,7 @@ use crate::basis::{ListsBasis, id_bytes};
 use crate::check::{Asked, Known, LINKED_MAX, ReaderSeen, Seen, Verdict, evaluate};
 use crate::projection::subject_row;
 use crate::question::Question;
+use crate::token::Tokens;
 
 /// Stream category of checks.
 pub const CHECK_CATEGORY: &str = "check";
@@ -85,9 +85,9 @@ impl Engine {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn start(deps: Deps, lists: Arc<Progress>, options: CheckOptions) -> Self {
+    pub fn start(deps: Deps, tokens: Arc<Tokens>, options: CheckOptions) -> Self {
         let (queue, jobs) = mpsc::channel(options.queue_max);
-        let worker = Arc::new(Worker::new(deps, lists, options.freshness));
+        let worker = Arc::new(Worker::new(deps, tokens, options.freshness));
         tokio::spawn(run(worker, jobs, options));
         Self { queue }
     }
@@ -139,11 +139,9 @@ async fn run(worker: Arc<Worker>, mut jobs: mpsc::Receiver<Job>, options: CheckO
 
 struct Worker {
     deps: Deps,
-    lists: Arc<Progress>,
+    tokens: Arc<Tokens>,
     /// Sizes of the own log's shards, in order.
     sanctions: Vec<watch::Receiver<u64>>,
-    /// The own log's id, which it keeps while it is open.
-    own_id: OnceCell<Bytes>,
     freshness: Duration,
 }
 
@@ -154,25 +152,15 @@ struct Decided {
 }
 
 impl Worker {
-    fn new(deps: Deps, lists: Arc<Progress>, freshness: Duration) -> Self {
+    fn new(deps: Deps, tokens: Arc<Tokens>, freshness: Duration) -> Self {
         let watch = |shard| deps.store.watch(logs::SANCTIONS, shard);
         let sanctions = deps.store.shards().all().map(watch).collect();
         Self {
             deps,
-            lists,
+            tokens,
             sanctions,
-            own_id: OnceCell::new(),
             freshness,
         }
-    }
-
-    async fn own_id(&self) -> Result<Bytes, StoreError> {
-        let ask = || async {
-            let heads = self.deps.store.heads(logs::SANCTIONS).await?;
-            let first = heads.first();
-            Ok(first.map_or_else(Bytes::new, |head| id_bytes(head.log_id)))
-        };
-        self.own_id.get_or_try_init(ask).await.cloned()
     }
 
     async fn serve(&self, batch: Vec<Job>) {
@@ -192,8 +180,8 @@ impl Worker {
     async fn answer(&self, questions: &[Question]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = questions.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..questions.len()).collect();
-        let own_id = match self.own_id().await {
-            Ok(own_id) => own_id,
+        let own_id = match self.tokens.own_id(&self.deps).await {
+            Ok(own_id) => id_bytes(own_id),
             Err(error) => {
                 let refused = |_: &Question| Err(store_fault(error.clone()));
                 return questions.iter().map(refused).collect();
@@ -244,7 +232,10 @@ impl Worker {
             }
             if let Some((shard, next)) = moved {
                 // The reader commits before it says so; what it committed must be seen.
-                self.lists.wait_for(shard, next + 1, READER_WAIT).await;
+                self.tokens
+                    .lists()
+                    .wait_for(shard, next + 1, READER_WAIT)
+                    .await;
             }
             open = lost;
         }
@@ -307,7 +298,7 @@ impl Worker {
     }
 
     fn reader(&self, shard: Shard, subject: &str) -> ReaderSeen {
-        self.lists.with(shard, |progress| ReaderSeen {
+        self.tokens.lists().with(shard, |progress| ReaderSeen {
             lists: ListsBasis::of(progress),
             seen_at: progress.seen_at,
             stopped: progress.stopped.is_some(),

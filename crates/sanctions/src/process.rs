@@ -166,6 +166,8 @@ impl ListsProcess {
     /// Lifts what is left of a listing that was lost in a restore, where officers drop the
     /// entry instead of listing it again. What was never listed has no directives.
     async fn after_drop(&self, event: &Recorded, cause: Cause) -> Result<(), ReactError> {
+        // What was made for the entry was made before, and is in a view of another reader.
+        self.reconciler.own_view_is_of(event).await?;
         let row = entry_row(event.shard, &event.envelope.stream_id);
         let found = self.deps.store.rows(&[row]).await?.pop().flatten();
         let made = found.map(pb::EntryDirectivesRow::decode).transpose();

@@ -8,7 +8,6 @@ use tally_domain::department::DepartmentId;
 use tally_domain::legal::LegalBasisRef;
 use tally_domain::subject::{Subject, SubjectType};
 use tally_eventlog::append::CommandKey;
-use tally_eventlog::consumer::Progress;
 use tally_eventlog::event::EventContext;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
@@ -18,7 +17,7 @@ use tally_service::subject::{self, SubjectInput};
 use tally_service::{CommandScope, Deps, Policy, digest};
 
 use crate::memoranda::knows_purpose;
-use crate::token::{self, Token};
+use crate::token::{self, Token, Tokens};
 
 const PURPOSE_CHARS_MAX: usize = 64;
 const CASE_NUMBER_CHARS_MAX: usize = 128;
@@ -78,7 +77,7 @@ struct Fields<'a> {
 /// The faults of its fields, or that the key ring cannot be reached.
 pub async fn decode(
     deps: &Deps,
-    lists: &Progress,
+    tokens: &Tokens,
     caller: &Caller,
     department: &DepartmentId,
     policy: &Arc<Policy>,
@@ -86,7 +85,7 @@ pub async fn decode(
 ) -> Result<Question, Fault> {
     match read(deps, caller, department, policy, request)?.settle() {
         Ok(question) => Ok(question),
-        Err(draft) => draft.wait(deps, lists).await,
+        Err(draft) => draft.wait(deps, tokens).await,
     }
 }
 
@@ -185,12 +184,12 @@ impl Draft<'_> {
     /// # Errors
     ///
     /// The key ring cannot be reached.
-    pub async fn wait(self, deps: &Deps, lists: &Progress) -> Result<Question, Fault> {
+    pub async fn wait(self, deps: &Deps, tokens: &Tokens) -> Result<Question, Fault> {
         let subject = subject::resolve(self.input, &deps.keyring)
             .await
             .map_err(keyring_fault)?;
         let token = match self.at_least {
-            Some(token) => token::reached(deps, lists, token).await,
+            Some(token) => tokens.reached(deps, token).await,
             None => Token::Reached,
         };
         Ok(self.fields.question(&subject, token))

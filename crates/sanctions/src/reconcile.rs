@@ -88,17 +88,18 @@ impl Reconciler {
     ///
     /// [`ReactError`]: whether to try again.
     pub async fn after_check(&self, event: &Recorded, told: &[Told]) -> Result<(), ReactError> {
-        let heads = self.deps.sources.of(logs::LISTS).heads(logs::LISTS).await?;
+        let lists = self.deps.sources.of(logs::LISTS);
+        let history = lists.history(logs::LISTS).await?;
         let mut looked_at = HashSet::new();
         let subjects = told.iter().map(|told| told.subject.as_str());
         for subject in subjects.filter(|subject| looked_at.insert(*subject)) {
             let of_subject = told.iter().filter(|told| told.subject == subject);
-            let shard = usize::from(self.deps.store.shards().of(subject).0);
+            let shard = self.deps.store.shards().of(subject);
             let had_seen = |told: &Told| {
-                heads.get(shard).is_some_and(|head| {
-                    let basis = basis_of(&told.check);
-                    basis.log_id == head.log_id && basis.records >= head.size()
-                })
+                let basis = basis_of(&told.check);
+                let same = history.is_at(shard, basis.log_id)
+                    || history.still_has(shard, basis.log_id, basis.records);
+                same && basis.records >= history.size(shard)
             };
             if of_subject.clone().all(had_seen) {
                 // The answer had seen all there is. What comes later, its reader
@@ -310,6 +311,24 @@ impl Reconciler {
             result.map_err(effect_error)?;
         }
         Ok(())
+    }
+
+    /// Makes sure that the views of the own log hold what was recorded before `event`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReactError::Retry`] until they do.
+    pub async fn own_view_is_of(&self, event: &Recorded) -> Result<(), ReactError> {
+        let next = self.applied(consumer::SELF, event.shard).await?;
+        let waiting = self.read(logs::SANCTIONS, event.shard, next).await?;
+        let before = event.recorded_at.saturating_add(self.skew);
+        let before = before.unwrap_or(event.recorded_at);
+        match waiting.first().filter(|first| first.recorded_at <= before) {
+            None => Ok(()),
+            Some(_) => Err(ReactError::Retry {
+                reason: "the views of the own log are behind".to_owned(),
+            }),
+        }
     }
 
     async fn applied(&self, consumer: &'static str, shard: Shard) -> Result<u64, ReactError> {

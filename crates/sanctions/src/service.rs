@@ -27,6 +27,7 @@ use crate::directive::Rejection;
 use crate::engine::{CheckOptions, Engine};
 use crate::mailbox::{self, Items};
 use crate::respond::{self, Responder, kind};
+use crate::token::Tokens;
 use crate::{consumer, question};
 
 type Answers = BoxStream<'static, Result<pb::CheckManyResponse, Status>>;
@@ -35,7 +36,7 @@ type Answers = BoxStream<'static, Result<pb::CheckManyResponse, Status>>;
 #[derive(Clone)]
 pub struct Sanctions {
     deps: Deps,
-    lists: Arc<Progress>,
+    tokens: Arc<Tokens>,
     own: Arc<Progress>,
     /// How far the records are known that report decisions.
     records: Arc<Progress>,
@@ -53,11 +54,11 @@ impl Sanctions {
         signer: Option<Arc<Signer>>,
     ) -> Self {
         let deps = deps.on(logs::SANCTIONS);
-        let lists = readers.get(consumer::LISTS);
-        let engine = Engine::start(deps.clone(), lists.clone(), options);
+        let tokens = Arc::new(Tokens::new(readers.get(consumer::LISTS)));
+        let engine = Engine::start(deps.clone(), tokens.clone(), options);
         Self {
             deps,
-            lists,
+            tokens,
             own: readers.get(consumer::SELF),
             records: readers.get(consumer::COLLECTION),
             engine,
@@ -91,7 +92,7 @@ impl Sanctions {
         let (department, policy) = self.member(caller, right)?;
         Ok(Responder {
             deps: &self.deps,
-            lists: &self.lists,
+            lists: self.tokens.lists(),
             caller,
             department,
             policy,
@@ -263,7 +264,7 @@ impl Sanctions {
         let (department, policy) = self.member(caller, "sanctions.check")?;
         let question = question::decode(
             &self.deps,
-            &self.lists,
+            &self.tokens,
             caller,
             &department,
             &policy,

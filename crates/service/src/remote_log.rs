@@ -10,7 +10,7 @@ use tally_eventlog::pb;
 use tally_eventlog::pb::log_service_client::LogServiceClient;
 use tally_eventlog::sequence::Head;
 use tally_eventlog::shard::{LogName, Shard, ShardCount};
-use tally_eventlog::store::{FormerId, LogSource, StoreError};
+use tally_eventlog::store::{FormerId, LogHistory, LogSource, StoreError};
 use tally_telemetry::TraceInterceptor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -164,6 +164,13 @@ impl LogSource for RemoteLog {
     async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
         let answer = ask(self.client.clone(), log).await;
         Ok(answer.map_err(StoreError::new)?.former)
+    }
+
+    async fn history(&self, log: LogName) -> Result<LogHistory, StoreError> {
+        let answer = ask(self.client.clone(), log).await;
+        let Answer { heads, former } = answer.map_err(StoreError::new)?;
+        tell(&self.sizes, &heads);
+        Ok(LogHistory { heads, former })
     }
 
     fn watch(&self, _log: LogName, shard: Shard) -> watch::Receiver<u64> {

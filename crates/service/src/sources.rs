@@ -85,22 +85,10 @@ impl Sources {
     ///
     /// As [`of`](Self::of).
     pub async fn size(&self, log: LogName, shard: Shard) -> Result<u64, StoreError> {
-        Ok(self.head(log, shard).await?.size())
-    }
-
-    /// Head of a shard, as the owner says now.
-    ///
-    /// # Errors
-    ///
-    /// As [`size`](Self::size).
-    ///
-    /// # Panics
-    ///
-    /// As [`of`](Self::of).
-    pub async fn head(&self, log: LogName, shard: Shard) -> Result<Head, StoreError> {
-        let mut heads = self.of(log).heads(log).await?.into_iter();
-        let head = heads.nth(usize::from(shard.0));
-        head.ok_or_else(|| StoreError::new(format!("log {log} has no shard {shard}")))
+        let heads = self.of(log).heads(log).await?;
+        let head = heads.get(usize::from(shard.0));
+        head.map(Head::size)
+            .ok_or_else(|| StoreError::new(format!("log {log} has no shard {shard}")))
     }
 
     /// Waits until a consumer has applied what its source holds on a shard now,

@@ -123,6 +123,8 @@ pub struct StoreInfo {
     pub epoch: u64,
     /// Format of its tables.
     pub format: u64,
+    /// True while what was loaded into it is not settled: it cannot be opened.
+    pub unfinished: bool,
 }
 
 /// Why a store cannot be opened or migrated. Nothing was changed.

@@ -29,6 +29,17 @@ pub(crate) async fn renew(connector: &Connector, names: &[LogName]) -> Result<()
     Ok(())
 }
 
+/// Lets a store be opened whose content was loaded, and read back, under its old ids.
+pub(crate) async fn settle(connector: &Connector) -> Result<(), OpenError> {
+    let mut connection = connector.connect_writer().await?;
+    schema::STORE
+        .verify(&mut connection, &connector.schema)
+        .await?;
+    schema::end_unfinished(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
 async fn renew_log(connection: &mut PgConnection, log: &Log, logs: &Logs) -> Result<(), OpenError> {
     let heads = verified_heads(connection, log, logs).await?;
     let shards: Vec<i16> = logs.shards.all().map(shard_column).collect();

@@ -171,16 +171,18 @@ pub(crate) async fn open(
 ) -> Result<Opened, OpenError> {
     let (info, logs) = look_up(connection, schema, names).await?;
     verify_shards(&info, shards)?;
-    if get(connection, UNFINISHED).await?.is_some() {
-        let schema = schema.to_owned();
-        return Err(OpenError::Unfinished { schema });
-    }
-    let epoch: i64 = sqlx::query_scalar(
+    let epoch: Option<i64> = sqlx::query_scalar(
         "UPDATE meta SET value = (value::bigint + 1)::text WHERE key = 'epoch' \
+            AND NOT EXISTS (SELECT 1 FROM meta WHERE key = $1) \
          RETURNING value::bigint",
     )
-    .fetch_one(connection)
+    .bind(UNFINISHED)
+    .fetch_optional(connection)
     .await?;
+    let unfinished = || OpenError::Unfinished {
+        schema: schema.to_owned(),
+    };
+    let epoch = epoch.ok_or_else(unfinished)?;
     Ok(Opened {
         logs,
         epoch: epoch.cast_unsigned(),
@@ -313,6 +315,7 @@ pub(crate) async fn read_info(
         epoch: epoch.ok_or_else(|| damaged("no epoch"))?,
         format: format.ok_or_else(|| damaged("no format"))?,
         ahead,
+        unfinished: get(connection, UNFINISHED).await?.is_some(),
     })
 }
 

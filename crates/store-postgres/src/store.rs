@@ -162,9 +162,20 @@ impl PostgresStore {
         info
     }
 
+    /// Lets a store be opened that a [`PostgresTarget`](crate::PostgresTarget) has filled,
+    /// once what was loaded has been read back; its logs keep their ids.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; it says what to do. It still cannot be opened.
+    pub async fn settle(database: &Database) -> Result<(), OpenError> {
+        renewal::settle(&Connector::new(database, &Limits::default())?).await
+    }
+
     /// Gives logs of a store that nobody has open a new id from here on, as it must
     /// have where it was put back from a backup: whoever has read more of it can then
-    /// tell what it holds from what is lost. The ids until here are kept beside.
+    /// tell what it holds from what is lost. The ids until here are kept beside. One that was
+    /// filled can be opened from then on.
     ///
     /// # Errors
     ///

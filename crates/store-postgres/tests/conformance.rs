@@ -144,7 +144,9 @@ impl Target for Settled {
         } = self.setup.clone();
         let options = PostgresOptions::new(self.database.clone(), logs, shards, clock);
         match PostgresStore::open(options).await {
-            Err(OpenError::Unfinished { .. }) => self.target.finish().await,
+            Err(OpenError::Unfinished { .. }) => PostgresStore::settle(&self.database)
+                .await
+                .map_err(ArchiveError::store),
             _ => panic!("it is opened before it is settled"),
         }
     }

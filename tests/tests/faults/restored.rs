@@ -145,6 +145,7 @@ async fn a_role_restored_from_a_backup_and_the_topics_has_what_others_have_read(
     let ledger = load.end().await;
     let repeated = ledger.repeat(&mesh).await;
     log.write(&format!("{repeated} cases repeated"));
+    mesh.settle_within(SETTLES).await;
     let replayed = replay_held(mesh.processes());
     log.write(&format!("{replayed} subjects that were held replayed"));
     mesh.settle_within(SETTLES).await;
@@ -176,6 +177,9 @@ async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
     assert!(!told.is_empty(), "it goes back");
     let withheld = told.iter().map(|one| number(&one["settled_total"]));
     let withheld: u64 = withheld.sum();
+    let settled = told.iter().filter_map(|one| one["settled"].as_array());
+    let held = settled.flatten().filter(|one| one["held"] == true).count();
+    assert!(held > 0, "suspensions of after the backup were read");
     assert!(withheld > 0, "listings of after the backup were read");
     log.write(&format!(
         "{lost} records that sanctions had read are lost; {withheld} entries settled"
@@ -185,7 +189,9 @@ async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
     let ledger = load.end().await;
     let repeated = ledger.repeat(&mesh).await;
     log.write(&format!("{repeated} cases repeated"));
+    mesh.settle_within(SETTLES).await;
     let replayed = replay_held(mesh.processes());
+    assert!(replayed > 0, "they wait");
     log.write(&format!("{replayed} subjects that were held replayed"));
     mesh.settle_within(SETTLES).await;
     accounts::add_up(&mesh, &ledger).await;

@@ -305,10 +305,9 @@ impl Runner {
     async fn lost(&self) -> Result<Lost, ReconcileError> {
         let (consumer, shard, at) = (&self.consumer, self.shard, &self.checkpoint);
         let (source, log) = (&consumer.source, consumer.log);
-        let former = source.former_ids(log).await?;
-        let heads = source.heads(log).await?;
-        let log_id = heads[usize::from(shard.0)].log_id;
-        let left = former.iter().find(|id| id.log_id == at.log_id);
+        let history = source.history(log).await?;
+        let log_id = history.heads[usize::from(shard.0)].log_id;
+        let left = history.former.iter().find(|id| id.log_id == at.log_id);
         let left = left.and_then(|id| id.sizes.get(usize::from(shard.0)));
         let left = left.ok_or(ReconcileError::NeverTheSame {
             log,

@@ -13,11 +13,19 @@ async fn an_answer_on_an_old_look_is_not_recorded() {
     mesh.list(MOUTAI, ENTRY, "2027-01-31").await;
     mesh.settled().await;
     let deps = mesh.deps();
-    let worker = Worker::new(deps.clone(), mesh.reader_of_lists(), Duration::from_secs(5));
+    let tokens = Arc::new(Tokens::new(mesh.reader_of_lists()));
+    let worker = Worker::new(deps.clone(), tokens, Duration::from_secs(5));
     let policy = deps.catalogue.active().expect("loaded");
     let department = CITY.parse().expect("valid");
     let (caller, request) = (system(CITY), mesh.question(MOUTAI));
-    let question = question::decode(deps, &worker.lists, &caller, &department, &policy, &request);
+    let question = question::decode(
+        deps,
+        &worker.tokens,
+        &caller,
+        &department,
+        &policy,
+        &request,
+    );
     let question = question.await.expect("faultless");
     let known = worker
         .look_up(std::iter::once(&question))

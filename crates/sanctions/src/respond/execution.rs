@@ -10,7 +10,6 @@ use tally_eventlog::append::Guard;
 use tally_eventlog::event::StreamName;
 use tally_eventlog::execute::{ExecuteError, TRIES_MAX};
 use tally_eventlog::pb::Receipt;
-use tally_eventlog::store::still_has;
 use tally_proto::tally::sanctions::v1 as pb;
 use tally_rpc::Fault;
 use tally_service::field::Faults;
@@ -103,9 +102,10 @@ impl Responder<'_> {
         let subject = subject_of(directive)?;
         let shard = self.deps.store.shards().of(&made.subject);
         let sources = &self.deps.sources;
-        let head = sources.head(logs::LISTS, shard).await;
-        let head = head.map_err(|_| behind())?;
-        if !self.lists.wait_for(shard, head.size(), CATCH_UP_WAIT).await {
+        let history = sources.of(logs::LISTS).history(logs::LISTS).await;
+        let history = history.map_err(|_| behind())?;
+        let size = history.size(shard);
+        if !self.lists.wait_for(shard, size, CATCH_UP_WAIT).await {
             return Err(behind());
         }
         // The position comes before the row: a row may be newer, which the guard
@@ -118,12 +118,10 @@ impl Responder<'_> {
             return Err(behind());
         }
         // A reader that goes by what a restored log no longer has counts further.
-        if basis.log_id != head.log_id {
-            let lists = sources.of(logs::LISTS);
-            let read = still_has(&**lists, logs::LISTS, shard, basis.log_id, basis.records).await;
-            if !read.map_err(|_| behind())? {
-                return Err(behind());
-            }
+        // In the same log it may have read what has come since it was asked.
+        let same = history.is_at(shard, basis.log_id);
+        if !same && !history.still_has(shard, basis.log_id, basis.records) {
+            return Err(behind());
         }
         let row = self
             .deps

@@ -126,7 +126,7 @@ impl Sanctions {
             decoded.push(match draft.map(Draft::settle) {
                 Ok(Ok(question)) => Some(Ok(question)),
                 Ok(Err(draft)) => {
-                    waiting.push(draft.wait(&self.deps, &self.lists));
+                    waiting.push(draft.wait(&self.deps, &self.tokens));
                     None
                 }
                 Err(fault) => Some(Err(fault)),

@@ -100,16 +100,6 @@ impl PostgresTarget {
         let marked = schema::begin_unfinished(&mut self.connection).await;
         marked.map_err(ArchiveError::store)
     }
-
-    /// Lets it be opened, after what was loaded has been read back.
-    ///
-    /// # Errors
-    ///
-    /// [`ArchiveError`]: it still cannot be opened.
-    pub async fn finish(&mut self) -> Result<(), ArchiveError> {
-        let settled = schema::end_unfinished(&mut self.connection).await;
-        settled.map_err(ArchiveError::store)
-    }
 }
 
 #[async_trait]

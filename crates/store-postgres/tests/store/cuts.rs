@@ -208,11 +208,15 @@ async fn a_database_that_is_away_is_said_so_at_once_and_found_again() {
         while store.heads(LOG).await.is_err() {}
     }
     // A pooled connection of before the cut may still be met.
-    let records = loop {
-        if let Ok(records) = store.read_durable(LOG, SHARD, 0, 9).await {
-            break records;
+    let back = async {
+        loop {
+            if let Ok(records) = store.read_durable(LOG, SHARD, 0, 9).await {
+                return records;
+            }
         }
     };
+    let records = tokio::time::timeout(Duration::from_secs(30), back).await;
+    let records = records.expect("it reads again");
     assert_eq!(records.len() as u64, size);
 }
 

@@ -266,8 +266,17 @@ async fn load(
     if let Some(keys) = keys {
         loaded.push(keys.load().await?);
     }
+    let mut settling = Vec::new();
     for Ready { group, filling } in ready {
-        loaded.extend(load_group(&group, filling, ids).await?);
+        let (loadings, filling) = load_group(&group, filling).await?;
+        loaded.extend(loadings);
+        settling.extend(filling.map(|filling| (group, filling)));
+    }
+    // All of them after the last was loaded: a command that is cut off before can be
+    // repeated, since nobody has opened any.
+    for (group, filling) in settling {
+        let renewed = (ids == Ids::Renewed).then(|| group.logs());
+        filling.settle(renewed).await?;
     }
     Ok(loaded)
 }
@@ -332,11 +341,11 @@ fn differences(
     all
 }
 
+/// Loads a group, unless it is there, and reads it back; with what is to be settled.
 async fn load_group(
     group: &Group,
     filling: Option<Filling>,
-    ids: Ids,
-) -> Result<Vec<Loading>, ArchivesError> {
+) -> Result<(Vec<Loading>, Option<Filling>), ArchivesError> {
     let before = filling.is_none();
     let mut filling = match filling {
         Some(filling) => filling,
@@ -358,23 +367,16 @@ async fn load_group(
             .content(&mut *filling.loaded(group.logs()).await?)
             .await?
     };
-    if differences(&expected, &found).is_empty() {
-        // Where it was cut off just before, the ids are still those of the archive. A file
-        // comes into its place with its new ids: one that is the same was never lost.
-        let in_place = before && matches!(filling, Filling::File(_));
-        if !in_place {
-            if ids == Ids::Renewed {
-                filling.renew(group.logs()).await?;
-            }
-            filling.finish().await?;
-        }
-    }
     let mut differences = differences(&expected, &found);
+    // Where it was cut off just before, the ids are still those of the archive. A file
+    // comes into its place with its new ids: one that is the same was never lost.
+    let in_place = before && matches!(filling, Filling::File(_));
+    let filling = (differences.is_empty() && !in_place).then_some(filling);
     let loading = |(role, content): (&Role, &Content)| Loading {
         account: Account::of(*role, content),
         recovered: group.recovered(*role, content),
         before,
         differences: differences.remove(role).unwrap_or_default(),
     };
-    Ok(found.iter().map(loading).collect())
+    Ok((found.iter().map(loading).collect(), filling))
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use tally_eventlog::archive::keys::{KeySource, KeyTarget};
-use tally_eventlog::archive::{ArchiveError, Source, Target};
+use tally_eventlog::archive::{Source, Target};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_service::logs;
 use tally_store_postgres::{
-    Database, Limits, PostgresKeyStore, PostgresSnapshot, PostgresStore, PostgresTarget,
+    Database, Limits, OpenError, PostgresKeyStore, PostgresSnapshot, PostgresStore, PostgresTarget,
 };
 use tally_store_sqlite::keyring::SqliteKeyStore;
 use tally_store_sqlite::{SqliteSnapshot, SqliteTarget};
@@ -50,6 +50,18 @@ impl Place {
         })
     }
 
+    /// The same, unless what is there is not settled yet: its ids are not yet its own.
+    pub(super) async fn settled(&self, logs: &[LogName]) -> Result<Box<dyn Source>, ArchivesError> {
+        if let Self::Schema(database) = self {
+            let info = PostgresStore::inspect(database).await?;
+            if info.is_some_and(|info| info.unfinished) {
+                let schema = database.schema.clone();
+                return Err(OpenError::Unfinished { schema }.into());
+            }
+        }
+        self.source(logs).await
+    }
+
     /// To be filled.
     pub(super) async fn filling(
         &self,
@@ -88,20 +100,22 @@ impl Filling {
         place.source(logs).await
     }
 
-    /// Gives logs that were loaded from a backup the ids that they have from there on.
-    pub(super) async fn renew(&mut self, logs: &[LogName]) -> Result<(), ArchivesError> {
-        match self {
-            Self::File(target) => Ok(target.renew_log_ids(logs).await?),
-            Self::Schema(_, database) => Ok(PostgresStore::renew_log_ids(database, logs).await?),
+    /// Settles what was loaded and has been read back, until which nobody opens it: under
+    /// the ids of its archive, or new ones for these logs.
+    pub(super) async fn settle(self, renewed: Option<&[LogName]>) -> Result<(), ArchivesError> {
+        match (self, renewed) {
+            (Self::File(mut target), renewed) => {
+                if let Some(logs) = renewed {
+                    target.renew_log_ids(logs).await?;
+                }
+                target.finish().await?;
+            }
+            (Self::Schema(_, database), Some(logs)) => {
+                PostgresStore::renew_log_ids(&database, logs).await?;
+            }
+            (Self::Schema(_, database), None) => PostgresStore::settle(&database).await?,
         }
-    }
-
-    /// Settles what was loaded and has been read back: until then nobody opens it.
-    pub(super) async fn finish(self) -> Result<(), ArchiveError> {
-        match self {
-            Self::File(target) => target.finish().await,
-            Self::Schema(mut target, _) => target.finish().await,
-        }
+        Ok(())
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn backup(
         sources.push((roles.to_vec(), Box::new(source)));
     } else {
         for role in roles {
-            let source = Place::of(stores, *role).source(role.logs()).await?;
+            let source = Place::of(stores, *role).settled(role.logs()).await?;
             sources.push((vec![*role], source));
         }
     }

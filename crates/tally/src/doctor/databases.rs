@@ -64,6 +64,11 @@ pub(super) fn judge(store: &Store) -> Finding {
             );
             Finding::fault(what, detail, migrate)
         }
+        Ok(Some(info)) if info.unfinished => Finding::fault(
+            what,
+            format!("what is loaded into schema {schema} is not settled, and it cannot be opened"),
+            "wait for `tally restore` or `tally import-log`, or repeat the command that was cut off",
+        ),
         Ok(Some(info)) => {
             let detail = format!(
                 "schema {schema}: format {}, {} shards, opened {} times",
@@ -108,20 +113,37 @@ mod tests {
     use super::super::Level;
     use super::*;
 
-    fn judged(found: Result<Option<u64>, OpenError>) -> Finding {
-        let info = |format| StoreInfo {
+    fn info(format: u64) -> StoreInfo {
+        StoreInfo {
             shards: ShardCount::default(),
             ahead: None,
             epoch: 3,
             format,
-        };
+            unfinished: false,
+        }
+    }
+
+    fn judged(found: Result<Option<u64>, OpenError>) -> Finding {
+        judged_of(found.map(|format| format.map(info)))
+    }
+
+    fn judged_of(found: Result<Option<StoreInfo>, OpenError>) -> Finding {
         judge(&Store {
             role: Role::Lists,
             schema: "tally_lists".to_owned(),
-            found: found
-                .map(|format| format.map(info))
-                .map_err(|error| Away::Refused(Box::new(error))),
+            found: found.map_err(|error| Away::Refused(Box::new(error))),
         })
+    }
+
+    #[test]
+    fn a_store_that_is_being_filled_is_told_of_with_what_to_repeat() {
+        let filling = StoreInfo {
+            unfinished: true,
+            ..info(PostgresStore::FORMAT)
+        };
+        let finding = judged_of(Ok(Some(filling)));
+        assert_eq!(finding.level, Level::Fault);
+        assert!(finding.remedy.contains("tally restore"), "{finding:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::{ENTRY, execution, listed, reason, respond};
 use crate::consumer;
 use crate::known::{self, event_type};
 use crate::service::*;
+use crate::token::{Token, Tokens};
 
 fn basis(response: &pb::CheckResponse) -> pb::ConsistencyToken {
     response.basis.clone().expect("a basis")
@@ -179,8 +180,8 @@ async fn a_token_is_of_one_log() {
     let own = basis(&answer).shards.remove(0);
     assert_eq!((own.lists, own.lists_log_id.len()), (1, 16));
     assert_eq!((own.sanctions, own.sanctions_log_id.len()), (4, 16));
-    let of_lists = |log_id: &[u8]| pb::ShardBasis {
-        lists: 1,
+    let of_lists = |lists: u64, log_id: &[u8]| pb::ShardBasis {
+        lists,
         lists_log_id: Bytes::copy_from_slice(log_id),
         sanctions: 0,
         ..own.clone()
@@ -189,24 +190,21 @@ async fn a_token_is_of_one_log() {
         sanctions_log_id: Bytes::copy_from_slice(log_id),
         ..own.clone()
     };
-    let (known, renewed, other) = (own.lists_log_id.clone(), RENEWED, [9; 16]);
+    let (known, renewed, other) = (own.lists_log_id.clone(), RENEWED.as_bytes(), [9; 16]);
     let cases = [
         (own.clone(), None, REACHED),
-        (of_lists(b""), None, REACHED),
-        (of_lists(&other), None, "TOKEN_DIVERGED"),
+        (of_lists(1, b""), None, REACHED),
+        (of_lists(1, &other), None, "TOKEN_DIVERGED"),
         (of_sanctions(&other), None, "TOKEN_DIVERGED"),
         // What the reader has applied is left; it learns of the new id with the next record.
-        (of_lists(renewed.as_bytes()), Some(1), REACHED),
-        (of_lists(&known), Some(1), REACHED),
+        (of_lists(1, renewed), Some(1), REACHED),
+        (of_lists(1, &known), Some(1), REACHED),
         // What it has applied is lost, and other records are there in its place.
-        (of_lists(renewed.as_bytes()), Some(0), "TOKEN_NOT_REACHED"),
-        (of_lists(&other), Some(1), "TOKEN_DIVERGED"),
-        (of_sanctions(&own.sanctions_log_id), Some(4), REACHED),
-        (
-            of_sanctions(&own.sanctions_log_id),
-            Some(3),
-            "TOKEN_DIVERGED",
-        ),
+        (of_lists(1, renewed), Some(0), "TOKEN_NOT_REACHED"),
+        (of_lists(1, &other), Some(1), "TOKEN_DIVERGED"),
+        // It has never read what is lost, and waits for that in vain.
+        (of_lists(2, &known), Some(1), "TOKEN_DIVERGED"),
+        (of_lists(2, &known), Some(2), "TOKEN_NOT_REACHED"),
     ];
     for (token, left, reason) in cases {
         let answer = asked_with(&mesh, token.clone(), left).await;
@@ -216,6 +214,24 @@ async fn a_token_is_of_one_log() {
         };
         let said = (answer.outcome(), answer.undetermined_reason.as_str());
         assert_eq!(said, (expected, reason), "{token:?} {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_own_log_is_held_against_what_a_restore_left_of_it() {
+    let (mesh, _) = listed().await;
+    let answer = mesh.check(mesh.question(MOUTAI)).await.expect("answered");
+    let own = basis(&answer).shards.remove(0);
+    let token = pb::ConsistencyToken {
+        shards: vec![own],
+        ..Default::default()
+    };
+    for (left, seen) in [(4, Token::Reached), (3, Token::Diverged)] {
+        let store = mesh.store.clone();
+        let restored = Restored { store, left }.history(logs::SANCTIONS).await;
+        let restored = restored.expect("it reads");
+        let tokens = Tokens::with_own(mesh.reader_of_lists(), restored);
+        assert_eq!(tokens.reached(mesh.deps(), &token).await, seen, "{left}");
     }
 }
 

@@ -167,7 +167,7 @@ impl Mesh {
     }
 
     pub fn reader_of_lists(&self) -> Arc<Progress> {
-        self.service.lists.clone()
+        self.service.tokens.lists().clone()
     }
 
     pub fn progress(&self, consumer: &str) -> &Progress {
