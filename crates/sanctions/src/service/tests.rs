@@ -5,6 +5,7 @@ pub(crate) mod mesh;
 mod reconciler;
 mod records;
 mod subscriptions;
+mod tokens;
 
 use tally_eventlog::pb::{Cursor, LegalBasisRef};
 use tonic::Code;
