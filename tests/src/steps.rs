@@ -11,8 +11,8 @@ use tally_proto::tally::sanctions::v1 as sanctions;
 
 use crate::harness::{ASKING, BLACK_LISTING, COLLECTING, basis, document};
 
-/// Within this an owner that is back has been asked how much it has.
-const FRESH_WITHIN: Duration = Duration::from_secs(30);
+/// Within this whoever was away is back, and what it has is known.
+const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A penalty record about a subject.
 pub fn penalty(subject: &str, number: &str, decided_on: &str) -> collection::RecordContent {
@@ -205,46 +205,30 @@ pub fn question(subject: &str) -> sanctions::CheckRequest {
     }
 }
 
-/// Asks, having seen at least a receipt of `lists`.
-///
-/// # Panics
-///
-/// If it is refused.
-pub async fn check_after(
-    client: &Client,
-    subject: &str,
-    receipt: &Receipt,
-) -> sanctions::CheckResponse {
-    let request = sanctions::CheckRequest {
-        at_least: Some(token_of(receipt)),
-        ..question(subject)
-    };
-    client
-        .sanctions()
-        .check(request)
-        .await
-        .expect("the check is answered")
-        .into_inner()
-}
-
-/// The same, and asks again while what is known is older than an answer may rest on, as
-/// after an owner was away.
+/// Asks, having seen at least a receipt of `lists`; and asks again, as a client is told to,
+/// while that is not known yet, or known for too long.
 ///
 /// # Panics
 ///
 /// If it is refused, or stays so.
-pub async fn check_again_after(
+pub async fn check_after(
     client: &Client,
     subject: &str,
     receipt: &Receipt,
 ) -> sanctions::CheckResponse {
     let began = Instant::now();
     loop {
-        let answer = check_after(client, subject, receipt).await;
-        if answer.undetermined_reason != "READER_BEHIND" {
-            return answer;
+        let request = sanctions::CheckRequest {
+            at_least: Some(token_of(receipt)),
+            ..question(subject)
+        };
+        let answer = client.sanctions().check(request).await;
+        let answer = answer.expect("the check is answered").into_inner();
+        match answer.undetermined_reason.as_str() {
+            "TOKEN_NOT_REACHED" | "READER_BEHIND" => {}
+            _ => return answer,
         }
-        assert!(began.elapsed() < FRESH_WITHIN, "{subject}: never fresh");
+        assert!(began.elapsed() < KNOWN_WITHIN, "{subject}: {answer:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -364,7 +364,7 @@ async fn goes_on(left: &Left, mut mesh: Harness, import: &[&str]) {
     assert_eq!(own.reason, "OTHER_OFFICER_REQUIRED", "{own}");
     let upheld = fourth.lists().uphold(request).await.expect("upheld");
     let upheld = upheld.into_inner().receipt.expect("a receipt");
-    let answer = check_again_after(&responder, COMPANY, &upheld).await;
+    let answer = check_after(&responder, COMPANY, &upheld).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
 
     // A term ends by a timer, whose row came along.

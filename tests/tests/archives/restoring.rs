@@ -77,7 +77,7 @@ async fn a_mesh_is_backed_up_at_work_and_put_back() {
     let mesh = Harness::again(target.into()).await;
     mesh.settle().await;
     let responder = mesh.system(TAX).await;
-    let answer = check_again_after(&responder, COMPANY, &listed).await;
+    let answer = check_after(&responder, COMPANY, &listed).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
     let system = mesh.system(MARKET).await;
     push(&system, penalty(COMPANY, "afterwards", "2026-03-01")).await;
@@ -157,7 +157,7 @@ async fn one_role_of_several_is_put_back_under_another_id() {
         "it is another log from there on"
     );
     for (subject, receipt) in [(COMPANY, &listed), (OTHER_COMPANY, &other)] {
-        let answer = check_again_after(&scene.responder, subject, receipt).await;
+        let answer = check_after(&scene.responder, subject, receipt).await;
         assert_eq!(
             answer.outcome(),
             sanctions::CheckOutcome::InForce,
