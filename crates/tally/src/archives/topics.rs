@@ -80,6 +80,7 @@ mod tests {
     fn record(position: u64, event_type: &str) -> StoredRecord {
         let envelope = pb::Envelope {
             event_type: event_type.to_owned(),
+            effective_at: Some(prost_types::Timestamp::default()),
             ..Default::default()
         };
         let record = pb::Record {
