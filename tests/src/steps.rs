@@ -205,8 +205,26 @@ pub fn question(subject: &str) -> sanctions::CheckRequest {
     }
 }
 
-/// Asks, having seen at least a receipt of `lists`; and asks again, as a client is told to,
-/// while that is not known yet, or known for too long.
+/// Asks once, having seen at least a receipt of `lists`.
+///
+/// # Panics
+///
+/// If it is refused.
+pub async fn check_once_after(
+    client: &Client,
+    subject: &str,
+    receipt: &Receipt,
+) -> sanctions::CheckResponse {
+    let request = sanctions::CheckRequest {
+        at_least: Some(token_of(receipt)),
+        ..question(subject)
+    };
+    let answer = client.sanctions().check(request).await;
+    answer.expect("the check is answered").into_inner()
+}
+
+/// The same, and asks again, as a client is told to, while that is not known yet, or what
+/// is known is too old.
 ///
 /// # Panics
 ///
@@ -218,12 +236,7 @@ pub async fn check_after(
 ) -> sanctions::CheckResponse {
     let began = Instant::now();
     loop {
-        let request = sanctions::CheckRequest {
-            at_least: Some(token_of(receipt)),
-            ..question(subject)
-        };
-        let answer = client.sanctions().check(request).await;
-        let answer = answer.expect("the check is answered").into_inner();
+        let answer = check_once_after(client, subject, receipt).await;
         match answer.undetermined_reason.as_str() {
             "TOKEN_NOT_REACHED" | "READER_BEHIND" => {}
             _ => return answer,

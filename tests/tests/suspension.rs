@@ -20,7 +20,7 @@ async fn an_accepted_objection_is_never_in_force_even_if_its_reader_stands_still
     scene.mesh.hold("sanctions.lists", true).await;
     let suspended = accept_objection(&scene.third, &entry).await;
     // Who has the receipt sees at once that the answer cannot be given.
-    let answer = scene.check_after(COMPANY, &suspended).await;
+    let answer = check_once_after(&scene.responder, COMPANY, &suspended).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::Undetermined);
     assert!(
         !answer.when_undetermined.is_empty(),
