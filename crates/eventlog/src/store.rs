@@ -95,13 +95,24 @@ impl LogHistory {
         if count == 0 {
             return true;
         }
-        let index = usize::from(shard.0);
         if self.is_at(shard, log_id) {
             return count <= self.size(shard);
         }
-        let former = self.former.iter().find(|former| former.log_id == log_id);
-        let left = former.and_then(|former| former.sizes.get(index));
-        left.is_some_and(|left| count <= *left)
+        self.left_of(shard, log_id)
+            .is_some_and(|left| count <= left)
+    }
+
+    /// Whether who has applied `count` records, the last of them under that id, has read
+    /// this log and no other: under its present id it may have grown since.
+    pub fn is_read_by(&self, shard: Shard, log_id: Uuid, count: u64) -> bool {
+        self.is_at(shard, log_id) || self.still_has(shard, log_id, count)
+    }
+
+    /// Number of records of a shard that are left of what had an id before; nothing if
+    /// the log never had it.
+    pub fn left_of(&self, shard: Shard, log_id: Uuid) -> Option<u64> {
+        let former = self.former.iter().find(|former| former.log_id == log_id)?;
+        former.sizes.get(usize::from(shard.0)).copied()
     }
 }
 

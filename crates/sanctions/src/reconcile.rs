@@ -97,9 +97,8 @@ impl Reconciler {
             let shard = self.deps.store.shards().of(subject);
             let had_seen = |told: &Told| {
                 let basis = basis_of(&told.check);
-                let same = history.is_at(shard, basis.log_id)
-                    || history.still_has(shard, basis.log_id, basis.records);
-                same && basis.records >= history.size(shard)
+                history.is_read_by(shard, basis.log_id, basis.records)
+                    && basis.records >= history.size(shard)
             };
             if of_subject.clone().all(had_seen) {
                 // The answer had seen all there is. What comes later, its reader

@@ -199,9 +199,7 @@ impl Named {
         if self.is_lost(shard, history) {
             return Token::Diverged;
         }
-        let stands = |at: ListsBasis| {
-            history.is_at(shard, at.log_id) || history.still_has(shard, at.log_id, at.records)
-        };
+        let stands = |at: ListsBasis| history.is_read_by(shard, at.log_id, at.records);
         if reached.is_some_and(stands) {
             Token::Reached
         } else {

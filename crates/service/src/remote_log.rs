@@ -152,13 +152,7 @@ impl LogSource for RemoteLog {
     }
 
     async fn heads(&self, log: LogName) -> Result<Vec<Head>, StoreError> {
-        let answer = ask(self.client.clone(), log).await;
-        let heads = answer.map_err(StoreError::new)?.heads;
-        if heads.len() != self.sizes.len() {
-            return Err(StoreError::new(RemoteLogError::Malformed { log }));
-        }
-        tell(&self.sizes, &heads);
-        Ok(heads)
+        Ok(self.history(log).await?.heads)
     }
 
     async fn former_ids(&self, log: LogName) -> Result<Vec<FormerId>, StoreError> {
@@ -169,6 +163,9 @@ impl LogSource for RemoteLog {
     async fn history(&self, log: LogName) -> Result<LogHistory, StoreError> {
         let answer = ask(self.client.clone(), log).await;
         let Answer { heads, former } = answer.map_err(StoreError::new)?;
+        if heads.len() != self.sizes.len() {
+            return Err(StoreError::new(RemoteLogError::Malformed { log }));
+        }
         tell(&self.sizes, &heads);
         Ok(LogHistory { heads, former })
     }

@@ -307,8 +307,7 @@ impl Runner {
         let (source, log) = (&consumer.source, consumer.log);
         let history = source.history(log).await?;
         let log_id = history.heads[usize::from(shard.0)].log_id;
-        let left = history.former.iter().find(|id| id.log_id == at.log_id);
-        let left = left.and_then(|id| id.sizes.get(usize::from(shard.0)));
+        let left = history.left_of(shard, at.log_id);
         let left = left.ok_or(ReconcileError::NeverTheSame {
             log,
             shard,
@@ -320,7 +319,7 @@ impl Runner {
             shard,
             applied_log_id: at.log_id,
             log_id,
-            common: at.next.min(*left),
+            common: at.next.min(left),
             applied: at.next,
             rows: Vec::new(),
         })

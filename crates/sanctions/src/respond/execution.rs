@@ -118,9 +118,7 @@ impl Responder<'_> {
             return Err(behind());
         }
         // A reader that goes by what a restored log no longer has counts further.
-        // In the same log it may have read what has come since it was asked.
-        let same = history.is_at(shard, basis.log_id);
-        if !same && !history.still_has(shard, basis.log_id, basis.records) {
+        if !history.is_read_by(shard, basis.log_id, basis.records) {
             return Err(behind());
         }
         let row = self
