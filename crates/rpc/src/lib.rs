@@ -10,6 +10,7 @@ pub mod fault;
 pub mod inbound;
 pub mod report;
 pub mod server;
+pub mod timeout;
 pub mod tls;
 
 mod connection;
@@ -18,4 +19,5 @@ pub use client::{ConnectError, connect, connect_lazy};
 pub use fault::{BoxError, DOMAIN, Fault};
 pub use report::{FaultReport, Violation};
 pub use server::{MESSAGE_BYTES_MAX, ServeError, ServeLimits, serve, with_standard_services};
+pub use timeout::TimeoutLayer;
 pub use tls::{ClientTls, ServerTls};

@@ -22,7 +22,7 @@ use tally_eventlog::relay::RelayHandle;
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, StoreError};
-use tally_rpc::{ServeError, ServeLimits};
+use tally_rpc::{ServeError, ServeLimits, TimeoutLayer};
 use tally_sanctions::CheckOptions;
 use tally_service::wiring::Readers;
 use tally_service::{Catalogue, Deps, Sources, logs};
@@ -43,6 +43,17 @@ pub use peers::{PeerError, Peers, Publish};
 use stores::{KeyRingDirectory, Keys, open_keyring, open_store};
 pub use stores::{NodeClock, Schema, Storage, Store, init, migrate};
 use wiring::{Wiring, wire};
+
+/// Within this a call is answered, whatever it waits for: what a database that hangs
+/// takes at most where it is asked once.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// What takes longer because it does much: it reads a log, or waits for all readers.
+const UNBOUNDED: &[&str] = &[
+    "/tally.audit.v1.AuditService/",
+    "/tally.catalog.v1.CatalogService/",
+    "/tally.node.v1.NodeService/",
+];
 
 /// How a process of the mesh is started.
 #[derive(Debug, Clone)]
@@ -398,6 +409,7 @@ fn serve(
     let auth = AuthLayer::new(rules, directory, SystemTime::now);
     let layer = tower::ServiceBuilder::new()
         .layer(traced)
+        .layer(TimeoutLayer::new(ANSWER_MAX, UNBOUNDED))
         .layer(auth)
         .into_inner();
     tokio::spawn(async move {
