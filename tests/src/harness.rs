@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tally::client::Client;
@@ -19,6 +19,7 @@ use tally_proto::tally::node::v1 as node;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
+use crate::patience::{PATIENCE, answered};
 use crate::processes::{self, Processes};
 pub use crate::scene::Scene;
 pub use crate::steps::*;
@@ -246,7 +247,11 @@ impl Harness {
     /// If it is refused, or not followed in time.
     pub async fn load(&self, pack: &Pack) {
         let operator = self.operator().await;
-        load_pack(&operator, pack).await.expect("the pack loads");
+        let began = Instant::now();
+        // The same pack once more is no other one.
+        while let Err(error) = load_pack(&operator, pack).await {
+            assert!(began.elapsed() < FOLLOWED_WAIT, "{error:?}");
+        }
         let followed = async {
             for role in operator.processes() {
                 while status(&operator, *role).await.pack_version != pack.meta.version {
@@ -387,15 +392,14 @@ impl Harness {
     /// If no process has it.
     pub async fn hold(&self, consumer: &str, paused: bool) {
         let operator = self.operator().await;
-        let mut held = false;
-        for role in operator.processes() {
-            let request = node::PauseReaderRequest {
-                consumer: consumer.to_owned(),
-                paused,
-            };
-            held |= operator.node(*role).pause_reader(request).await.is_ok();
-        }
-        assert!(held, "there is a reader {consumer}");
+        let held = async {
+            // It answers also where the reader has not seen yet that it is held.
+            while !told_to_hold(&operator, consumer, paused).await {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let held = tokio::time::timeout(PATIENCE, held).await;
+        held.unwrap_or_else(|_| panic!("there is no reader {consumer} that is held: {paused}"));
     }
 
     /// Waits until every consumer has applied all there is, and what follows
@@ -504,11 +508,29 @@ impl Channels {
     }
 }
 
+/// Tells every process to hold a reader, or to let it go on, and says whether the one
+/// that has it does.
+async fn told_to_hold(operator: &Client, consumer: &str, paused: bool) -> bool {
+    let mut held = false;
+    for role in operator.processes() {
+        let request = node::PauseReaderRequest {
+            consumer: consumer.to_owned(),
+            paused,
+        };
+        if operator.node(*role).pause_reader(request).await.is_ok() {
+            let readers = status(operator, *role).await.readers;
+            let mut of_name = readers.iter().filter(|reader| reader.consumer == consumer);
+            held |= of_name.any(|reader| reader.paused == paused);
+        }
+    }
+    held
+}
+
 /// What the process of a role says of itself.
 pub(crate) async fn status(operator: &Client, role: Role) -> node::GetStatusResponse {
     let request = node::GetStatusRequest {};
-    let answer = operator.node(role).get_status(request).await;
-    answer.expect("a status").into_inner()
+    let answer = answered(|| async { operator.node(role).get_status(request).await }).await;
+    answer.expect("a status")
 }
 
 /// Number of records in every shard of every log, as the owners say.
@@ -518,8 +540,9 @@ async fn sizes(operator: &Client) -> BTreeMap<String, Vec<u64>> {
         let request = GetHeadsRequest {
             log: log.to_string(),
         };
-        let heads = operator.log(Role::owner_of(log)).get_heads(request).await;
-        let heads = heads.expect("the owner answers").into_inner().heads;
+        let owner = Role::owner_of(log);
+        let heads = answered(|| async { operator.log(owner).get_heads(request.clone()).await });
+        let heads = heads.await.expect("the owner answers").heads;
         sizes.insert(
             log.to_string(),
             heads.iter().map(|head| head.size).collect(),

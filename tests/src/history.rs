@@ -54,6 +54,26 @@ impl Harness {
         lines
     }
 
+    /// The checks that corrections were opened of.
+    ///
+    /// # Panics
+    ///
+    /// If the history cannot be read.
+    pub async fn corrected_checks(&self) -> BTreeSet<String> {
+        let request = audit::ReplayRequest {
+            log: "sanctions".to_owned(),
+            ..Default::default()
+        };
+        let history = self.replay(request).await;
+        let corrected = |line: &String| {
+            let event: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+            let opened = event["event_type"] == "tally.sanctions.v1.CorrectionOpened";
+            let check = event["payload"]["checkId"].as_str().map(str::to_owned);
+            opened.then(|| check.expect("of a check"))
+        };
+        history.iter().filter_map(corrected).collect()
+    }
+
     /// Everything that `verify` finds: log, shard, position, reason.
     ///
     /// # Panics

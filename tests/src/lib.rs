@@ -8,6 +8,7 @@ pub mod load;
 pub mod memory;
 pub mod organisations;
 pub mod outage;
+pub mod patience;
 pub mod processes;
 pub mod records;
 pub mod redelivery;

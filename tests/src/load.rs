@@ -4,7 +4,6 @@
 mod case;
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use tally::client::{Client, command_id};
 use tally_proto::tally::collection::v1 as collection;
-use tally_rpc::FaultReport;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +18,7 @@ use tonic::{Code, Response, Status};
 
 use crate::harness::{Harness, MARKET, TAX, penalty, question};
 use crate::organisations::subjects;
+use crate::patience::{PATIENCE, PAUSE, may_pass};
 use case::Case;
 
 pub use case::Course;
@@ -34,11 +33,7 @@ const LISTERS: usize = 3;
 const CHECKERS: usize = 2;
 
 /// How long one attempt may take: whoever hangs longer has failed the test.
-pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
-/// How long a command may go without an acknowledgement, over all attempts.
-const COMMAND_MAX: Duration = Duration::from_secs(120);
-/// Pause before the next attempt.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+pub const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
 /// What was acknowledged.
 #[derive(Debug, Default)]
@@ -166,7 +161,7 @@ impl Load {
         let wanted = self.acknowledged() + more;
         let mut acknowledged = self.shared.acknowledged.subscribe();
         let reached = acknowledged.wait_for(|count| *count >= wanted);
-        let reached = tokio::time::timeout(COMMAND_MAX, reached).await;
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
         assert!(matches!(reached, Ok(Ok(_))), "the load stands still");
     }
 
@@ -234,40 +229,14 @@ impl Shared {
                     Ok(Err(status)) => return Err(status),
                     Err(_) => panic!("{what} hangs"),
                 }
-                tokio::time::sleep(RETRY_PAUSE).await;
+                tokio::time::sleep(PAUSE).await;
             }
         };
-        let answer = tokio::time::timeout(COMMAND_MAX, insisted).await;
+        let answer = tokio::time::timeout(PATIENCE, insisted).await;
         let answer = answer.unwrap_or_else(|_| panic!("{what} is never acknowledged"));
         let answer = answer?;
         self.acknowledged.send_modify(|count| *count += 1);
         Ok(answer)
-    }
-}
-
-/// Whether a refusal says when to try again, as each does that is a role's own: where
-/// there is none, or its connection broke, nobody could have said it.
-pub fn is_hinted(status: &Status) -> bool {
-    FaultReport::from(status).retry.is_some() || status.source().is_some()
-}
-
-/// Whether a refusal is one that a caller is told to try again after, or that
-/// passes when a reader has caught up.
-fn may_pass(status: &Status) -> bool {
-    use tonic::Code::{
-        Aborted, Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound,
-        ResourceExhausted, Unavailable, Unknown,
-    };
-    match status.code() {
-        // What lists does not know yet, since the record has not come there.
-        FailedPrecondition | InvalidArgument | NotFound => {
-            status.message().contains("RECORD_UNKNOWN") || status.message().contains("GROUND")
-        }
-        Unavailable | ResourceExhausted => is_hinted(status),
-        Aborted | Cancelled | DeadlineExceeded => true,
-        // A connection that broke in the middle of an answer.
-        Unknown => status.message().contains("transport") || status.message().contains("h2"),
-        _ => false,
     }
 }
 

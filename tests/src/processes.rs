@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 const READY_WAIT: Duration = Duration::from_secs(60);
 
 /// How long the shards of a process that died wait for another.
-pub const LEASE_TERM: Duration = Duration::from_secs(2);
+pub const LEASE_TERM: Duration = Duration::from_secs(4);
 
 /// Ports are taken below those that the system gives to outgoing connections,
 /// in blocks that one test holds at a time.

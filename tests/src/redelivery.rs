@@ -1,11 +1,14 @@
 //! Records that Kafka delivers again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::patience::{PATIENCE, PAUSE};
 
 /// Bound on what is asked of the cluster.
 const REQUEST: Duration = Duration::from_secs(20);
@@ -63,25 +66,35 @@ fn config() -> ClientConfig {
 /// What each partition of a topic has now.
 fn read(topic: &str) -> Vec<Vec<OwnedMessage>> {
     let consumer: BaseConsumer = config().create().expect("a consumer");
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST);
-    let metadata = metadata.expect("the cluster answers");
+    let metadata = answered(|| consumer.fetch_metadata(Some(topic), REQUEST));
     let partitions = metadata.topics()[0].partitions().iter();
     partitions
         .map(|partition| read_partition(&consumer, topic, partition.id()))
         .collect()
 }
 
+/// Asks a cluster again that has just been without the topic, or away.
+fn answered<T>(ask: impl Fn() -> KafkaResult<T>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 fn read_partition(consumer: &BaseConsumer, topic: &str, partition: i32) -> Vec<OwnedMessage> {
-    let marks = consumer.fetch_watermarks(topic, partition, REQUEST);
-    let (low, high) = marks.expect("the cluster answers");
+    let (low, high) = answered(|| consumer.fetch_watermarks(topic, partition, REQUEST));
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(low))
         .expect("an offset");
     consumer.assign(&list).expect("it is assigned");
     let mut messages = Vec::new();
     while messages.len() < usize::try_from(high - low).expect("they are few") {
-        let message = consumer.poll(REQUEST).expect("a message in time");
-        messages.push(message.expect("a message").detach());
+        let message = answered(|| consumer.poll(REQUEST).expect("a message in time"));
+        messages.push(message.detach());
     }
     messages
 }

@@ -8,7 +8,9 @@ use tally_proto::tally::sanctions::v1 as sanctions;
 use tempfile::TempDir;
 
 use crate::harness::{Harness, MARKET, TAX};
-use crate::steps::{BlackListing, check_after, list_black, penalty, push, question};
+use crate::steps::{
+    BlackListing, check, check_after, check_once, list_black, penalty, push, question,
+};
 
 /// When it begins.
 const START: &str = "2026-03-02T01:00:00Z";
@@ -96,18 +98,22 @@ impl Scene {
         .await
     }
 
-    /// Asks as the responding department.
+    /// Asks as the responding department, until what is known is not too old.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused, or stays so.
+    pub async fn check(&self, subject: &str) -> sanctions::CheckResponse {
+        check(&self.responder, question(subject)).await
+    }
+
+    /// The same once, whatever comes of it.
     ///
     /// # Panics
     ///
     /// If it is refused.
-    pub async fn check(&self, subject: &str) -> sanctions::CheckResponse {
-        self.responder
-            .sanctions()
-            .check(question(subject))
-            .await
-            .expect("answered")
-            .into_inner()
+    pub async fn check_once(&self, subject: &str) -> sanctions::CheckResponse {
+        check_once(&self.responder, question(subject)).await
     }
 
     /// The same, having seen at least a receipt of `lists`.

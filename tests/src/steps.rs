@@ -1,6 +1,6 @@
 //! The steps of the main job as short calls.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tally::client::{Client, command_id, token_of};
 use tally_proto::tally::collection::v1 as collection;
@@ -10,9 +10,7 @@ use tally_proto::tally::log::v1::Receipt;
 use tally_proto::tally::sanctions::v1 as sanctions;
 
 use crate::harness::{ASKING, BLACK_LISTING, COLLECTING, basis, document};
-
-/// Within this whoever was away is back, and what it has is known.
-const KNOWN_WITHIN: Duration = Duration::from_secs(30);
+use crate::patience::{PATIENCE, PAUSE, answered};
 
 /// A penalty record about a subject.
 pub fn penalty(subject: &str, number: &str, decided_on: &str) -> collection::RecordContent {
@@ -45,12 +43,8 @@ pub async fn push(client: &Client, record: collection::RecordContent) -> (String
         record: Some(record),
         ..Default::default()
     };
-    let answer = client
-        .collection()
-        .push_record(request)
-        .await
-        .expect("the record is accepted")
-        .into_inner();
+    let pushed = answered(|| async { client.collection().push_record(request.clone()).await });
+    let answer = pushed.await.expect("the record is accepted");
     let accepted = answer.accepted.expect("an accepted record");
     (accepted.record_id, accepted.receipt.expect("a receipt"))
 }
@@ -101,12 +95,9 @@ pub async fn list_black(
     listing: &BlackListing,
 ) -> (String, Receipt) {
     let entry_id = nominate_and_hear(first, listing).await;
-    let listed = second
-        .lists()
-        .list(confirmation(&entry_id))
-        .await
-        .expect("listed by a second officer")
-        .into_inner();
+    let request = confirmation(&entry_id);
+    let listed = answered(|| async { second.lists().list(request.clone()).await }).await;
+    let listed = listed.expect("listed by a second officer");
     (entry_id, listed.receipt.expect("a receipt"))
 }
 
@@ -124,14 +115,16 @@ pub async fn nominate_and_hear(first: &Client, listing: &BlackListing) -> String
         served_on: listing.served_on.clone(),
         proof_of_service: document("service 1"),
     };
-    first.lists().notify(request).await.expect("notified");
+    let notified = answered(|| async { first.lists().notify(request.clone()).await }).await;
+    notified.expect("notified");
     let request = lists::RepresentRequest {
         command_id: command_id(),
         entry_id: entry_id.clone(),
         document: None,
         waived: true,
     };
-    first.lists().represent(request).await.expect("waived");
+    let waived = answered(|| async { first.lists().represent(request.clone()).await }).await;
+    waived.expect("waived");
     entry_id
 }
 
@@ -151,13 +144,8 @@ pub fn confirmation(entry_id: &str) -> lists::ListRequest {
 /// If it is refused.
 pub async fn nominate(officer: &Client, listing: &BlackListing) -> String {
     let request = nomination(listing);
-    officer
-        .lists()
-        .nominate(request)
-        .await
-        .expect("nominated")
-        .into_inner()
-        .entry_id
+    let nominated = answered(|| async { officer.lists().nominate(request.clone()).await }).await;
+    nominated.expect("nominated").entry_id
 }
 
 /// The request of a nomination for the black list.
@@ -185,12 +173,9 @@ pub async fn accept_objection(officer: &Client, entry_id: &str) -> Receipt {
         entry_id: entry_id.to_owned(),
         objection: document("objection 1"),
     };
-    let answer = officer
-        .lists()
-        .accept_objection(request)
-        .await
-        .expect("the objection is accepted");
-    answer.into_inner().receipt.expect("a receipt")
+    let accepted = answered(|| async { officer.lists().accept_objection(request.clone()).await });
+    let answer = accepted.await.expect("the objection is accepted");
+    answer.receipt.expect("a receipt")
 }
 
 /// A check for procurement.
@@ -205,6 +190,28 @@ pub fn question(subject: &str) -> sanctions::CheckRequest {
     }
 }
 
+/// Asks once, whatever comes of it.
+///
+/// # Panics
+///
+/// If it is refused.
+pub async fn check_once(
+    client: &Client,
+    request: sanctions::CheckRequest,
+) -> sanctions::CheckResponse {
+    let answer = answered(|| async { client.sanctions().check(request.clone()).await }).await;
+    answer.expect("the check is answered")
+}
+
+/// Asks, and asks again, as a client is told to, while what is known is too old.
+///
+/// # Panics
+///
+/// If it is refused, or stays so.
+pub async fn check(client: &Client, request: sanctions::CheckRequest) -> sanctions::CheckResponse {
+    check_while(client, request, &["READER_BEHIND"]).await
+}
+
 /// Asks once, having seen at least a receipt of `lists`.
 ///
 /// # Panics
@@ -215,12 +222,7 @@ pub async fn check_once_after(
     subject: &str,
     receipt: &Receipt,
 ) -> sanctions::CheckResponse {
-    let request = sanctions::CheckRequest {
-        at_least: Some(token_of(receipt)),
-        ..question(subject)
-    };
-    let answer = client.sanctions().check(request).await;
-    answer.expect("the check is answered").into_inner()
+    check_once(client, question_after(subject, receipt)).await
 }
 
 /// The same, and asks again, as a client is told to, while that is not known yet, or what
@@ -234,15 +236,35 @@ pub async fn check_after(
     subject: &str,
     receipt: &Receipt,
 ) -> sanctions::CheckResponse {
+    let request = question_after(subject, receipt);
+    check_while(client, request, &["TOKEN_NOT_REACHED", "READER_BEHIND"]).await
+}
+
+fn question_after(subject: &str, receipt: &Receipt) -> sanctions::CheckRequest {
+    sanctions::CheckRequest {
+        at_least: Some(token_of(receipt)),
+        ..question(subject)
+    }
+}
+
+/// Asks under a new id for as long as the answer is one of these.
+async fn check_while(
+    client: &Client,
+    request: sanctions::CheckRequest,
+    passing: &[&str],
+) -> sanctions::CheckResponse {
     let began = Instant::now();
     loop {
-        let answer = check_once_after(client, subject, receipt).await;
-        match answer.undetermined_reason.as_str() {
-            "TOKEN_NOT_REACHED" | "READER_BEHIND" => {}
-            _ => return answer,
+        let request = sanctions::CheckRequest {
+            check_id: command_id(),
+            ..request.clone()
+        };
+        let answer = check_once(client, request).await;
+        if !passing.contains(&answer.undetermined_reason.as_str()) {
+            return answer;
         }
-        assert!(began.elapsed() < KNOWN_WITHIN, "{subject}: {answer:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(began.elapsed() < PATIENCE, "{answer:?}");
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -256,12 +278,8 @@ pub async fn mailbox(client: &Client) -> Vec<sanctions::SubscribeResponse> {
         cursor: None,
         until_head: true,
     };
-    let mut stream = client
-        .sanctions()
-        .subscribe(request)
-        .await
-        .expect("subscribed")
-        .into_inner();
+    let subscribed = answered(|| async { client.sanctions().subscribe(request.clone()).await });
+    let mut stream = subscribed.await.expect("subscribed");
     let mut items = Vec::new();
     while let Some(item) = stream.message().await.expect("the stream goes on") {
         items.push(item);
@@ -279,8 +297,8 @@ pub async fn execute(client: &Client, officer: &Client, directive_id: &str, on: 
         command_id: command_id(),
         directive_id: directive_id.to_owned(),
     };
-    let acknowledged = client.sanctions().acknowledge(request).await;
-    acknowledged.expect("acknowledged");
+    let acknowledged = answered(|| async { client.sanctions().acknowledge(request.clone()).await });
+    acknowledged.await.expect("acknowledged");
     let request = sanctions::ExecuteRequest {
         command_id: command_id(),
         directive_id: directive_id.to_owned(),
@@ -288,8 +306,8 @@ pub async fn execute(client: &Client, officer: &Client, directive_id: &str, on: 
         executed_on: on.to_owned(),
         check_id: String::new(),
     };
-    let executed = officer.sanctions().execute(request).await;
-    executed.expect("executed");
+    let executed = answered(|| async { officer.sanctions().execute(request.clone()).await });
+    executed.await.expect("executed");
 }
 
 /// Reports on a directive that was executed.
@@ -306,12 +324,7 @@ pub async fn report(client: &Client, directive_id: &str, done_on: &str) -> Recei
         done_on: done_on.to_owned(),
         ..Default::default()
     };
-    client
-        .feedback()
-        .report(request)
-        .await
-        .expect("reported")
-        .into_inner()
-        .receipt
-        .expect("a receipt")
+    let reported = answered(|| async { client.feedback().report(request.clone()).await }).await;
+    let reported = reported.expect("reported");
+    reported.receipt.expect("a receipt")
 }

@@ -53,8 +53,7 @@ async fn asked(client: &Client, purpose: &str) -> Vec<(String, bool)> {
         purpose: purpose.to_owned(),
         ..question(COMPANY)
     };
-    let answer = client.sanctions().check(request).await;
-    let answer = answer.expect("answered").into_inner();
+    let answer = check(client, request).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
     let mut measures: Vec<_> = answer.entries[0]
         .measures

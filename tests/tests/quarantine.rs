@@ -8,6 +8,7 @@ use tally_proto::tally::audit::v1 as audit;
 use tally_proto::tally::collection::v1 as collection;
 use tally_rpc::FaultReport;
 use tally_tests::harness::*;
+use tally_tests::patience::answered;
 
 const START: &str = "2026-03-02T01:00:00Z";
 /// A made-up name, and a number of an unassigned region (DOMAIN.md, GB 11643).
@@ -65,8 +66,8 @@ async fn discard(client: &Client, place: &str, reason: &str) -> Result<(), Strin
 
 async fn list(client: &Client) -> Vec<collection::QuarantinedRow> {
     let request = collection::ListQuarantineRequest::default();
-    let answer = client.collection().list_quarantine(request).await;
-    answer.expect("a page").into_inner().rows
+    let page = || async { client.collection().list_quarantine(request.clone()).await };
+    answered(page).await.expect("a page").rows
 }
 
 async fn show(client: &Client, place: &str) -> Result<collection::GetQuarantinedResponse, String> {

@@ -7,6 +7,7 @@ use tally::client::{Client, command_id};
 use tally_proto::tally::collection::v1 as collection;
 use tally_rpc::FaultReport;
 use tally_tests::harness::*;
+use tally_tests::patience::answered;
 use tally_tests::records::minimal;
 
 const PENALTY: &str = "administrative-penalty";
@@ -69,8 +70,8 @@ async fn figures(
     client: &Client,
     request: collection::GetTimelinessRequest,
 ) -> Vec<collection::Timeliness> {
-    let answer = client.collection().get_timeliness(request).await;
-    answer.expect("answered").into_inner().rows
+    let figures = || async { client.collection().get_timeliness(request.clone()).await };
+    answered(figures).await.expect("answered").rows
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,11 +113,13 @@ struct Job {
     reply: oneshot::Sender<Done>,
     since: Instant,
     // Given back when the job is done.
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl Job {
     fn answer(self, outcomes: Vec<Result<Appended, AppendError>>) {
+        // Whoever was answered finds the place free.
+        drop(self.place);
         let done = Done {
             outcomes,
             _appends: self.appends,
@@ -224,7 +226,7 @@ impl Writer {
             weight,
             reply,
             since: Instant::now(),
-            _place: place,
+            place,
         };
         if self.queue.send(job).is_err() {
             return unavailable(count, "the store is closed".into(), Outcome::NotApplied);

@@ -316,7 +316,7 @@ async fn a_process_that_hangs_lets_go() {
     let process = Process::start(PostgresOptions {
         clock: clock.clone(),
         limits: Limits {
-            transaction_idle_max: Duration::from_millis(200),
+            transaction_idle_max: Duration::from_secs(2),
             ..Limits::default()
         },
         ..schema.options()

@@ -8,8 +8,9 @@ use tally::client::command_id;
 use tally_proto::tally::lists::v1 as lists;
 use tonic::Status;
 
-use super::{COMMAND_MAX, Cast, RETRY_PAUSE, Shared, is_lost};
+use super::{Cast, Shared, is_lost};
 use crate::harness::{BlackListing, confirmation, document, nomination};
+use crate::patience::{PATIENCE, PAUSE};
 
 /// What becomes of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +66,8 @@ impl Cast {
                 Err(status) => {
                     let restored = shared.restored.load(std::sync::atomic::Ordering::SeqCst);
                     assert!(restored && is_lost(&status), "{status:?}");
-                    assert!(began.elapsed() < COMMAND_MAX, "never decided: {status:?}");
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    assert!(began.elapsed() < PATIENCE, "never decided: {status:?}");
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         };

@@ -323,23 +323,19 @@ async fn goes_on(left: &Left, mut mesh: Harness, import: &[&str]) {
         left.rest
     );
 
-    let outcome = async |subject: &str| {
-        let asked = responder.sanctions().check(question(subject)).await;
-        asked.expect("answered").into_inner().outcome()
-    };
+    let asked = async |subject: &str| check(&responder, question(subject)).await;
     assert_eq!(
-        outcome(COMPANY).await,
+        asked(COMPANY).await.outcome(),
         sanctions::CheckOutcome::Clear,
         "suspended"
     );
     assert_eq!(
-        outcome(&THIRD_COMPANY).await,
+        asked(&THIRD_COMPANY).await.outcome(),
         sanctions::CheckOutcome::InForce
     );
     assert_eq!(
-        outcome(OTHER_COMPANY).await,
-        sanctions::CheckOutcome::Undetermined,
-        "parked"
+        asked(OTHER_COMPANY).await.undetermined_reason,
+        "SUBJECT_PARKED"
     );
     let parked = Done::of(mesh.processes().tally(&["--json", "parked", "list"]))
         .await

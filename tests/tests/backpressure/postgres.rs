@@ -11,8 +11,9 @@ use tally_proto::tally::lists::v1 as lists;
 use tally_proto::tally::sanctions::v1 as sanctions;
 use tally_tests::accounts;
 use tally_tests::harness::*;
-use tally_tests::load::{Load, is_hinted};
+use tally_tests::load::Load;
 use tally_tests::outage::{Away, FaultLog, alone};
+use tally_tests::patience::is_hinted;
 use tonic::{Code, Response, Status};
 
 use crate::{SETTLES, START};
@@ -21,7 +22,7 @@ use crate::{SETTLES, START};
 const ANSWERED: Duration = Duration::from_secs(15);
 
 /// What the way there and back may take beside it, on a machine that is busy.
-const MARGIN: Duration = Duration::from_secs(3);
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// A call and how it was answered.
 type Called<'a> = BoxFuture<'a, (&'static str, Result<(), Status>, Duration)>;

@@ -99,8 +99,7 @@ pub async fn checked(client: &Client, subject: &str, purpose: &str) -> sanctions
         purpose: purpose.to_owned(),
         ..question(subject)
     };
-    let answer = client.sanctions().check(request).await;
-    answer.expect("answered").into_inner()
+    check(client, request).await
 }
 
 /// All pages of a report.

@@ -255,8 +255,7 @@ async fn a_listing_is_shown_only_where_its_law_is_still_that_of_its_department()
     let law = pack.legal_bases.get_mut(&law).expect("there");
     law.departments = DepartmentScope::Listed(vec![successor]);
     scene.mesh.load(&pack).await;
-    let checked = scene.responder.sanctions().check(question(COMPANY)).await;
-    let outcome = checked.expect("answered").into_inner().outcome();
+    let outcome = scene.check(COMPANY).await.outcome();
     assert_eq!(outcome, CheckOutcome::Clear);
     let mut follower = Follower::default();
     assert_eq!(follower.lists(&mirror).await, []);

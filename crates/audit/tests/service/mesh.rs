@@ -37,6 +37,8 @@ pub const POISON: &str = "cn-uscc:91440300192317458F";
 
 /// The view of the consumer under test: events by subject.
 pub const VIEW: &str = "test.count";
+/// How often it is waited for the consumer, some seconds each.
+const LOOKS_MAX: u32 = 20;
 const CONSUMER: &str = "test.lists";
 
 pub struct Mesh {
@@ -147,7 +149,12 @@ impl Mesh {
     pub async fn caught_up(&self) {
         let progress = self.consumer.progress();
         let sources = Sources::all_in(self.store.clone());
-        assert!(sources.caught_up_everywhere(progress).await);
+        // Each look waits some seconds.
+        let mut looks = 0;
+        while !sources.caught_up_everywhere(progress).await {
+            looks += 1;
+            assert!(looks < LOOKS_MAX, "it does not catch up");
+        }
     }
 
     /// Sets or deletes a row of the view behind the consumer's back.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
@@ -31,8 +32,11 @@ use tally_service::catalogue::{event_type, item_to_proto, meta_to_proto};
 use tally_service::wiring::Readers;
 use tally_service::{Catalogue, Deps, Sources, logs};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
+
+/// Within this a view has all that is in the log. No claim about speed.
+const CAUGHT_UP: Duration = Duration::from_secs(60);
 
 /// Reports penalties and licences.
 pub const BUREAU: &str = "11990000MB0000107X";
@@ -178,12 +182,17 @@ impl Mesh {
         let request = pb::GetCountsRequest {
             department: department.into(),
         };
-        let response = self
-            .client()
-            .get_counts(by(Caller::operator(), request))
-            .await
-            .expect("counts");
-        let counts = response.into_inner().counts.into_iter();
+        let began = Instant::now();
+        let answer = loop {
+            let request = by(Caller::operator(), request.clone());
+            match self.client().get_counts(request).await {
+                // The view is behind the log.
+                Err(status)
+                    if status.code() == Code::Unavailable && began.elapsed() < CAUGHT_UP => {}
+                answer => break answer.expect("counts"),
+            }
+        };
+        let counts = answer.into_inner().counts.into_iter();
         counts
             .map(|count| {
                 (

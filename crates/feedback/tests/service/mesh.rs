@@ -35,6 +35,9 @@ use uuid::Uuid;
 pub const PROVINCE: &str = "11990000MB0000107X";
 pub const CITY: &str = "11990100MB0000203C";
 pub const COUNTY: &str = "11990102MB000030XF";
+/// How often it is waited for the consumers, some seconds each.
+const LOOKS_MAX: u32 = 20;
+
 pub const REPORT_BY: &str = "2026-03-16";
 
 pub struct Mesh {
@@ -196,7 +199,12 @@ impl Mesh {
             tally_feedback::SELF_CONSUMER,
         ] {
             let progress = self.readers.get(name);
-            assert!(self.deps.sources.caught_up_everywhere(&progress).await);
+            // Each look waits some seconds.
+            let mut looks = 0;
+            while !self.deps.sources.caught_up_everywhere(&progress).await {
+                looks += 1;
+                assert!(looks < LOOKS_MAX, "{name} does not catch up");
+            }
         }
     }
 
@@ -211,7 +219,7 @@ impl Mesh {
         let shard = self.store.shards().of(subject);
         let mut size = self.store.watch(logs::FEEDBACK, shard);
         let reached = size.wait_for(|size| *size >= count);
-        tokio::time::timeout(Duration::from_secs(10), reached)
+        tokio::time::timeout(Duration::from_secs(60), reached)
             .await
             .expect("in time")
             .expect("open");

@@ -179,8 +179,8 @@ async fn a_database_that_is_away_is_said_so_at_once_and_found_again() {
     let schema = Schema::with_store().await;
     let proxy = Proxy::start().await;
     let limits = Limits {
-        connect_timeout: Duration::from_millis(500),
-        statement_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_secs(2),
+        statement_timeout: Duration::from_secs(2),
         ..Limits::default()
     };
     let store = PostgresStore::open(PostgresOptions {
@@ -198,9 +198,10 @@ async fn a_database_that_is_away_is_said_so_at_once_and_found_again() {
         let refused = store.append(vec![command(Uuid::now_v7())]).await.remove(0);
         assert_eq!(outcome(refused), Outcome::NotApplied, "{way:?}");
         store.heads(LOG).await.expect_err("it cannot be read");
-        // The grace beyond the database's own time is 2 s, for each of both.
+        // The grace beyond the database's own time is 2 s, for each of both. No claim
+        // about speed: who hangs is never through.
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(10), "{way:?}: {took:?}");
+        assert!(took < Duration::from_secs(40), "{way:?}: {took:?}");
         proxy.set(Way::Open);
         let appended = append_when_back(&store).await;
         assert_eq!(position(&appended), size, "{way:?}");

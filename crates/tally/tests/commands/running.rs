@@ -3,8 +3,13 @@
 use super::{ask, mesh, push, refused, tally, text};
 use crate::process::Place;
 
-/// How long a mesh may take from its start to serving.
-const START_MS_MAX: u64 = 1_000;
+/// How long a mesh may take from its start to serving; unoptimised, and beside other
+/// tests, no claim about speed.
+const START_MS_MAX: u64 = if cfg!(debug_assertions) {
+    10_000
+} else {
+    1_000
+};
 
 #[test]
 fn one_mesh_a_directory_and_a_stop_that_loses_nothing() {
@@ -211,6 +216,6 @@ fn a_dead_collector_neither_blocks_calls_nor_floods_the_log() {
     let stopping = std::time::Instant::now();
     assert!(server.terminate().success());
     let (stopped_in, said) = (stopping.elapsed(), place.said());
-    assert!(stopped_in.as_secs() < 20, "stopped after {stopped_in:?}");
+    assert!(stopped_in.as_secs() < 60, "stopped after {stopped_in:?}");
     assert!(said.lines().count() < PUSHES, "{said}");
 }
