@@ -19,7 +19,7 @@ use tally_proto::tally::node::v1 as node;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
-use crate::patience::{PATIENCE, answered};
+use crate::patience::{PATIENCE, PAUSE, answered, may_pass};
 use crate::processes::{self, Processes};
 pub use crate::scene::Scene;
 pub use crate::steps::*;
@@ -249,8 +249,10 @@ impl Harness {
         let operator = self.operator().await;
         let began = Instant::now();
         // The same pack once more is no other one.
-        while let Err(error) = load_pack(&operator, pack).await {
-            assert!(began.elapsed() < FOLLOWED_WAIT, "{error:?}");
+        while let Err(status) = load_pack(&operator, pack).await {
+            let waits = may_pass(&status) && began.elapsed() < FOLLOWED_WAIT;
+            assert!(waits, "the pack does not load: {status:?}");
+            tokio::time::sleep(PAUSE).await;
         }
         let followed = async {
             for role in operator.processes() {

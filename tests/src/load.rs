@@ -18,7 +18,7 @@ use tonic::{Code, Response, Status};
 
 use crate::harness::{Harness, MARKET, TAX, penalty, question};
 use crate::organisations::subjects;
-use crate::patience::{PATIENCE, PAUSE, may_pass};
+use crate::patience::{PATIENCE, PAUSE, is_late, may_pass};
 use case::Case;
 
 pub use case::Course;
@@ -33,7 +33,7 @@ const LISTERS: usize = 3;
 const CHECKERS: usize = 2;
 
 /// How long one attempt may take: whoever hangs longer has failed the test.
-pub const ATTEMPT_MAX: Duration = Duration::from_secs(30);
+pub const ATTEMPT_MAX: Duration = Duration::from_secs(25);
 
 /// What was acknowledged.
 #[derive(Debug, Default)]
@@ -60,6 +60,8 @@ struct Shared {
     in_flight: AtomicU64,
     /// A log was restored from a backup: what was acknowledged may be lost.
     restored: AtomicBool,
+    /// What calls need stands still, or did: they may be answered late.
+    hung: AtomicBool,
     /// Attempts that met a fault.
     faults: AtomicU64,
     /// The longest attempt since that was asked last.
@@ -182,6 +184,11 @@ impl Load {
         self.shared.restored.store(true, Ordering::SeqCst);
     }
 
+    /// From now on something stands still that calls need.
+    pub fn may_hang(&self) {
+        self.shared.hung.store(true, Ordering::SeqCst);
+    }
+
     /// Lets what is under way end, and gives what was acknowledged.
     ///
     /// # Panics
@@ -202,6 +209,10 @@ impl Load {
 }
 
 impl Shared {
+    fn may_be_late(&self, status: &Status) -> bool {
+        is_late(status) && self.hung.load(Ordering::SeqCst)
+    }
+
     fn slowest(&self) -> MutexGuard<'_, Duration> {
         self.slowest.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -223,7 +234,7 @@ impl Shared {
                 }
                 match answer {
                     Ok(Ok(answer)) => return Ok(answer.into_inner()),
-                    Ok(Err(status)) if may_pass(&status) => {
+                    Ok(Err(status)) if may_pass(&status) || self.may_be_late(&status) => {
                         self.faults.fetch_add(1, Ordering::SeqCst);
                     }
                     Ok(Err(status)) => return Err(status),

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use tally_rpc::FaultReport;
+use tally_rpc::fault::reason::NO_ANSWER_IN_TIME;
 use tonic::{Code, Response, Status};
 
 /// Within this whoever was away is back, and what it has is known. No claim about speed.
@@ -46,10 +47,17 @@ pub fn is_hinted(status: &Status) -> bool {
     FaultReport::from(status).retry.is_some() || status.source().is_some()
 }
 
-/// Whether a refusal is one that a caller is told to try again after, or that
-/// passes when a reader has caught up.
+/// Whether a call was at something that hung.
+pub fn is_late(status: &Status) -> bool {
+    FaultReport::from(status).reason == NO_ANSWER_IN_TIME
+}
+
+/// Whether a refusal is one that a caller is told to try again after, or that passes
+/// when a reader has caught up. Not where something hung: a client asks again, and a
+/// test must not pass by that.
 pub fn may_pass(status: &Status) -> bool {
     match status.code() {
+        _ if is_late(status) => false,
         Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound => is_early(status),
         Code::Unavailable | Code::ResourceExhausted => is_hinted(status),
         Code::Aborted | Code::Cancelled | Code::DeadlineExceeded => true,

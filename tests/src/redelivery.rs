@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -66,10 +66,21 @@ fn config() -> ClientConfig {
 /// What each partition of a topic has now.
 fn read(topic: &str) -> Vec<Vec<OwnedMessage>> {
     let consumer: BaseConsumer = config().create().expect("a consumer");
-    let metadata = answered(|| consumer.fetch_metadata(Some(topic), REQUEST));
-    let partitions = metadata.topics()[0].partitions().iter();
+    let partitions = answered(|| {
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
+        let found = &metadata.topics()[0];
+        match found.error() {
+            Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            None => Ok(found
+                .partitions()
+                .iter()
+                .map(|one| one.id())
+                .collect::<Vec<_>>()),
+        }
+    });
+    let partitions = partitions.into_iter();
     partitions
-        .map(|partition| read_partition(&consumer, topic, partition.id()))
+        .map(|partition| read_partition(&consumer, topic, partition))
         .collect()
 }
 

@@ -190,7 +190,7 @@ pub fn question(subject: &str) -> sanctions::CheckRequest {
     }
 }
 
-/// Asks once, whatever comes of it.
+/// Asks once.
 ///
 /// # Panics
 ///
@@ -199,8 +199,8 @@ pub async fn check_once(
     client: &Client,
     request: sanctions::CheckRequest,
 ) -> sanctions::CheckResponse {
-    let answer = answered(|| async { client.sanctions().check(request.clone()).await }).await;
-    answer.expect("the check is answered")
+    let answer = client.sanctions().check(request).await;
+    answer.expect("the check is answered").into_inner()
 }
 
 /// Asks, and asks again, as a client is told to, while what is known is too old.
@@ -259,7 +259,8 @@ async fn check_while(
             check_id: command_id(),
             ..request.clone()
         };
-        let answer = check_once(client, request).await;
+        let answer = answered(|| async { client.sanctions().check(request.clone()).await });
+        let answer = answer.await.expect("the check is answered");
         if !passing.contains(&answer.undetermined_reason.as_str()) {
             return answer;
         }

@@ -18,6 +18,7 @@ const ONE_WAY: &[(&str, &str)] = &[
     ("export", "takes the spans of its own process"),
     ("logs", "takes the spans and log lines of its own process"),
     ("faults", "has a process per role anyhow"),
+    ("in_time", "needs another bound than a process has"),
     ("lost_files", "about the files of the embedded mode"),
     ("processes", "has a process per role anyhow"),
     ("replicas", "has several processes per role anyhow"),

@@ -17,6 +17,7 @@ async fn an_accepted_objection_is_never_in_force_even_if_its_reader_stands_still
     let answer = scene.check_after(COMPANY, &listed).await;
     assert_eq!(answer.outcome(), sanctions::CheckOutcome::InForce);
 
+    let held = Instant::now();
     scene.mesh.hold("sanctions.lists", true).await;
     let suspended = accept_objection(&scene.third, &entry).await;
     // Who has not its receipt may be told for a while what was: on a basis that the
@@ -24,6 +25,7 @@ async fn an_accepted_objection_is_never_in_force_even_if_its_reader_stands_still
     let struck = Instant::now();
     let mut late = BTreeSet::new();
     let first = scene.check_once(COMPANY).await;
+    let told_within = held.elapsed();
     if first.outcome() == sanctions::CheckOutcome::InForce {
         late.insert(first.check_id);
     }
@@ -61,6 +63,10 @@ async fn an_accepted_objection_is_never_in_force_even_if_its_reader_stands_still
         "suspended is not in force"
     );
     scene.mesh.settle().await;
+    assert!(
+        !late.is_empty() || told_within > CheckOptions::default().freshness / 2,
+        "a moment ago it was in force"
+    );
     let opened = scene.mesh.corrected_checks().await;
     assert!(
         late.is_subset(&opened),

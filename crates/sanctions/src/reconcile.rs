@@ -89,21 +89,20 @@ impl Reconciler {
     /// [`ReactError`]: whether to try again.
     pub async fn after_check(&self, event: &Recorded, told: &[Told]) -> Result<(), ReactError> {
         let lists = self.deps.sources.of(logs::LISTS);
-        let heads = lists.heads(logs::LISTS).await?;
+        let history = lists.history(logs::LISTS).await?;
         let mut looked_at = HashSet::new();
         let subjects = told.iter().map(|told| told.subject.as_str());
         for subject in subjects.filter(|subject| looked_at.insert(*subject)) {
             let of_subject = told.iter().filter(|told| told.subject == subject);
             let shard = self.deps.store.shards().of(subject);
-            let head = heads.get(usize::from(shard.0));
             let had_seen = |told: &Told| {
                 let basis = basis_of(&told.check);
-                head.is_some_and(|head| head.log_id == basis.log_id && basis.records >= head.size())
+                history.is_read_by(shard, basis.log_id, basis.records)
+                    && basis.records >= history.size(shard)
             };
             if of_subject.clone().all(had_seen) {
                 // The answer had seen all there is. What comes later, its reader
-                // holds against this check, which is in the log by now. Of one that
-                // counted in a log of another id this is read below.
+                // holds against this check, which is in the log by now.
                 continue;
             }
             let until = event.recorded_at.saturating_add(self.skew);

@@ -22,6 +22,7 @@ use tally_eventlog::relay::RelayHandle;
 use tally_eventlog::sealing::{KeyRing, KeyRingError};
 use tally_eventlog::shard::{LogName, ShardCount};
 use tally_eventlog::store::{EventStore, StoreError};
+use tally_eventlog::throttle::Throttle;
 use tally_rpc::{ServeError, ServeLimits, TimeoutLayer};
 use tally_sanctions::CheckOptions;
 use tally_service::wiring::Readers;
@@ -44,15 +45,18 @@ use stores::{KeyRingDirectory, Keys, open_keyring, open_store};
 pub use stores::{NodeClock, Schema, Storage, Store, init, migrate};
 use wiring::{Wiring, wire};
 
-/// Within this a call is answered, whatever it waits for: what a database that hangs
-/// takes at most where it is asked once.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
-
-/// What takes longer because it does much: it reads a log, or waits for all readers.
-const UNBOUNDED: &[&str] = &[
+/// Calls that take long because they do much: they read a log or a whole view, or wait
+/// for others.
+pub const UNBOUNDED: &[&str] = &[
     "/tally.audit.v1.AuditService/",
-    "/tally.catalog.v1.CatalogService/",
-    "/tally.node.v1.NodeService/",
+    "/tally.catalog.v1.CatalogService/LoadPolicyPack",
+    "/tally.collection.v1.CollectionService/GetCounts",
+    "/tally.collection.v1.CollectionService/GetQuarantineCounts",
+    "/tally.feedback.v1.FeedbackService/GetStatistics",
+    "/tally.node.v1.NodeService/AdvanceClock",
+    "/tally.node.v1.NodeService/Reconcile",
+    "/tally.node.v1.NodeService/ReplayParked",
+    "/tally.sanctions.v1.SanctionsService/GetDecisionCounts",
 ];
 
 /// How a process of the mesh is started.
@@ -72,6 +76,8 @@ pub struct MeshOptions {
     pub shards: ShardCount,
     /// How old what is known of `lists` may be for a check to be answered.
     pub check_freshness: Duration,
+    /// How long a call waits for its answer, whatever it waits for.
+    pub answer_max: Duration,
     /// How long the shards of a process that died wait for another replica.
     pub lease_term: Duration,
 }
@@ -99,6 +105,8 @@ impl MeshOptions {
             test_clock: None,
             shards: ShardCount::default(),
             check_freshness: CheckOptions::default().freshness,
+            // What a database that hangs takes where it is asked once, and a little more.
+            answer_max: Duration::from_secs(16),
             lease_term: KeeperOptions::default().term,
         }
     }
@@ -312,6 +320,7 @@ impl Mesh {
             routes,
             rules,
             keyring.clone(),
+            options.answer_max,
             stop_serving.clone(),
         );
         options.write_endpoint(address)?;
@@ -401,6 +410,7 @@ fn serve(
     routes: Routes,
     rules: Rules,
     keyring: Arc<KeyRing>,
+    answer_max: Duration,
     stop: CancellationToken,
 ) -> JoinHandle<Result<(), ServeError>> {
     let rules = Arc::new(rules);
@@ -409,7 +419,7 @@ fn serve(
     let auth = AuthLayer::new(rules, directory, SystemTime::now);
     let layer = tower::ServiceBuilder::new()
         .layer(traced)
-        .layer(TimeoutLayer::new(ANSWER_MAX, UNBOUNDED))
+        .layer(TimeoutLayer::new(answer_max, UNBOUNDED, late))
         .layer(auth)
         .into_inner();
     tokio::spawn(async move {
@@ -423,6 +433,13 @@ fn serve(
         )
         .await
     })
+}
+
+fn late() {
+    static THROTTLE: Throttle = Throttle::minutely();
+    if let Some(held_back) = THROTTLE.pass("late") {
+        tracing::error!(held_back, "calls are not answered in time");
+    }
 }
 
 /// Once an hour, forgets the commands whose ids would be refused as too old.

@@ -25,6 +25,9 @@ const READ: u64 = 24;
 /// How long a divergence may go unnoticed.
 const NOTICED: Duration = Duration::from_secs(120);
 
+/// Pause between two looks from outside at what several processes do.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 fn run(mut command: Command) -> (Output, Vec<Value>) {
     let done = command.output().expect("the binary runs");
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -99,22 +102,32 @@ async fn noticed(processes: &Processes) -> u64 {
             return of("applied") - of("common");
         }
         assert!(began.elapsed() < NOTICED, "nobody has noticed");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
 /// Takes back what is lost, until no shard has more of it, and returns what was told.
-fn reconciled(processes: &Processes) -> Vec<Value> {
+async fn reconciled(processes: &Processes) -> Vec<Value> {
     let began = Instant::now();
     let (mut told, mut without) = (Vec::new(), 0);
     // One shard may notice later than another.
     while without < 2 {
         told.extend(well(processes.tally(&["reconcile", "--json", "--apply"])));
-        let (_, left) = run(processes.tally(&["reconcile", "--json"]));
-        without = if left.is_empty() { without + 1 } else { 0 };
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let (done, left) = run(processes.tally(&["reconcile", "--json"]));
+        let none = done.status.success() && left.is_empty();
+        without = if none { without + 1 } else { 0 };
         assert!(began.elapsed() < NOTICED, "{left:?}");
     }
     told
+}
+
+/// What is reconciled once is not lost again.
+fn assert_others(told: &[Value], before: &[Value]) {
+    let of = |one: &Value| (one["consumer"].clone(), one["shard"].clone());
+    let before: Vec<_> = before.iter().map(of).collect();
+    let again = told.iter().map(of).find(|one| before.contains(one));
+    assert_eq!(again, None);
 }
 
 /// Replays the subjects that were held for a decision which is lost, now that it was
@@ -155,9 +168,9 @@ async fn a_role_restored_from_a_backup_and_the_topics_has_what_others_have_read(
         "{recovered} records were taken back from the topic"
     ));
     // What only the owner had given, before it was relayed, may be gone all the same.
-    reconciled(mesh.processes());
+    let told = reconciled(mesh.processes()).await;
     let ledger = load.end().await;
-    reconciled(mesh.processes());
+    assert_others(&reconciled(mesh.processes()).await, &told);
     let repeated = ledger.repeat(&mesh).await;
     log.write(&format!("{repeated} cases repeated"));
     mesh.settle_within(SETTLES).await;
@@ -188,11 +201,13 @@ async fn what_a_backup_and_the_topics_lack_is_noticed_and_reconciled() {
     .await;
     let lost = noticed(mesh.processes()).await;
     assert!(lost > 0, "it was read after the backup");
-    let mut told = reconciled(mesh.processes());
+    let mut told = reconciled(mesh.processes()).await;
     assert!(!told.is_empty(), "it goes back");
     load.goes_on_by(BETWEEN).await;
     let ledger = load.end().await;
-    told.extend(reconciled(mesh.processes()));
+    let more = reconciled(mesh.processes()).await;
+    assert_others(&more, &told);
+    told.extend(more);
     let withheld = told.iter().map(|one| number(&one["settled_total"]));
     let withheld: u64 = withheld.sum();
     let settled = told.iter().filter_map(|one| one["settled"].as_array());

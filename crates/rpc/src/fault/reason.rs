@@ -14,6 +14,8 @@ pub const RIGHT_MISSING: &str = "RIGHT_MISSING";
 pub const CERTIFICATE_UNKNOWN: &str = "CERTIFICATE_UNKNOWN";
 /// The command may have been applied or not.
 pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+/// The answer took too long; the command may have been applied or not.
+pub const NO_ANSWER_IN_TIME: &str = "NO_ANSWER_IN_TIME";
 /// A cursor of another history than this log's.
 pub const LOG_DIVERGED: &str = "LOG_DIVERGED";
 /// A fault of ours; the operator's log says which.

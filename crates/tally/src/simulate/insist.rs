@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tally_rpc::FaultReport;
-use tally_rpc::fault::reason::{INTERNAL, OUTCOME_UNKNOWN, UNEXPLAINED};
+use tally_rpc::fault::reason::{INTERNAL, NO_ANSWER_IN_TIME, OUTCOME_UNKNOWN, UNEXPLAINED};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -101,7 +101,8 @@ where
 
 fn verdict(status: &Status) -> Verdict {
     let report = FaultReport::from(status);
-    let applied = [UNEXPLAINED, OUTCOME_UNKNOWN, INTERNAL].contains(&report.reason.as_str());
+    let unknown = [UNEXPLAINED, OUTCOME_UNKNOWN, NO_ANSWER_IN_TIME, INTERNAL];
+    let applied = unknown.contains(&report.reason.as_str());
     // A connection that broke, a process that is away: the code is whatever the client made of it.
     let broken = report.reason == UNEXPLAINED
         && !matches!(report.code, Code::Unimplemented | Code::Unauthenticated);
