@@ -35,8 +35,16 @@ def make_stubs(directory):
     sys.path.insert(0, str(directory))
 
 
-def connect(mesh, name):
-    """A channel to the mesh of a data directory, under one of its certificates."""
+def endpoint(mesh, role):
+    """Where a role of the mesh of a data directory answers: all in one process, or each in its own."""
+    for place in (mesh / "endpoint", mesh / f"endpoint.{role}"):
+        if place.exists():
+            return place.read_text().strip().removeprefix("https://")
+    sys.exit(f"{mesh} has neither endpoint nor endpoint.{role}: start the mesh first")
+
+
+def connect(mesh, name, role):
+    """A channel to a role of the mesh of a data directory, under one of its certificates."""
     mesh = pathlib.Path(mesh)
     certificates = mesh / "certs"
     credentials = grpc.ssl_channel_credentials(
@@ -44,10 +52,9 @@ def connect(mesh, name):
         (certificates / f"{name}.key").read_bytes(),
         (certificates / f"{name}.pem").read_bytes(),
     )
-    endpoint = (mesh / "endpoint").read_text().strip().removeprefix("https://")
     # Finds a connection that is dead, also where a subscription has nothing to say for hours.
     options = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
-    return grpc.secure_channel(endpoint, credentials, options)
+    return grpc.secure_channel(endpoint(mesh, role), credentials, options)
 
 
 def derived_id(at_ms, *parts):

@@ -219,8 +219,8 @@ def follow(stream, options):
 
 
 def follow_all(options):
-    channel = connect(options.mesh, options.system)
-    streams = [Records(channel), Lists(channel)]
+    channel = lambda role: connect(options.mesh, options.system, role)
+    streams = [Records(channel("collection")), Lists(channel("lists"))]
     if options.until_head:
         for stream in streams:
             follow(stream, options)

@@ -41,11 +41,11 @@ class Responder:
 
         self.options, self.journal, self.ask = options, journal, ask
         self.log, self.feedback, self.sanctions = log_pb2, feedback_pb2, sanctions_pb2
-        system, officer = connect(options.mesh, options.system), connect(options.mesh, options.officer)
-        self.system = sanctions_pb2_grpc.SanctionsServiceStub(system)
+        mesh, system, officer = options.mesh, options.system, options.officer
+        self.system = sanctions_pb2_grpc.SanctionsServiceStub(connect(mesh, system, "sanctions"))
         # A machine executes nothing by itself: an officer does, under a certificate of their own.
-        self.officer = sanctions_pb2_grpc.SanctionsServiceStub(officer)
-        self.reports = feedback_pb2_grpc.FeedbackServiceStub(system)
+        self.officer = sanctions_pb2_grpc.SanctionsServiceStub(connect(mesh, officer, "sanctions"))
+        self.reports = feedback_pb2_grpc.FeedbackServiceStub(connect(mesh, system, "feedback"))
 
     def run(self):
         """Reads the mailbox; opens the stream again when it breaks."""

@@ -104,6 +104,14 @@ async fn a_role_that_is_away_keeps_nobody_from_the_others() {
         let done = run(mesh.tally(arguments));
         assert!(done.status.success(), "{arguments:?}: {}", said(&done));
     }
+    let loaded = run(mesh.tally(&["policy", "load"]));
+    assert!(loaded.status.success(), "{}", said(&loaded));
+    let told = said(&loaded);
+    assert!(!told.contains("not followed"), "{told}");
+    let status = run(mesh.tally(&["status"]));
+    let follow = said(&status).matches("policy pack 2026.1").count();
+    assert_eq!(follow, Role::ALL.len(), "{}", said(&status));
+
     // Another role at the address of one that is read: it would wait for ever.
     let astray = format!("mesh.catalog={}", mesh.endpoint(Role::Lists));
     let mut elsewhere = mesh.tally(&["serve", "--role", "collection", "--listen", "127.0.0.1:0"]);
@@ -119,6 +127,10 @@ async fn a_role_that_is_away_keeps_nobody_from_the_others() {
     );
 
     mesh.kill(Role::Lists);
+    let loaded = run(mesh.tally(&["policy", "load"]));
+    assert!(loaded.status.success(), "{}", said(&loaded));
+    let told = said(&loaded);
+    assert!(told.contains("not followed yet by lists:"), "{told}");
     let status = run(mesh.tally(&["status"]));
     assert_eq!(status.status.code(), Some(4), "{}", said(&status));
     assert!(

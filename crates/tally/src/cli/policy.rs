@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 use tally_catalog::pack::{BuiltIn, LocatedFault, load_dir};
@@ -16,6 +17,12 @@ use super::output::{Failure, line};
 use crate::client::Client;
 use crate::pack_client::{active_pack, load_pack};
 use crate::role::Role;
+
+/// How long processes are waited for that do not follow a new pack yet.
+const FOLLOWED_WAIT: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Policy packs.
 #[derive(Debug, Subcommand)]
@@ -112,13 +119,21 @@ impl Policy {
                 let items = load_pack(&client, &pack).await?;
                 report(global.json, &pack, items as usize);
                 // A version that was loaded before stays where it is in the history.
-                let active = active_version(&client).await?;
+                let active = version_of(&client, Role::Catalog).await?;
                 if !global.json && active != pack.meta.version {
                     line(&format!(
                         "version {} was loaded before, and {active} stays the active one; to go back, \
                          load the old content under a new version",
                         pack.meta.version
                     ));
+                }
+                let behind = not_following(&client, &active).await;
+                if !behind.is_empty() {
+                    let roles: Vec<&str> = behind.iter().map(|role| role.name()).collect();
+                    eprintln!(
+                        "not followed yet by {}: `tally status` shows when it is",
+                        roles.join(", ")
+                    );
                 }
             }
             Self::Show { kind } => show(global, kind.as_deref()).await?,
@@ -246,12 +261,33 @@ fn taken(new: &Pack) -> String {
     )
 }
 
-async fn active_version(client: &Client) -> Result<String, Failure> {
-    let status = client
-        .node(Role::Catalog)
-        .get_status(GetStatusRequest {})
-        .await?;
+async fn version_of(client: &Client, role: Role) -> Result<String, Failure> {
+    let status = client.node(role).get_status(GetStatusRequest {}).await?;
     Ok(status.into_inner().pack_version)
+}
+
+/// Waits until every process follows this version, so that what comes next is not
+/// refused for want of it; those that do not in time, or are away.
+async fn not_following(client: &Client, version: &str) -> Vec<Role> {
+    let began = Instant::now();
+    let mut behind = client.processes().to_vec();
+    let mut away = Vec::new();
+    while !behind.is_empty() && began.elapsed() < FOLLOWED_WAIT {
+        let mut still = Vec::new();
+        for role in behind {
+            match version_of(client, role).await {
+                Ok(of_role) if of_role == version => {}
+                Ok(_) => still.push(role),
+                Err(_) => away.push(role),
+            }
+        }
+        behind = still;
+        if !behind.is_empty() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+    behind.extend(away);
+    behind
 }
 
 async fn show(global: &Global, kind: Option<&str>) -> Result<(), Failure> {

@@ -264,6 +264,7 @@ fn a_mirror_that_is_killed_anywhere_keeps_what_is_public_once() {
 fn a_mirror_of_another_log_begins_anew() {
     let (place, server) = mesh();
     push(&place, COMPANIES[0], "penalty 1");
+    place.tell_each_role();
     asking(&place).finish();
     assert_eq!(shown(&place, TODAY).0.len(), 1);
     drop(server);

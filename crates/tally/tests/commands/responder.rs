@@ -222,6 +222,7 @@ fn a_journal_of_another_mesh_stops_the_responder() {
     let record = push_about(&place, COMPANIES[0], "penalty 1");
     list_subject(&place, COMPANIES[0], &record);
     mailbox(&place, "tax", 2);
+    place.tell_each_role();
     let first = responder(&place, "journal").output().expect("it runs");
     assert!(first.status.success(), "{first:?}");
     drop(server);

@@ -45,6 +45,17 @@ impl Place {
         self.root.path().join("data")
     }
 
+    /// Where clients find the mesh, as a process for each role leaves it.
+    pub fn tell_each_role(&self) {
+        let one = self.data().join("endpoint");
+        let endpoint = std::fs::read(&one).expect("the mesh listens");
+        for role in tally::role::Role::ALL {
+            let own = self.data().join(format!("endpoint.{role}"));
+            std::fs::write(own, &endpoint).expect("written");
+        }
+        std::fs::remove_file(one).expect("it was there");
+    }
+
     /// A file beside the data directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
