@@ -1,5 +1,8 @@
 //! The people of the main job.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use tally::client::Client;
 use tally::data_dir::DataDir;
 use tally::mesh::MeshOptions;
@@ -116,7 +119,31 @@ impl Scene {
         check_once(&self.responder, question(subject)).await
     }
 
-    /// The same, having seen at least a receipt of `lists`.
+    /// Asks until a subject whose entry was suspended at `since` is in force no more, and
+    /// gives the checks that still said so.
+    ///
+    /// # Panics
+    ///
+    /// If one that was asked for after the bound still says so.
+    pub async fn stale_checks(
+        &self,
+        subject: &str,
+        since: Instant,
+        bound: Duration,
+    ) -> BTreeSet<String> {
+        let mut stale = BTreeSet::new();
+        loop {
+            let asked = since.elapsed();
+            let answer = self.check_once(subject).await;
+            if answer.outcome() != sanctions::CheckOutcome::InForce {
+                return stale;
+            }
+            stale.insert(answer.check_id);
+            assert!(asked < bound, "still in force after {asked:?}");
+        }
+    }
+
+    /// Asks as the responding department, having seen at least a receipt of `lists`.
     ///
     /// # Panics
     ///

@@ -108,14 +108,7 @@ async fn suspend(scene: &Scene, company: &str, entry: &str) -> Receipt {
     let suspended = accept_objection(&scene.third, entry).await;
     let struck = Instant::now();
     let bound = CheckOptions::default().freshness + MARGIN;
-    loop {
-        let asked = struck.elapsed();
-        let answer = scene.check_once(company).await;
-        if answer.outcome() != CheckOutcome::InForce {
-            break;
-        }
-        assert!(asked < bound, "still in force after {asked:?}");
-    }
+    scene.stale_checks(company, struck, bound).await;
     // After half a minute without anything a reader asks the owner, and knows.
     let answer = scene.check_once(company).await.outcome();
     assert!(

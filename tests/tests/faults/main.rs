@@ -5,7 +5,6 @@
 mod duplicates;
 mod restored;
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tally::role::Role;
@@ -85,17 +84,8 @@ async fn a_suspension_that_is_not_relayed_is_in_force_nowhere_within_the_bound()
     scene.mesh.hold("relay.lists", true).await;
     let suspended = accept_objection(&scene.third, &entry).await;
     let struck = Instant::now();
-    let mut late = BTreeSet::new();
     let bound = CheckOptions::default().freshness + Duration::from_secs(2);
-    loop {
-        let asked = struck.elapsed();
-        let answer = scene.check_once(COMPANY).await;
-        if answer.outcome() != sanctions::CheckOutcome::InForce {
-            break;
-        }
-        late.insert(answer.check_id);
-        assert!(asked < bound, "still in force after {asked:?}");
-    }
+    let late = scene.stale_checks(COMPANY, struck, bound).await;
     for _ in 0..50 {
         let outcome = scene.check_once(COMPANY).await.outcome();
         assert_ne!(
